@@ -1,8 +1,8 @@
 """The density grid: cells, dots to cells, and operations that conserve mass.
 
 A density map of stride ``s`` over an ``H x W`` px image has ``ceil(H/s) x ceil(W/s)`` cells. Cell ``(r, c)`` covers
-``[s c, s (c + 1)) x [s r, s (r + 1))`` px, its centre is ``(s (c + 1/2), s (r + 1/2))``, its value is the expected number of
-objects in it. The sum is the count.
+``[s c, s (c + 1)) x [s r, s (r + 1))`` px, its centre is ``(s (c + 1/2), s (r + 1/2))``, its value is the expected
+number of objects in it. The sum is the count.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def render(points: Points, stride: int = 1) -> FloatArray:
 def crop_cells(
     density: npt.NDArray[np.floating], left: int, top: int, width: int, height: int, stride: int
 ) -> npt.NDArray[np.floating]:
-    """Return the cells under the pixel window; its corner and size must be whole cells (the last may end at the border).
+    """Return the cells under the pixel window; its corner and size must be whole cells.
+
+    The last window of a row or column may end at the border of the image.
 
     Mass is conserved: windows that tile the image have masses that add up to the whole.
     """
@@ -100,8 +102,8 @@ def tiles(height: int, width: int, *, size: int, overlap: int, multiple: int) ->
     size
         Side of the core, px; rounded up to ``multiple``.
     overlap
-        Context on every side, px; rounded up to ``multiple``. With at least the network's receptive radius, tiling gives
-        the density of the whole image.
+        Context on every side, px; rounded up to ``multiple``. With at least the network's receptive
+        radius, tiling gives the density of the whole image.
     multiple
         The network's coarsest stride, px. Windows start on multiples of it, so that a tile sees the same grid phase as
         the whole image.

@@ -2,8 +2,8 @@
 
 Points are ``(x, y)`` in pixels; the origin is the top-left CORNER of the image. Pixel (row i, column j) covers
 ``[j, j + 1) x [i, i + 1)`` and its centre is ``(j + 1/2, i + 1/2)``. All geometry below is exact in this convention: a
-horizontal flip is ``x -> W - x``, a resize is ``x -> x W'/W``, a crop or pad is a translation. Nothing here clips or drops
-a dot unless it says so.
+horizontal flip is ``x -> W - x``, a resize is ``x -> x W'/W``, a crop or pad is a translation. Nothing here clips or
+drops a dot unless it says so.
 """
 
 from __future__ import annotations
@@ -136,6 +136,4 @@ def concatenate(parts: Sequence[Points]) -> Points:
     if len(sizes) != 1:
         raise InputError(f"concatenate needs points of one image size; got {sorted(sizes)}")
     width, height = sizes.pop()
-    return Points(
-        np.concatenate([p.xy for p in parts]), width, height, np.concatenate([p.ids for p in parts])
-    )
+    return Points(np.concatenate([p.xy for p in parts]), width, height, np.concatenate([p.ids for p in parts]))

@@ -52,9 +52,7 @@ class Registry(Generic[T]):
         """
         if name not in self._entries:
             known = ", ".join(sorted(self._entries))
-            raise UnknownNameError(
-                f"unknown {self.kind} {name!r}.{did_you_mean(name, self._entries)} Known: {known}."
-            )
+            raise UnknownNameError(f"unknown {self.kind} {name!r}.{did_you_mean(name, self._entries)} Known: {known}.")
         return self._entries[name]
 
     def create(self, name: str, **options: object) -> T:
