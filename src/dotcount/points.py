@@ -9,7 +9,7 @@ drops a dot unless it says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ class Points:
     xy: FloatArray
     width: int
     height: int
-    ids: IntArray = field(default=None)  # type: ignore[assignment]
+    ids: IntArray = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
         xy = np.asarray(self.xy, dtype=np.float64)
@@ -82,7 +82,8 @@ class Points:
 
     def inside(self) -> BoolArray:
         """Return (n,) whether each dot lies in ``[0, W) x [0, H)``, so that it is in exactly one pixel."""
-        return ((self.xy >= 0) & (self.xy < (self.width, self.height))).all(axis=1)
+        within = (self.xy >= 0) & (self.xy < (self.width, self.height))
+        return np.asarray(within.all(axis=1), dtype=np.bool_)
 
     def select(self, keep: npt.ArrayLike) -> Points:
         """Return the dots chosen by a mask or an index array, with their identities."""
