@@ -7,6 +7,7 @@ was chosen is written into the recorded configuration. This module imports no to
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +93,8 @@ class ScheduleConfig:
     ----------
     name
         ``trapezoid``: warm-up, constant, then linear to zero over the last ``cooldown`` of the epochs; ``cosine``:
-        warm-up, then a half cosine to zero; ``polynomial``: warm-up, then ``(1 - t)^power``; ``constant``: warm-up only.
+        warm-up, then a half cosine to zero; ``polynomial``: warm-up, then ``(1 - t)^power``; ``constant``: warm-up
+        only.
     warmup_steps
         Steps of linear warm-up from zero.
     cooldown
@@ -305,14 +307,23 @@ def from_dict(tree: Mapping[str, Any]) -> RunConfig:
     parser.add_class_arguments(RunConfig, "run")
     try:
         parsed = parser.parse_object({"run": dict(tree)})
-        config: RunConfig = parser.instantiate_classes(parsed).run
+        config: RunConfig = parser.instantiate(parsed).run
     except ConfigError:
         raise
     except Exception as error:  # jsonargparse raises its own and argparse's kinds for bad values
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        detail = "; ".join(lines[:3]).replace("run.", "")
-        raise ConfigError(f"configuration: {detail}") from error
+        raise ConfigError(_plain_words(str(error))) from error
     return config
+
+
+def _plain_words(message: str) -> str:
+    """Turn the parser's report of a wrong type into one line that names the key, the value and what is expected."""
+    report = " ".join(message.split())
+    found = re.search(r'"run\.([\w.]+)".*?Expected a (.+?)\. Got value: (.*)$', report)
+    if not found:
+        return f"configuration: {report}"
+    key, kind, value = found.groups()
+    kind = re.sub(r"<class '(\w+)'>", r"\1", kind).replace("typing.Literal", "one of ").replace("typing.", "")
+    return f"config key {key!r} is {value!r}; it must be {kind}"
 
 
 def _check_keys(tree: Mapping[str, Any], kind: type, prefix: str) -> None:
