@@ -1,0 +1,223 @@
+"""Uncertainty: bootstrap intervals of a mean, a paired test of two runs, and intervals for a single predicted count.
+
+All random draws are seeded, so that the same scores give the same interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dotcount.errors import InputError
+from dotcount.evaluation._check import as_counts, as_pair
+from dotcount.points import FloatArray
+
+_CHUNK = 2_000_000  # numbers drawn at a time, which bounds the memory of a bootstrap over many images
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, for example 0.95; got {level}")
+
+
+def _resampled_means(values: FloatArray, resamples: int, seed: int) -> FloatArray:
+    """Return (resamples,) means of samples drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // values.size)
+    parts = [
+        values[rng.integers(0, values.size, (min(rows, resamples - start), values.size))].mean(axis=1)
+        for start in range(0, resamples, rows)
+    ]
+    return np.concatenate(parts)
+
+
+def bootstrap_mean(
+    values: npt.ArrayLike, *, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the percentile-bootstrap interval of the mean of ``values`` (n,), one value per image.
+
+    The interval describes how the mean would vary over other draws of as many images, not over training seeds. With one
+    image it has no width, which says nothing about certainty.
+
+    Raises
+    ------
+    InputError
+        If there is no value, or ``level`` is not between 0 and 1.
+    """
+    sample = as_counts(values, "values")
+    _check_level(level)
+    if not sample.size:
+        raise InputError("values is empty: a mean needs at least one image")
+    means = _resampled_means(sample, resamples, seed)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class PairedComparison:
+    """Two runs on the same images; negative differences mean that the first run is better.
+
+    Attributes
+    ----------
+    n
+        Number of images.
+    mae_a, mae_b
+        Mean absolute error of each run.
+    difference
+        ``mae_a - mae_b``.
+    interval
+        Paired bootstrap interval of the difference, at ``level``.
+    p_value
+        Two-sided sign-flip permutation test of "swapping the two runs on any image changes nothing".
+    """
+
+    n: int
+    mae_a: float
+    mae_b: float
+    difference: float
+    interval: tuple[float, float]
+    level: float
+    p_value: float
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        return asdict(self) | {"interval": list(self.interval)}
+
+
+def sign_flip_p_value(differences: npt.ArrayLike, *, permutations: int = 10_000, seed: int = 0) -> float:
+    """Return the two-sided p-value of the sign-flip test that ``differences`` (n,) are symmetric about zero.
+
+    All ``2^n`` sign vectors are enumerated when there are at most ``permutations`` of them; otherwise that many are
+    drawn, and the observed one is counted too, ``p = (1 + hits) / (1 + permutations)``, which never reports zero.
+    """
+    sample = as_counts(differences, "differences")
+    if not sample.size:
+        raise InputError("differences is empty: a test needs at least one image")
+    observed = abs(sample.sum())
+    # Sums of the same numbers in another order may differ in the last digits; those are ties, not misses.
+    bar = observed - 1e-12 * np.abs(sample).sum()
+    if sample.size < 60 and 2**sample.size <= permutations:
+        codes = np.arange(2**sample.size)[:, None] >> np.arange(sample.size)
+        return float(np.mean(np.abs((1 - 2 * (codes & 1)) @ sample) >= bar))
+    rng = np.random.default_rng(seed)
+    rows, hits = max(1, _CHUNK // sample.size), 0
+    for start in range(0, permutations, rows):
+        signs = 1 - 2 * rng.integers(0, 2, (min(rows, permutations - start), sample.size), dtype=np.int8)
+        hits += int((np.abs(signs @ sample) >= bar).sum())
+    return (1 + hits) / (1 + permutations)
+
+
+def compare_paired(
+    predicted_a: npt.ArrayLike,
+    predicted_b: npt.ArrayLike,
+    true: npt.ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> PairedComparison:
+    """Compare the absolute count errors of two runs on the same images, image by image.
+
+    Parameters
+    ----------
+    predicted_a, predicted_b, true
+        (n,) counts, in the same order of images.
+    level, resamples, seed
+        Of the interval and of the test.
+    """
+    guess_a, truth = as_pair(predicted_a, true)
+    guess_b, _ = as_pair(predicted_b, true)
+    errors_a, errors_b = np.abs(guess_a - truth), np.abs(guess_b - truth)
+    differences = errors_a - errors_b
+    return PairedComparison(
+        n=truth.size,
+        mae_a=float(errors_a.mean()),
+        mae_b=float(errors_b.mean()),
+        difference=float(differences.mean()),
+        interval=bootstrap_mean(differences, level=level, resamples=resamples, seed=seed),
+        level=level,
+        p_value=sign_flip_p_value(differences, permutations=resamples, seed=seed),
+    )
+
+
+@dataclass(frozen=True)
+class CountInterval:
+    """A calibrated interval for a predicted count: ``c_hat -+ scale * sqrt(c_hat + 1)``, cut at zero.
+
+    Split conformal prediction (Lei et al. 2018): if calibration and new images are exchangeable, the interval holds the
+    true count with probability at least ``level``, on average over images, whatever the model. It makes no promise for
+    images of another kind than the ones it was calibrated on.
+
+    Attributes
+    ----------
+    level
+        The promised coverage.
+    scale
+        Finite-sample quantile of ``|c - c_hat| / sqrt(c_hat + 1)``; infinite when there are too few images.
+    n
+        Number of calibration images.
+    reason
+        Why there is no finite interval; empty when there is one.
+    """
+
+    level: float
+    scale: float
+    n: int
+    reason: str = ""
+
+    def interval(self, count: float) -> tuple[float, float]:
+        """Return (low, high) for one predicted count; high is infinite when ``scale`` is."""
+        if not (math.isfinite(count) and count >= 0):
+            raise InputError(f"count must be a finite number >= 0; got {count}")
+        reach = self.scale * math.sqrt(count + 1)
+        return max(0.0, count - reach), count + reach
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values for JSON; an infinite scale becomes ``None``."""
+        return asdict(self) | {"scale": self.scale if math.isfinite(self.scale) else None}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, object]) -> CountInterval:
+        """Rebuild from :meth:`to_dict`; an incomplete or altered mapping is an :class:`InputError`."""
+        try:
+            scale = values["scale"]
+            return cls(
+                level=float(values["level"]),  # type: ignore[arg-type]
+                scale=math.inf if scale is None else float(scale),  # type: ignore[arg-type]
+                n=int(values["n"]),  # type: ignore[call-overload]
+                reason=str(values.get("reason", "")),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"count interval needs level, scale and n as written by to_dict; got {values}") from error
+
+
+def calibrate(predicted: npt.ArrayLike, true: npt.ArrayLike, *, level: float = 0.9) -> CountInterval:
+    """Calibrate a :class:`CountInterval` on images that the model was not trained on.
+
+    ``scale`` is the k-th smallest of the n residuals ``|c - c_hat| / sqrt(c_hat + 1)``, ``k = ceil((n + 1) level)``.
+    With ``k > n`` (fewer than ``level / (1 - level)`` images) no finite interval keeps the promise.
+
+    Parameters
+    ----------
+    predicted, true
+        (n,) counts; none at all is allowed and gives the infinite interval.
+    level
+        Wanted coverage, between 0 and 1.
+    """
+    _check_level(level)
+    guess, truth = as_counts(predicted, "predicted"), as_counts(true, "true")
+    if guess.shape != truth.shape:
+        raise InputError(f"predicted and true must have one value per image each; got {guess.size} and {truth.size}")
+    if (guess < 0).any():
+        raise InputError(f"predicted counts must not be negative; got {guess.min():g}")
+    n = truth.size
+    rank = math.ceil((n + 1) * level - 1e-9)
+    if rank > n:
+        needed = math.ceil(level / (1 - level) - 1e-9)
+        reason = f"{n} calibration images are too few for a {level:.0%} interval; at least {needed} are needed"
+        return CountInterval(level, math.inf, n, reason)
+    residuals = np.abs(truth - guess) / np.sqrt(guess + 1)
+    return CountInterval(level, float(np.sort(residuals)[rank - 1]), n)
