@@ -99,6 +99,9 @@ class ScheduleConfig:
         Steps of linear warm-up from zero.
     cooldown
         Share of the epochs spent in the cool-down of ``trapezoid``.
+    cooldown_epochs
+        The same as a number of epochs, which takes precedence; absent: rounded from ``cooldown``, or fitted to
+        ``max_minutes``, and recorded.
     power
         Exponent of ``polynomial``.
     """
@@ -106,6 +109,7 @@ class ScheduleConfig:
     name: Literal["trapezoid", "cosine", "polynomial", "constant"] = "trapezoid"
     warmup_steps: int = 50
     cooldown: float = 0.4
+    cooldown_epochs: int | None = None
     power: float = 0.9
 
 
@@ -212,6 +216,20 @@ def _check_ranges(config: RunConfig) -> None:
     _require(rate > 0, "optimizer.learning_rate", rate, "positive")
     cooldown = config.schedule.cooldown
     _require(0 <= cooldown <= 1, "schedule.cooldown", cooldown, "a share between 0 and 1")
+    cooldown_epochs = config.schedule.cooldown_epochs
+    _require(
+        cooldown_epochs is None or cooldown_epochs >= 0,
+        "schedule.cooldown_epochs",
+        cooldown_epochs,
+        "0 or more, or absent",
+    )
+    fitted = training.max_minutes is None or config.schedule.name in ("trapezoid", "constant")
+    _require(
+        fitted,
+        "schedule.name",
+        config.schedule.name,
+        "trapezoid or constant with training.max_minutes (others need epochs)",
+    )
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
