@@ -1,0 +1,27 @@
+"""Losses between a predicted density map and dots, behind one interface.
+
+Every loss is called as ``loss(density, points, stride=...)`` and returns a :class:`LossOutput`.
+"""
+
+from __future__ import annotations
+
+from dotcount.losses.base import Batch, DensityLoss, LossOutput, valid_cells
+from dotcount.losses.uot import PotentialCache, UOTLoss
+from dotcount.registry import Registry
+
+LOSSES: Registry[DensityLoss] = Registry("loss")
+LOSSES.register("uot")(UOTLoss)
+
+
+def create(name: str, **options: object) -> DensityLoss:
+    """Build the loss called ``name`` with its options.
+
+    Raises
+    ------
+    UnknownNameError, UsageError
+        For a name or an option that does not exist; the message suggests the nearest.
+    """
+    return LOSSES.create(name, **options)
+
+
+__all__ = ["LOSSES", "Batch", "DensityLoss", "LossOutput", "PotentialCache", "UOTLoss", "create", "valid_cells"]

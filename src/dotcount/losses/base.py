@@ -1,0 +1,175 @@
+"""The one interface of all losses: a density map against dots, padding cells left out, inputs checked."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from dotcount.errors import InputError
+
+ImageSizes = Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
+class LossOutput:
+    """The result of a loss.
+
+    Attributes
+    ----------
+    total
+        Scalar with gradient: the mean over the images.
+    per_image
+        (B,) detached values.
+    terms
+        Readable parts as floats, means over the images; names depend on the loss.
+    """
+
+    total: Tensor
+    per_image: Tensor
+    terms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Checked input of a loss.
+
+    Attributes
+    ----------
+    density
+        (B, h, w) float32 or float64, with gradient; expected objects per cell.
+    points
+        B tensors (m_b, 2) xy px, on the density's device and of its dtype.
+    stride
+        Side of a cell, px.
+    valid
+        (B, h, w) bool: cells whose centre lies inside the image; the rest is padding and does not count.
+    size
+        (height, width) px of the largest image of the batch.
+    keys
+        B tensors (m_b,) int64 of global dot ids, or None.
+    """
+
+    density: Tensor
+    points: list[Tensor]
+    stride: float
+    valid: Tensor
+    size: tuple[float, float]
+    keys: list[Tensor] | None
+
+
+class DensityLoss(nn.Module, ABC):
+    """Base of all losses; a subclass implements :meth:`compute` on checked input."""
+
+    def forward(
+        self,
+        density: Tensor,
+        points: Sequence[Tensor],
+        *,
+        stride: float,
+        image_size: ImageSizes | None = None,
+        keys: Sequence[Tensor] | None = None,
+    ) -> LossOutput:
+        """Compare predicted densities with dots.
+
+        Parameters
+        ----------
+        density
+            (B, 1, h, w) predicted objects per cell, >= 0.
+        points
+            B float tensors (m_b, 2), xy px; m_b may be 0.
+        stride
+            Side of a cell, px.
+        image_size
+            (height, width) px of the valid part of each image; cells whose centre is outside are padding. None: all.
+        keys
+            B int64 tensors (m_b,): the identity of each dot in the training set, for losses that remember dots.
+
+        Raises
+        ------
+        InputError
+            For wrong shapes, dtypes, devices, NaN, infinite or negative density, or dots that are not finite.
+        """
+        with torch.autocast(device_type=density.device.type, enabled=False):
+            return self.compute(check_batch(density, points, stride, image_size, keys))
+
+    @abstractmethod
+    def compute(self, batch: Batch) -> LossOutput:
+        """Return the loss of a checked batch; runs with autocast off."""
+
+
+def valid_cells(density: Tensor, stride: float, image_size: ImageSizes | None) -> Tensor:
+    """Return (B, h, w) bool: whether the centre of each cell of ``density`` (B, 1, h, w) lies inside its image."""
+    b, _, h, w = density.shape
+    if image_size is None:
+        return torch.ones(b, h, w, dtype=torch.bool, device=density.device)
+    size = torch.tensor([[float(side) for side in pair] for pair in image_size], device=density.device)
+    y = (torch.arange(h, device=density.device) + 0.5) * stride
+    x = (torch.arange(w, device=density.device) + 0.5) * stride
+    return (y < size[:, 0, None])[:, :, None] & (x < size[:, 1, None])[:, None, :]
+
+
+def check_batch(
+    density: Tensor,
+    points: Sequence[Tensor],
+    stride: float,
+    image_size: ImageSizes | None,
+    keys: Sequence[Tensor] | None,
+) -> Batch:
+    """Check the arguments of a loss and bring them to one dtype; see :meth:`DensityLoss.forward`."""
+    if not isinstance(density, Tensor) or density.ndim != 4 or density.shape[1] != 1:
+        got = tuple(density.shape) if isinstance(density, Tensor) else type(density).__name__
+        raise InputError(f"density must be a tensor of shape (B, 1, h, w); got {got}")
+    if not density.is_floating_point():
+        raise InputError(f"density must be of a floating dtype; got {density.dtype}; convert it with .float()")
+    if 0 in density.shape:
+        raise InputError(f"density must have at least one image and one cell; got shape {tuple(density.shape)}")
+    if not stride > 0:
+        raise InputError(f"stride must be a positive number of pixels; got {stride}")
+    b, _, h, w = density.shape
+    if len(points) != b:
+        raise InputError(f"points must be a list of {b} tensors, one an image of density; got {len(points)}")
+    if image_size is not None and (len(image_size) != b or any(len(pair) != 2 for pair in image_size)):
+        raise InputError(f"image_size must hold one (height, width) for each of the {b} images; got {image_size}")
+    work = density if density.dtype == torch.float64 else density.float()
+    lowest, highest = (float(bound) for bound in torch.aminmax(work.detach()))
+    if not (lowest >= 0 and highest < float("inf")):  # also catches NaN
+        raise InputError(f"density must be finite and not negative; got values from {lowest} to {highest}")
+    dots = [check_points(one, k, work) for k, one in enumerate(points)]
+    if image_size is None:
+        size = (h * float(stride), w * float(stride))
+    else:
+        size = (float(max(pair[0] for pair in image_size)), float(max(pair[1] for pair in image_size)))
+    valid = valid_cells(density, stride, image_size)
+    return Batch(work[:, 0], dots, float(stride), valid, size, check_keys(keys, dots))
+
+
+def check_points(points: Tensor, k: int, like: Tensor) -> Tensor:
+    """Return the dots of image ``k`` in the dtype of ``like``."""
+    if not isinstance(points, Tensor) or points.ndim != 2 or points.shape[1] != 2:
+        got = tuple(points.shape) if isinstance(points, Tensor) else type(points).__name__
+        raise InputError(f"points[{k}] must be a tensor of shape (m, 2), also with m = 0; got {got}")
+    if not points.is_floating_point():
+        raise InputError(f"points[{k}] must be of a floating dtype; got {points.dtype}; convert it with .float()")
+    if points.device != like.device:
+        raise InputError(f"points[{k}] is on {points.device}, density on {like.device}; move one with .to(...)")
+    if not bool(torch.isfinite(points).all()):
+        raise InputError(f"points[{k}] holds coordinates that are not finite; remove these dots")
+    return points.detach().to(like.dtype)
+
+
+def check_keys(keys: Sequence[Tensor] | None, dots: list[Tensor]) -> list[Tensor] | None:
+    """Return ``keys`` as a list, one int64 id for each dot."""
+    if keys is None:
+        return None
+    if len(keys) != len(dots):
+        raise InputError(f"keys must be a list of {len(dots)} tensors, one an image; got {len(keys)}")
+    for k, (ids, one) in enumerate(zip(keys, dots)):
+        if ids.dtype != torch.int64 or ids.shape != (len(one),):
+            raise InputError(f"keys[{k}] must be int64 of shape ({len(one)},); got {ids.dtype} {tuple(ids.shape)}")
+        if len(ids) and int(ids.min()) < 0:
+            raise InputError(f"keys[{k}] must not be negative; got {int(ids.min())}")
+    return list(keys)

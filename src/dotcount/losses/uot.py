@@ -1,0 +1,193 @@
+"""The unbalanced optimal transport loss (the paper's Algorithm 1) with the envelope gradient."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from dotcount.errors import InputError
+from dotcount.losses.base import Batch, DensityLoss, LossOutput
+from dotcount.transport import Solution, solve_batch
+
+
+class PotentialCache(nn.Module):
+    """One dot potential per annotated dot of the training set, to start the next solve from.
+
+    A potential belongs to a dot, not to a place in an image, so it survives cropping and flipping. The table is a
+    buffer: it is saved in the state dict, and a resumed run starts its solves exactly where an uninterrupted one does.
+
+    Parameters
+    ----------
+    n_dots
+        Size of the table; it grows when a larger id comes.
+    """
+
+    potentials: Tensor
+
+    def __init__(self, n_dots: int = 0) -> None:
+        super().__init__()
+        self.register_buffer("potentials", torch.full((n_dots,), torch.nan))
+
+    def read(self, keys: Tensor) -> Tensor:
+        """Return the (m,) potentials of the dots ``keys`` (m,); NaN for dots not seen yet."""
+        self._grow(keys)
+        return self.potentials[keys.to(self.potentials.device)]
+
+    def write(self, keys: Tensor, beta: Tensor) -> None:
+        """Store ``beta`` (m,) for the dots ``keys`` (m,)."""
+        self._grow(keys)
+        self.potentials[keys.to(self.potentials.device)] = beta.detach().to(self.potentials)
+
+    def _grow(self, keys: Tensor) -> None:
+        needed = int(keys.max()) + 1 if len(keys) else 0
+        if needed > len(self.potentials):
+            larger = self.potentials.new_full((max(needed, len(self.potentials) * 3 // 2),), torch.nan)
+            larger[: len(self.potentials)] = self.potentials
+            self.potentials = larger
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        stored = state_dict.get(f"{prefix}potentials")
+        if stored is not None:  # the table may have grown before it was saved
+            self.potentials = self.potentials.new_full(stored.shape, torch.nan)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+class _Envelope(torch.autograd.Function):
+    """Attach the known gradient ``dW/du`` to the values of a finished solve."""
+
+    @staticmethod
+    def forward(ctx: Any, density: Tensor, values: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return values.to(density)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return grad[:, None, None] * gradient, None, None
+
+
+class UOTLoss(DensityLoss):
+    """Unbalanced optimal transport from the density map to the dots, averaged over the images.
+
+    ``W = max_beta -sum_i u_i phi*(-alpha_i) - sum_j phi*(-beta_j)``, ``alpha_i = -eps ln sum_j exp((beta_j - c_ij) / eps)``
+    (paper Eq. 7, 8); ``dW/du_i = -phi*(-alpha_i)``. An image without dots costs ``rho`` times its mass. W may be
+    negative, because the entropy is; the terms say what is behind it.
+
+    Parameters
+    ----------
+    cost
+        ``l1``, ``l2`` (default), ``sql2`` or ``wfr`` (needs ``delta``).
+    penalty
+        ``kl`` (default) or ``quadratic``.
+    epsilon
+        Entropic blur in units of the length scale; 0 for none.
+    rho
+        Strength of the mass penalties, one number or (pixels, dots).
+    length_scale
+        Unit of length, px. None: the longer side of the largest image or crop of the batch.
+    delta
+        Length of the ``wfr`` cost, in units of the length scale.
+    tol
+        Relative gap at which a solve ends.
+    max_iter
+        Bound on the evaluations of a solve. A solve that ends there is counted in ``terms["unconverged"]`` and warned of once.
+    method
+        Solver, see :func:`dotcount.transport.solve`.
+    warm_start
+        Remember the potentials of the dots that come with ``keys``.
+    n_dots
+        Number of dots of the training set, if known; the table of potentials grows otherwise.
+
+    Notes
+    -----
+    Terms: ``transport``, ``pixel_mass``, ``dot_mass``, ``entropy`` (they add up to the value plus the gap), ``gap``,
+    ``n_evaluations`` (means over the images), ``unconverged`` (number of images), ``length_scale`` and ``epsilon_px``.
+    """
+
+    def __init__(
+        self,
+        cost: str = "l2",
+        penalty: str = "kl",
+        epsilon: float = 0.01,
+        rho: float | tuple[float, float] = 1.0,
+        length_scale: float | None = None,
+        delta: float | None = None,
+        tol: float = 1e-4,
+        max_iter: int = 200,
+        method: str = "auto",
+        warm_start: bool = True,
+        n_dots: int = 0,
+    ) -> None:
+        super().__init__()
+        if length_scale is not None and not 0 < length_scale < float("inf"):
+            raise InputError(f"length_scale must be a positive number of pixels or None; got {length_scale}")
+        self.length_scale = length_scale
+        self.options: dict[str, Any] = {
+            "cost": cost,
+            "penalty": penalty,
+            "epsilon": epsilon,
+            "rho": tuple(rho) if isinstance(rho, list) else rho,
+            "delta": delta,
+            "tol": tol,
+            "max_iter": max_iter,
+            "method": method,
+        }
+        self.cache = PotentialCache(n_dots) if warm_start else None
+        self._warned = False
+
+    def epsilon_px(self, size: tuple[float, float]) -> float:
+        """Return the blur in pixels for images of ``size`` (height, width) px."""
+        return float(self.options["epsilon"]) * (self.length_scale or max(size))
+
+    def compute(self, batch: Batch) -> LossOutput:
+        """Return the loss; see :class:`UOTLoss`."""
+        scale = self.length_scale or max(batch.size)
+        beta = [self.cache.read(ids) for ids in batch.keys] if self.cache is not None and batch.keys else None
+        solutions = solve_batch(
+            batch.density.detach(),
+            batch.points,
+            stride=batch.stride,
+            length_scale=scale,
+            valid=list(batch.valid),
+            beta=beta,
+            **self.options,
+        )
+        if self.cache is not None and batch.keys is not None:
+            for ids, solution in zip(batch.keys, solutions):
+                self.cache.write(ids, solution.beta)
+        self._warn(solutions)
+        like = batch.density
+        values = torch.tensor([s.value for s in solutions], dtype=torch.float64, device=like.device)
+        gradient = torch.stack([s.gradient for s in solutions]).to(like)
+        per_image = _Envelope.apply(like, values, gradient)
+        return LossOutput(per_image.mean(), per_image.detach(), self._terms(solutions, scale))
+
+    def _terms(self, solutions: list[Solution], scale: float) -> dict[str, float]:
+        n = len(solutions)
+        terms = {
+            name: sum(getattr(s.terms, name) for s in solutions) / n
+            for name in ("transport", "pixel_mass", "dot_mass", "entropy")
+        }
+        terms["gap"] = sum(s.gap for s in solutions) / n
+        terms["n_evaluations"] = sum(s.n_evaluations for s in solutions) / n
+        terms["unconverged"] = float(sum(not s.converged for s in solutions))
+        terms["length_scale"] = scale
+        terms["epsilon_px"] = float(self.options["epsilon"]) * scale
+        return terms
+
+    def _warn(self, solutions: list[Solution]) -> None:
+        failed = [s for s in solutions if not s.converged]
+        if failed and not self._warned:
+            self._warned = True
+            worst = max(s.gap for s in failed)
+            warnings.warn(
+                f"{len(failed)} of {len(solutions)} transport solves did not reach tol {self.options['tol']:g} "
+                f"(largest gap {worst:.3g}); raise max_iter, epsilon or tol. Later ones are counted in terms['unconverged'].",
+                RuntimeWarning,
+                stacklevel=4,
+            )

@@ -1,0 +1,9 @@
+"""Unbalanced optimal transport from a density map to points, with a certificate on every value.
+
+Imports torch and nothing of the layers above.
+"""
+
+from dotcount.transport.api import solve, solve_batch
+from dotcount.transport.solution import Geometry, Solution, Terms
+
+__all__ = ["Geometry", "Solution", "Terms", "solve", "solve_batch"]

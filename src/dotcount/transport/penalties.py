@@ -1,0 +1,122 @@
+r"""Mass penalties ``rho * phi`` and their conjugates ``rho * phi*(z / rho)`` (paper Eq. 9, 10, 13).
+
+========== ======================= ========================================== ========
+name       phi(x)                  phi*(z)                                    phi(0)
+========== ======================= ========================================== ========
+kl         x ln x - x + 1          e^z - 1                                    1
+quadratic  (x - 1)^2               z^2 / 4 + z for z >= -2, otherwise -1      1
+========== ======================= ========================================== ========
+
+``slope`` is the derivative of the conjugate: the factor by which the penalty lets the mass change (``q = u slope(-alpha)``).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dotcount.errors import InputError, UnknownNameError
+from dotcount.registry import did_you_mean
+
+
+@dataclass(frozen=True)
+class Penalty(ABC):
+    """A strictly convex penalty ``rho * phi`` on the ratio of transported to given mass.
+
+    Parameters
+    ----------
+    rho
+        Strength, in units of the cost; positive and finite.
+    """
+
+    rho: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.rho) or self.rho <= 0:
+            raise InputError(f"rho must be positive and finite; got {self.rho}")
+
+    @property
+    def at_zero(self) -> float:
+        """``rho * phi(0)``: the price per unit of mass that is not transported at all."""
+        return self.rho
+
+    @abstractmethod
+    def conjugate(self, z: Tensor) -> Tensor:
+        """Return ``rho * phi*(z / rho)``, elementwise."""
+
+    @abstractmethod
+    def slope(self, z: Tensor) -> Tensor:
+        """Return the first derivative of :meth:`conjugate`, elementwise; never negative."""
+
+    @abstractmethod
+    def curvature(self, z: Tensor) -> Tensor:
+        """Return the second derivative of :meth:`conjugate`, elementwise; never negative."""
+
+    @abstractmethod
+    def primal(self, ratio: Tensor) -> Tensor:
+        """Return ``rho * phi(ratio)`` for ``ratio >= 0``, elementwise."""
+
+    @abstractmethod
+    def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
+        """Return ``primal(ratio) + conjugate(z) - z * ratio >= 0`` without cancellation, elementwise."""
+
+
+class KL(Penalty):
+    """``phi(x) = x ln x - x + 1``."""
+
+    def conjugate(self, z: Tensor) -> Tensor:
+        return self.rho * torch.expm1(z / self.rho)
+
+    def slope(self, z: Tensor) -> Tensor:
+        return torch.exp(z / self.rho)
+
+    def curvature(self, z: Tensor) -> Tensor:
+        return torch.exp(z / self.rho) / self.rho
+
+    def primal(self, ratio: Tensor) -> Tensor:
+        return self.rho * (torch.xlogy(ratio, ratio) - ratio + 1.0)
+
+    def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
+        # rho KL(x | m) with m = e^{z/rho}, as x (r - ln(1 + r)) with r = m/x - 1: exact where x is near m.
+        target = torch.exp(z / self.rho)
+        positive = ratio > 0
+        safe = torch.where(positive, ratio, torch.ones_like(ratio))
+        excess = (target - safe) / safe
+        return self.rho * torch.where(positive, safe * (excess - torch.log1p(excess)), target)
+
+
+class Quadratic(Penalty):
+    """``phi(x) = (x - 1)^2``."""
+
+    def conjugate(self, z: Tensor) -> Tensor:
+        z = z.clamp(min=-2.0 * self.rho)
+        return z * z / (4.0 * self.rho) + z
+
+    def slope(self, z: Tensor) -> Tensor:
+        return (1.0 + z / (2.0 * self.rho)).clamp(min=0.0)
+
+    def curvature(self, z: Tensor) -> Tensor:
+        return (z > -2.0 * self.rho).to(z.dtype) / (2.0 * self.rho)
+
+    def primal(self, ratio: Tensor) -> Tensor:
+        return self.rho * (ratio - 1.0) ** 2
+
+    def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
+        inside = self.rho * (ratio - 1.0 - z / (2.0 * self.rho)) ** 2
+        beyond = ratio * (self.rho * ratio - 2.0 * self.rho - z)
+        return torch.where(z >= -2.0 * self.rho, inside, beyond)
+
+
+PENALTIES: dict[str, type[Penalty]] = {"kl": KL, "quadratic": Quadratic}
+
+
+def penalty(name: str, rho: float) -> Penalty:
+    """Return the penalty called ``name`` with strength ``rho``."""
+    if name not in PENALTIES:
+        known = ", ".join(PENALTIES)
+        raise UnknownNameError(f"unknown penalty {name!r}.{did_you_mean(name, PENALTIES)} Known: {known}.")
+    return PENALTIES[name](rho)
