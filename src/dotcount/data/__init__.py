@@ -1,0 +1,62 @@
+"""Images with dots: reading, checking, splitting, augmenting and loading them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dotcount.data.collect import open_collection
+from dotcount.data.images import image_size, read_image, read_pixels, resize_pixels, resize_rule, to_unit
+from dotcount.data.records import Collection, Problem, Record, hold_out
+
+if TYPE_CHECKING:
+    from dotcount.data.loading import (
+        Batch,
+        CropDataset,
+        EpochSampler,
+        Sample,
+        WholeImageDataset,
+        collate,
+        crop_loader,
+        fitting_crop,
+        load_sample,
+        whole_batch,
+    )
+
+# Loading needs torch, whose import takes seconds; reading and checking data do without.
+_LOADING = frozenset(
+    ("Batch", "CropDataset", "EpochSampler", "Sample", "WholeImageDataset")
+    + ("collate", "crop_loader", "fitting_crop", "load_sample", "whole_batch")
+)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LOADING:
+        from dotcount.data import loading
+
+        return getattr(loading, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "Batch",
+    "Collection",
+    "CropDataset",
+    "EpochSampler",
+    "Problem",
+    "Record",
+    "Sample",
+    "WholeImageDataset",
+    "collate",
+    "crop_loader",
+    "fitting_crop",
+    "hold_out",
+    "image_size",
+    "load_sample",
+    "open_collection",
+    "read_image",
+    "read_pixels",
+    "resize_pixels",
+    "resize_rule",
+    "to_unit",
+    "whole_batch",
+]

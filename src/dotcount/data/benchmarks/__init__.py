@@ -1,0 +1,8 @@
+"""Public benchmarks, one file a family; importing this package registers them all."""
+
+from __future__ import annotations
+
+from dotcount.data.benchmarks import cells, shanghaitech, trees
+from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals
+
+__all__ = ["BENCHMARKS", "Benchmark", "Totals", "cells", "shanghaitech", "trees"]

@@ -1,0 +1,180 @@
+"""Opening a data set: from a path to a :class:`~dotcount.data.records.Collection`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Sized
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dotcount.data.benchmarks import BENCHMARKS
+from dotcount.data.discover import discover, list_files, table_layout
+from dotcount.data.formats import FORMATS
+from dotcount.data.formats.base import Table, tables
+from dotcount.data.images import image_size, is_image
+from dotcount.data.layout import Entry, Layout, split_of
+from dotcount.data.records import Collection, Problem, Record
+from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
+from dotcount.points import Points
+
+
+def open_collection(
+    path: str | Path,
+    format: str = "auto",
+    *,
+    images_only: bool = False,
+    strict: bool = True,
+    classes: Sized[str] | None = None,
+) -> Collection:
+    """Read which images there are and where their dots lie; decodes no pixels.
+
+    Parameters
+    ----------
+    path
+        A folder, an annotation file that names its images, one image, or ``recipe:PATH`` for a benchmark.
+    format
+        Name of an annotation format or benchmark; ``auto`` recognises it.
+    images_only
+        Take images without looking for dots.
+    strict
+        Raise on the first thing wrong with the dots. Otherwise everything wrong is listed in
+        ``Collection.problems`` and the record concerned carries the error. Either way an unreadable image is one
+        record with an error.
+    classes
+        Keep only the dots of these classes; images without any then count as zero.
+
+    Raises
+    ------
+    DataError
+        If the path is missing, holds no images, or no dots are found; with ``strict`` also for dots without image,
+        images without dots, dots that are not finite or lie outside their image, and unreadable annotations.
+    UnknownNameError
+        If the format or recipe does not exist.
+    """
+    recipe, root = _parse(path)
+    if not root.exists():
+        raise DataError(f"{root} does not exist; check the path")
+    layout = _images(root) if images_only else _layout(root, recipe, format)
+    collection = _assemble(root if root.is_dir() else root.parent, layout, classes)
+    wrong = [p for p in collection.problems if p.kind != "unreadable_image"]
+    if strict and wrong:
+        more = f" (and {len(wrong) - 1} more problems; `dotcount data check` lists them)" if len(wrong) > 1 else ""
+        error = AnnotationError if wrong[0].kind in ("unreadable_annotation", "not_finite", "outside") else DataError
+        raise error(wrong[0].message + more)
+    if not any(r.error is None for r in collection.records):
+        first = collection.records[0].error if collection.records else "it holds none"
+        raise DataError(f"{root}: no image can be used: {first}")
+    return collection
+
+
+def _parse(path: str | Path) -> tuple[str | None, Path]:
+    recipe, colon, rest = str(path).partition(":")
+    if colon and not Path(path).exists():
+        if recipe in BENCHMARKS:
+            return recipe, Path(rest).expanduser()
+        if recipe.isidentifier() and len(recipe) > 1:
+            BENCHMARKS.get(recipe)  # raises, with a suggestion
+    return None, Path(path).expanduser()
+
+
+def _layout(root: Path, recipe: str | None, format: str) -> Layout:
+    name = recipe or format
+    if name in BENCHMARKS:
+        return BENCHMARKS.create(name).read(root)
+    if name != "auto" and name not in FORMATS:
+        known = ", ".join([*FORMATS, *BENCHMARKS])
+        raise UnknownNameError(f"unknown format {name!r}. Known: {known}.")
+    if root.is_file():
+        return _file_layout(root, name)
+    if name == "auto":
+        for benchmark in map(BENCHMARKS.create, BENCHMARKS):
+            if benchmark.recognises(root):
+                return benchmark.read(root)
+    return discover(root, name)
+
+
+def _file_layout(path: Path, format: str) -> Layout:
+    """Read one annotation file that names its images, which lie in its folder or below."""
+    root = path.parent
+    chosen = [FORMATS.create(format)] if format != "auto" else [t for t in tables() if t.recognises(path)]
+    if not chosen or not isinstance(chosen[0], Table):
+        raise DataError(f"{path} is not a known list of images and dots; give the folder that holds the images")
+    images = [f for f in list_files(root) if is_image(f)]
+    if not images:
+        raise DataError(f"{root} holds no image that {path.name} could name; put the list beside its images")
+    layout = table_layout(root, images, [path.relative_to(root)], chosen[0])
+    named = [entry for entry in layout.entries if entry.read is not None]
+    return Layout(layout.format, named, layout.unmatched)
+
+
+def _images(root: Path) -> Layout:
+    if root.is_file():
+        return Layout("images", [Entry(root, root.name)], absent="unlabelled")
+    images = [f for f in list_files(root) if is_image(f)]
+    if not images:
+        raise DataError(f"{root} holds no image; give an image or a folder with images")
+    return Layout("images", [Entry(root / f, f.as_posix(), None, split_of(f)) for f in images], absent="unlabelled")
+
+
+def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collection:
+    problems = [Problem("missing_image", "", message) for message in layout.unmatched]
+    records = []
+    for entry in layout.entries:
+        record, problem = _record(entry, layout, classes)
+        records.append(record)
+        if problem is not None:
+            problems.append(problem)
+    return Collection(
+        root,
+        root.resolve().name,
+        layout.format,
+        tuple(records),
+        tuple(problems),
+        layout.summary,
+        layout.license,
+        layout.citation,
+        layout.resize,
+    )
+
+
+def _record(entry: Entry, layout: Layout, classes: Sized[str] | None) -> tuple[Record, Problem | None]:
+    def failed(kind: str, message: str, points: Points | None = None) -> tuple[Record, Problem]:
+        record = Record(entry.image, entry.name, points, entry.split, entry.labels, error=message)
+        return record, Problem(kind, entry.name, message)
+
+    if not entry.image.exists():
+        return failed("missing_image", f"image {entry.image} is missing; restore it or remove its annotation")
+    try:
+        width, height = image_size(entry.image)
+    except ImageReadError as error:
+        return failed("unreadable_image", str(error))
+    if entry.read is None:
+        if layout.absent == "error":
+            remedy = "annotate it (an empty annotation means no objects) or move it away"
+            return failed("missing_annotation", f"image {entry.image} has no dots; {remedy}")
+        points = Points.empty(width, height) if layout.absent == "zero" else None
+        return Record(entry.image, entry.name, points, entry.split, entry.labels), None
+    try:
+        dots = entry.read(width, height)
+    except AnnotationError as error:
+        return failed("unreadable_annotation", str(error))
+    bad = np.flatnonzero(~np.isfinite(dots.xy).all(axis=1))
+    if bad.size:
+        where = f"dot {bad[0] + 1} of image {entry.image} is not finite: {_show(dots.xy[bad[0]])}"
+        return failed("not_finite", f"{where}; correct or remove it")
+    xy, named = dots.xy, dots.classes
+    if classes is not None:
+        keep = np.array([name in classes for name in named], dtype=bool) if named else np.zeros(len(xy), dtype=bool)
+        xy, named = xy[keep], tuple(name for name, kept in zip(named, keep) if kept)
+    points = Points(xy, width, height)
+    outside = np.flatnonzero(~points.inside())
+    if outside.size and layout.outside == "error":
+        first = f"the first at {_show(points.xy[outside[0]])}"
+        message = f"{outside.size} of {len(points)} dots of image {entry.image} ({width} x {height} px) lie outside it"
+        return failed("outside", f"{message}, {first}; correct them, or check that x and y are not swapped", points)
+    return Record(entry.image, entry.name, points, entry.split, entry.labels, named), None
+
+
+def _show(xy: Sequence[float] | np.ndarray) -> str:
+    return f"({xy[0]:g}, {xy[1]:g})"

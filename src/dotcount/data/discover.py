@@ -1,0 +1,175 @@
+"""Finding out how a folder of images is annotated: pair images with annotation files, or with rows of one file."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from dotcount.data.formats.base import FORMATS, Format, Listed, Sidecar, Table, sidecars, tables
+from dotcount.data.formats.csv import read_manifest
+from dotcount.data.images import is_image
+from dotcount.data.layout import Dots, Entry, Layout, split_of
+from dotcount.errors import DataError
+
+MANIFEST = "images.csv"
+
+# Folders that say what kind of file they hold, not which images: left out when files of two folders are paired.
+_ROLE = re.compile(
+    r"(images?|imgs?|jpegimages|pics|photos|points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?"
+    r"|csvs?|jsons?|xmls?|mats?|rois?|txts?|geojsons?|coords?|centroids?)([-_]?(csv|txt|json|xml|part)?[-_]?\d*)",
+    re.IGNORECASE,
+)
+_AFFIX = re.compile(r"^(gt[-_])|[-_]?(dots?|points?|cells?|ann|annotations?|masks?|gt|labels?|rois?|img|image)$", re.I)
+
+
+def list_files(root: Path) -> list[Path]:
+    """Return every file below ``root``, relative to it, sorted; hidden files and folders are left out."""
+    found = []
+    for top, folders, files in os.walk(root):
+        folder = Path(top)
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        found += [(folder / name).relative_to(root) for name in sorted(files) if not name.startswith(".")]
+    return sorted(found)
+
+
+def _place(relative: Path) -> tuple[str, ...]:
+    return tuple(part.lower() for part in relative.parts[:-1] if not _ROLE.fullmatch(part))
+
+
+def _keys(name: str) -> tuple[str, str]:
+    """Return the ways in which a stem names an image: as it stands, and without words like ``dots`` or ``GT_``."""
+    return name.lower(), _AFFIX.sub("", name).lower()
+
+
+def pair(images: Sequence[Path], annotations: Sequence[Path]) -> dict[Path, Path]:
+    """Return the annotation of each image, paired by folder and name.
+
+    ``images/a.png`` goes with ``a.csv`` in the same folder or a sibling, with ``a.png.csv``, and, where nothing else
+    fits, with names that differ by words like ``dots`` or ``GT_``: ``001cell.png`` and ``001dots.png``.
+    """
+    exact: dict[tuple[tuple[str, ...], str], Path] = {}
+    loose: dict[tuple[tuple[str, ...], str], Path] = {}
+    for path in annotations:
+        place = _place(path)
+        exact.setdefault((place, path.stem.lower()), path)
+        loose.setdefault((place, _keys(path.stem)[1]), path)
+    paired = {}
+    for image in images:
+        place = _place(image)
+        whole, stem = image.name.lower(), image.stem
+        match = exact.get((place, whole)) or exact.get((place, stem.lower())) or loose.get((place, _keys(stem)[1]))
+        if match is not None:
+            paired[image] = match
+    return paired
+
+
+def discover(root: Path, format: str = "auto") -> Layout:
+    """Recognise how the images below a folder are annotated.
+
+    Raises
+    ------
+    DataError
+        If there is no image, or nothing that goes with the images is an annotation of a known format.
+    """
+    files = list_files(root)
+    images = [f for f in files if is_image(f)]
+    if not files:
+        raise DataError(f"{root} is empty; give a folder with images and their dots")
+    if not images:
+        raise DataError(f"{root} holds {len(files)} files but no image; give the folder that holds the images")
+    others = [f for f in files if not is_image(f)]
+    chosen = None if format == "auto" else FORMATS.create(format)
+    for table in tables() if chosen is None else [chosen]:
+        if isinstance(table, Table):
+            lists = _of_format(root, others, table, forced=chosen is not None)
+            if lists:
+                return table_layout(root, images, lists, table)
+    for sidecar in sidecars() if chosen is None else [chosen]:
+        if isinstance(sidecar, Sidecar):
+            found = _of_format(root, others, sidecar, forced=chosen is not None)
+            if found and pair(images, found):
+                return _sidecar_layout(root, images, found, sidecar)
+    wanted = f"of the format {format!r}" if chosen is not None else f"of a known format ({', '.join(FORMATS)})"
+    raise DataError(
+        f"{root} holds {len(images)} images but no dots {wanted}; "
+        "add a csv with the columns image, x, y, or name the format"
+    )
+
+
+def _of_format(root: Path, files: Iterable[Path], format: Format, forced: bool) -> list[Path]:
+    named = [f for f in files if f.suffix.lower() in format.suffixes and f.name != MANIFEST]
+    return [f for f in named if forced or format.recognises(root / f)]
+
+
+def _sidecar_layout(root: Path, images: list[Path], annotations: list[Path], format: Sidecar) -> Layout:
+    paired = pair(images, annotations)
+    entries = [
+        Entry(root / i, i.as_posix(), partial(format.read, root / paired[i]) if i in paired else None, split_of(i))
+        for i in images
+    ]
+    lost = sorted(set(annotations) - set(paired.values()))
+    unmatched = [f"annotation {root / f} has no image; restore the image or remove the annotation" for f in lost]
+    return Layout(format.name, entries, unmatched)
+
+
+def table_layout(root: Path, images: Sequence[Path], lists: Sequence[Path], format: Table) -> Layout:
+    """Return the layout of images whose dots stand in one or more tables.
+
+    A name in a table is looked up as a path from the table's folder, then from the root, then as a bare file name
+    (without suffix, if need be) below the table's folder, where only one image has it.
+    """
+    found: dict[Path, Listed] = {}
+    unmatched: list[str] = []
+    known = frozenset(images)
+    for table in lists:
+        below = [i for i in images if i.is_relative_to(table.parent)]
+        names = _names(below)
+        for name, listed in _rows(root, table, format).items():
+            image = _lookup(name, table.parent, known, names)
+            if image is None:
+                unmatched.append(f"annotation {root / table} names image {name!r}, which is not there; restore it")
+            elif image in found:
+                unmatched.append(f"annotation {root / table} lists image {name!r} a second time; keep one list")
+            else:
+                found[image] = listed
+    entries = []
+    for image in images:
+        row = found.get(image)
+        split = (row.split if row else None) or split_of(image)
+        labels = row.labels if row else {}
+        entries.append(Entry(root / image, image.as_posix(), row.read if row else None, split, labels))
+    return Layout(format.name, entries, unmatched)
+
+
+def _rows(root: Path, table: Path, format: Table) -> Mapping[str, Listed]:
+    rows = dict(format.read(root / table))
+    manifest = root / table.parent / MANIFEST
+    if manifest.is_file():
+        for name, count in read_manifest(manifest).items():
+            if name not in rows and count == 0:
+                rows[name] = Listed(lambda _w, _h: Dots(np.zeros((0, 2))))
+    return rows
+
+
+def _names(images: Sequence[Path]) -> dict[str, list[Path]]:
+    names: dict[str, list[Path]] = defaultdict(list)
+    for image in images:
+        names[image.name].append(image)
+        names[image.stem].append(image)
+    return names
+
+
+def _lookup(name: str, folder: Path, known: AbstractSet[Path], names: Mapping[str, list[Path]]) -> Path | None:
+    plain = Path(name.replace("\\", "/"))
+    for candidate in (folder / plain, plain, folder / "images" / plain):
+        if candidate in known:
+            return candidate
+    same = names.get(plain.name, [])
+    return same[0] if len(same) == 1 else None

@@ -1,0 +1,105 @@
+"""The two shapes an annotation format can have, and the registry of formats."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotcount.data.layout import Dots, ReadDots
+from dotcount.data.records import Record
+from dotcount.errors import AnnotationError
+from dotcount.registry import Registry
+
+
+class Format(ABC):
+    """An annotation format: how its files are recognised; ``title`` is what a person calls it."""
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+
+    @abstractmethod
+    def recognises(self, path: Path) -> bool:
+        """Return whether the content of the file is of this format; never raises on foreign or damaged files."""
+
+
+class Sidecar(Format):
+    """One annotation file for each image."""
+
+    @abstractmethod
+    def read(self, path: Path, width: int, height: int, /) -> Dots:
+        """Return the dots of the image of this size; AnnotationError if the file can't be read."""
+
+    def write(self, path: Path, record: Record) -> None:
+        """Write the dots of one record."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Dots of one image in a file that covers many images."""
+
+    read: ReadDots
+    split: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Table(Format):
+    """One annotation file for many images, which it names.
+
+    ``complete``: every image that the format lists was looked at, so an image listed without dots holds none.
+    """
+
+    @abstractmethod
+    def read(self, path: Path) -> Mapping[str, Listed]:
+        """Return the dots by image name as written in the file; AnnotationError if it can't be read."""
+
+    def write(self, path: Path, records: Sequence[Record]) -> None:
+        """Write the dots of all records."""
+        raise NotImplementedError
+
+
+FORMATS: Registry[Format] = Registry("annotation format")
+
+
+def sidecars() -> Iterable[Sidecar]:
+    """Return the formats with one file for each image, in the order in which they are tried."""
+    return [f for f in map(FORMATS.create, FORMATS) if isinstance(f, Sidecar)]
+
+
+def tables() -> Iterable[Table]:
+    """Return the formats with one file for many images, in the order in which they are tried."""
+    return [f for f in map(FORMATS.create, FORMATS) if isinstance(f, Table)]
+
+
+def read_text(path: Path) -> str:
+    """Return the text of an annotation file (UTF-8 with or without mark, or UTF-16 with its mark).
+
+    Raises
+    ------
+    AnnotationError
+        If the file is missing or is not text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise AnnotationError(f"annotation {path}: {error.strerror or error}; check the path") from error
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"annotation {path} is not UTF-8 text; save it as UTF-8") from error
+
+
+def head(path: Path, size: int = 4096) -> str:
+    """Return the beginning of a file as text, with what can't be decoded left out; empty if unreadable."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(size)
+    except OSError:
+        return ""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="ignore")
+    return "" if b"\x00" in data else data.decode("utf-8-sig", errors="ignore")

@@ -1,0 +1,101 @@
+"""MATLAB files with dots: v5 (scipy) and v7.3 (HDF5).
+
+Known variables are ``image_info{1}.location`` (ShanghaiTech, NWPU), ``annPoints`` (UCF-QNRF, UCF_CC_50) and
+``points``; else the one (n, 2) numeric array of the file. Coordinates are taken as positions; a benchmark that numbers
+pixels converts in its own reader.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dotcount.data.layout import Dots
+from dotcount.errors import AnnotationError
+
+_NAMES = ("annPoints", "image_info", "points", "location", "dots", "coords", "xy")
+
+
+def read_mat_points(path: Path, _width: int = 0, _height: int = 0) -> Dots:
+    """Return the dots of a ``.mat`` file as its columns x, y stand; AnnotationError if there are none to be found."""
+    variables = _load(path)
+    for name in sorted(variables, key=lambda n: (_NAMES.index(n) if n in _NAMES else len(_NAMES), n)):
+        found = _points_in(variables[name])
+        if found is not None:
+            return Dots(found)
+    known = ", ".join(variables) or "none"
+    raise AnnotationError(
+        f"annotation {path} holds no (n, 2) array of dots (variables: {known}); save one as annPoints"
+    )
+
+
+def _load(path: Path) -> dict[str, Any]:
+    import scipy.io
+
+    try:
+        with path.open("rb") as file:
+            start = file.read(128)
+    except OSError as error:
+        raise AnnotationError(f"annotation {path}: {error.strerror or error}; check the path") from error
+    if b"MATLAB 7.3" in start or start[:8] == b"\x89HDF\r\n\x1a\n":
+        return _load_hdf5(path)
+    try:
+        content = scipy.io.loadmat(path)
+    except Exception as error:  # scipy raises a dozen kinds on damaged files, zlib's and struct's among them
+        detail = " ".join(str(error).split())[:100] or type(error).__name__
+        raise AnnotationError(f"annotation {path} is not a readable .mat file ({detail}); save it again") from error
+    return {name: value for name, value in content.items() if not name.startswith("__")}
+
+
+def _load_hdf5(path: Path) -> dict[str, Any]:
+    import h5py
+
+    def value(item: Any, file: Any, depth: int = 0) -> Any:
+        if depth > 6:
+            return None
+        if isinstance(item, h5py.Group):
+            return {name: value(item[name], file, depth + 1) for name in item if not name.startswith("#")}
+        if item.dtype == h5py.ref_dtype:  # a cell array
+            return [value(file[ref], file, depth + 1) for ref in np.asarray(item).ravel() if ref]
+        if item.attrs.get("MATLAB_empty", 0):
+            return np.zeros((0, 2))
+        return np.asarray(item).T  # MATLAB stores columns first
+
+    try:
+        with h5py.File(path, "r") as file:
+            return {name: value(file[name], file) for name in file if not name.startswith("#")}
+    except Exception as error:  # h5py passes on whatever the HDF5 library reports
+        detail = " ".join(str(error).split())[:100] or type(error).__name__
+        raise AnnotationError(
+            f"annotation {path} is not a readable .mat v7.3 file ({detail}); save it again"
+        ) from error
+
+
+def _points_in(value: Any, depth: int = 0) -> np.ndarray | None:
+    """Search structs and cells for the array of dots, ``location`` first."""
+    if depth > 8:
+        return None
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda n: (_NAMES.index(n) if n in _NAMES else len(_NAMES), n))
+        return _first(value[n] for n in names if n != "number") if names else None
+    if isinstance(value, list):
+        return _first(value)
+    if not isinstance(value, np.ndarray):
+        return None
+    if value.dtype.names:
+        fields = sorted(value.dtype.names, key=lambda n: (_NAMES.index(n) if n in _NAMES else len(_NAMES), n))
+        return _first(value[name] for name in fields if name != "number")
+    if value.dtype == object:
+        return _first(value.ravel())
+    if value.dtype.kind in "iuf" and value.ndim == 2:
+        if value.shape[1] == 2 or value.size == 0:
+            return value.astype(np.float64).reshape(-1, 2)
+        if value.shape[0] == 2:
+            return None
+    return None
+
+
+def _first(values: Any) -> np.ndarray | None:
+    return next((found for found in map(_points_in, values) if found is not None), None)

@@ -1,0 +1,96 @@
+"""What readers hand to :func:`dotcount.data.open_collection`: images with a way to read their dots.
+
+Dots are read lazily, because some formats need the size of the image (percent, normalised boxes) and because one
+unreadable annotation must not take the others with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from dotcount.points import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Dots:
+    """Dots of one image as read: (n, 2) px in the package's corner convention, and the class of each, if known."""
+
+    xy: FloatArray
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        xy = np.asarray(self.xy, dtype=np.float64)
+        object.__setattr__(self, "xy", xy.reshape(-1, 2))
+
+
+ReadDots = Callable[[int, int], Dots]
+"""(width, height) of the image -> its dots; raises AnnotationError."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of a layout. ``read`` is ``None`` where no annotation was found for it."""
+
+    image: Path
+    name: str
+    read: ReadDots | None = None
+    split: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything a reader found.
+
+    Parameters
+    ----------
+    format
+        Name of what was recognised.
+    entries
+        The images, in reading order.
+    unmatched
+        Annotations whose image was not found, each as a one-line message with the remedy.
+    absent
+        What an image without annotation means: ``zero`` objects, ``unlabelled`` (allowed), or an ``error``.
+    outside
+        What a dot outside its image means: an ``error``, or ``known`` where the published annotation has such dots and
+        its totals include them.
+    """
+
+    format: str
+    entries: Sequence[Entry]
+    unmatched: Sequence[str] = ()
+    absent: Literal["zero", "unlabelled", "error"] = "error"
+    outside: Literal["error", "known"] = "error"
+    summary: str = ""
+    license: str | None = None
+    citation: str | None = None
+    resize: tuple[int | None, int | None] = (None, None)
+
+
+SPLIT_WORDS = {
+    "train": "train",
+    "training": "train",
+    "train_data": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "val_data": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "test_data": "test",
+}
+
+
+def split_of(relative: Path) -> str | None:
+    """Return the split that a folder on the way to the file names (``train``, ``Valid``, ``test_data``), if any."""
+    for part in relative.parts[:-1]:
+        if part.lower() in SPLIT_WORDS:
+            return SPLIT_WORDS[part.lower()]
+    return None

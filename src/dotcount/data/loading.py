@@ -1,0 +1,344 @@
+"""Samples and batches for training and validation.
+
+What a training sample looks like depends on (seed, epoch, index) and nothing else, and the order of an epoch on (seed,
+epoch, rank, world size). So a resumed run continues exactly, whatever the number of loader processes.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from dotcount.config import AugmentConfig
+from dotcount.data.cache import PixelCache
+from dotcount.data.images import PixelArray, UnitArray, image_size, read_pixels, resize_pixels, resize_rule, to_unit
+from dotcount.data.records import Record
+from dotcount.data.transforms import training_sample
+from dotcount.errors import DataError, ImageReadError
+from dotcount.points import Points
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One whole image, float32 (H, W, 3) in [0, 1], with its dots in the pixels of that image."""
+
+    image: UnitArray
+    points: Points | None
+    record: Record
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images with their dots.
+
+    Attributes
+    ----------
+    images
+        (B, 3, h, w) float32 in [0, 1].
+    points
+        B tensors (m, 2) float32, x and y px.
+    keys
+        B tensors (m,) int64: identities of the dots over the whole training set.
+    image_sizes
+        B pairs (height, width) px of the part that is image.
+    indices
+        Positions of the records in the data set.
+    """
+
+    images: Tensor
+    points: list[Tensor]
+    keys: list[Tensor]
+    image_sizes: list[tuple[int, int]]
+    indices: list[int]
+
+
+def scaled_size(record: Record, min_side: int | None = None, max_side: int | None = None) -> tuple[int, int]:
+    """Return the (width, height) px that the resize rule gives for the image of a record."""
+    points = record.points
+    width, height = (points.width, points.height) if points is not None else image_size(record.image)
+    return resize_rule(width, height, min_side, max_side)
+
+
+def _scaled(record: Record, min_side: int | None, max_side: int | None) -> tuple[PixelArray, Points | None]:
+    """Return pixels and dots of a record after the resize rule, from the file."""
+    pixels = read_pixels(record.image)
+    height, width = pixels.shape[:2]
+    points = record.points
+    if points is not None and (points.width, points.height) != (width, height):
+        raise ImageReadError(
+            f"image {record.image} decodes to {width} x {height} px, but its header said "
+            f"{points.width} x {points.height}; it was changed or is damaged: replace it"
+        )
+    target = resize_rule(width, height, min_side, max_side)
+    if target == (width, height):
+        return pixels, points
+    return resize_pixels(pixels, *target), points.resize(*target) if points is not None else None
+
+
+def load_sample(record: Record, min_side: int | None = None, max_side: int | None = None) -> Sample:
+    """Read the image of a record and apply the resize rule to it and its dots.
+
+    Raises
+    ------
+    DataError
+        If the record carries an error, or the image can't be decoded.
+    """
+    if record.error is not None:
+        raise DataError(record.error)
+    pixels, points = _scaled(record, min_side, max_side)
+    return Sample(to_unit(pixels), points, record)
+
+
+def require_crop(
+    records: Sequence[Record], crop: int, min_side: int | None = None, max_side: int | None = None
+) -> None:
+    """Make sure that every image holds a square of ``crop`` px.
+
+    Raises
+    ------
+    DataError
+        If one does not; the message names the smallest and the remedy.
+    """
+    smallest = min(records, key=lambda r: min(scaled_size(r, min_side, max_side)))
+    width, height = scaled_size(smallest, min_side, max_side)
+    if min(width, height) < crop:
+        raise DataError(
+            f"crop {crop} px is larger than image {smallest.image} ({width} x {height} px); "
+            f"use --crop {min(width, height)} or less, or --set data.min_side={crop}"
+        )
+
+
+def fitting_crop(
+    records: Sequence[Record], limit: int = 256, min_side: int | None = None, max_side: int | None = None
+) -> int:
+    """Return the crop for these images: ``limit``, or the largest multiple of 32 px that fits the smallest of them.
+
+    Images below 32 px give their shorter side itself.
+    """
+    shortest = min(min(scaled_size(r, min_side, max_side)) for r in records)
+    if shortest >= limit:
+        return limit
+    return shortest // 32 * 32 or shortest
+
+
+class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
+    """Random crops of annotated images, requested by (epoch, index).
+
+    Parameters
+    ----------
+    records
+        Annotated records without errors.
+    crop
+        Side of the crop, px.
+    augment
+        Flips, turns and colour changes.
+    seed
+        Seed of all randomness here.
+    min_side, max_side
+        The resize rule, applied before cropping.
+    cache_mb
+        Memory for decoded images in each process, MB. Decoded images stay in the depth of their files.
+
+    Raises
+    ------
+    DataError
+        If there is no record, one has no dots known, or the crop does not fit into an image.
+
+    Notes
+    -----
+    An image that turns out to be undecodable is named in a warning and replaced by the next one, so that one broken
+    file does not end a run; if none can be decoded the error is raised.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        crop: int,
+        augment: AugmentConfig | None = None,
+        seed: int = 0,
+        *,
+        min_side: int | None = None,
+        max_side: int | None = None,
+        cache_mb: float = 0,
+    ) -> None:
+        if not records:
+            raise DataError("no annotated image to train on; check the split and the dots")
+        for record in records:
+            if record.points is None or record.error is not None:
+                raise DataError(record.error or f"image {record.image} has no dots; annotate it or leave it out")
+        require_crop(records, crop, min_side, max_side)
+        self.records = tuple(records)
+        self.crop = crop
+        self.augment = augment if augment is not None else AugmentConfig()
+        self.seed = seed
+        self.min_side, self.max_side = min_side, max_side
+        counts = [len(r.points) for r in self.records if r.points is not None]
+        self.first_keys = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._cache = PixelCache(cache_mb)
+        self._broken: set[int] = set()
+
+    @property
+    def n_dots(self) -> int:
+        """Number of dots over all records; keys run from 0 to ``n_dots - 1``."""
+        return int(self.first_keys[-1])
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, request: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, int]:
+        """Return image (3, c, c), dots (m, 2), keys (m,) and the index of the record for ``(epoch, index)``."""
+        epoch, wanted = request
+        index, pixels, points = self._load(wanted)
+        rng = np.random.default_rng((self.seed, epoch, wanted))
+        image, inside = training_sample(pixels, points, self.crop, self.augment, rng)
+        return (
+            torch.from_numpy(image.transpose(2, 0, 1).copy()),
+            torch.from_numpy(inside.xy.astype(np.float32)),
+            torch.from_numpy(inside.ids + self.first_keys[index]),
+            index,
+        )
+
+    def _load(self, wanted: int) -> tuple[int, PixelArray, Points]:
+        failure: ImageReadError | None = None
+        for step in range(len(self.records)):
+            index = (wanted + step) % len(self.records)
+            if index in self._broken:
+                continue
+            try:
+                return index, *self._pixels(index)
+            except ImageReadError as error:
+                self._broken.add(index)
+                warnings.warn(f"left out of training: {error}", stacklevel=2)
+                failure = error
+        raise failure or ImageReadError(f"none of the {len(self.records)} training images can be decoded")
+
+    def _pixels(self, index: int) -> tuple[PixelArray, Points]:
+        record = self.records[index]
+        assert record.points is not None  # held by the constructor
+        kept = self._cache.get(index)
+        if kept is not None:
+            height, width = kept.shape[:2]
+            return kept, record.points.resize(width, height)
+        pixels, points = _scaled(record, self.min_side, self.max_side)
+        assert points is not None
+        self._cache.put(index, pixels)
+        return pixels, points
+
+
+class EpochSampler(Sampler[list[tuple[int, int]]]):
+    """Batches of ``(epoch, index)`` for one process; the order is a pure function of seed, epoch, rank and world size.
+
+    The indices are an endless sequence of shuffled passes over the data set, cut into epochs of ``steps`` batches and
+    dealt to the processes in turn. Epochs therefore need not be whole passes, all processes take the same number of
+    steps, and any epoch can be drawn without drawing those before it.
+
+    Parameters
+    ----------
+    size
+        Number of records.
+    batch_size
+        Batch of one process.
+    steps
+        Batches per epoch; ``None``: as many as one pass needs, rounded up.
+    seed, rank, world_size
+        Seed of the order; the place of this process among all.
+    """
+
+    def __init__(
+        self, size: int, batch_size: int, steps: int | None = None, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if size < 1 or batch_size < 1 or not 0 <= rank < world_size:
+            raise ValueError(f"size {size}, batch_size {batch_size}, rank {rank} of {world_size}")
+        self.size, self.batch_size, self.seed = size, batch_size, seed
+        self.rank, self.world_size = rank, world_size
+        self.steps = steps if steps is not None else -(-size // (batch_size * world_size))
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration draws."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        chunk = self.batch_size * self.world_size
+        orders: dict[int, npt.NDArray[np.int64]] = {}
+        for step in range(self.epoch * self.steps, (self.epoch + 1) * self.steps):
+            first = step * chunk + self.rank * self.batch_size
+            # The pass, not the epoch, keys the augmentation: an image drawn twice in an epoch is augmented twice.
+            requests = [divmod(position, self.size) for position in range(first, first + self.batch_size)]
+            for lap in {lap for lap, _ in requests} - orders.keys():
+                orders[lap] = np.random.default_rng((self.seed, lap)).permutation(self.size)
+            yield [(lap, int(orders[lap][place])) for lap, place in requests]
+
+
+def collate(samples: Sequence[tuple[Tensor, Tensor, Tensor, int]]) -> Batch:
+    """Join crops of one size to a :class:`Batch`."""
+    images, points, keys, indices = zip(*samples)
+    sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
+    return Batch(torch.stack(images), list(points), list(keys), sizes, list(indices))
+
+
+def crop_loader(dataset: CropDataset, sampler: EpochSampler, workers: int = 0, pin_memory: bool = False) -> DataLoader:
+    """Return the loader of training batches; processes persist, so that their caches live on over epochs."""
+    return DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin_memory,
+    )
+
+
+class WholeImageDataset(Dataset[Sample]):
+    """Whole images after the resize rule, in the order of the records; for validation, one at a time."""
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        *,
+        min_side: int | None = None,
+        max_side: int | None = None,
+        cache_mb: float = 0,
+    ) -> None:
+        self.records = tuple(records)
+        self.min_side, self.max_side = min_side, max_side
+        self._cache = PixelCache(cache_mb)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Sample:
+        record = self.records[index]
+        if record.error is not None:
+            raise DataError(record.error)
+        kept = self._cache.get(index)
+        if kept is None:
+            kept, points = _scaled(record, self.min_side, self.max_side)
+            self._cache.put(index, kept)
+        height, width = kept.shape[:2]
+        points = record.points.resize(width, height) if record.points is not None else None
+        return Sample(to_unit(kept), points, record)
+
+
+def whole_batch(sample: Sample, index: int = 0) -> Batch:
+    """Return one whole image as a :class:`Batch` of one."""
+    height, width = sample.image.shape[:2]
+    points = sample.points if sample.points is not None else Points.empty(width, height)
+    return Batch(
+        torch.from_numpy(sample.image.transpose(2, 0, 1).copy())[None],
+        [torch.from_numpy(points.xy.astype(np.float32))],
+        [torch.from_numpy(points.ids)],
+        [(height, width)],
+        [index],
+    )

@@ -1,0 +1,78 @@
+"""Random crops and augmentation, image and dots together.
+
+Every function is pure: what it does depends on its arguments and the generator it is given. Images are (H, W, 3)
+arrays; geometry keeps the depth of the file, colour changes work on float32 in [0, 1].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dotcount.config import AugmentConfig
+from dotcount.data.images import PixelArray, UnitArray, resize_pixels, to_unit
+from dotcount.points import Points
+
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as grey conversion does
+
+
+def random_crop(
+    pixels: PixelArray, points: Points, side: int, scale: tuple[float, float] | None, rng: np.random.Generator
+) -> tuple[PixelArray, Points]:
+    """Cut a ``side`` x ``side`` px window at a place drawn uniformly, of a magnification drawn from ``scale``.
+
+    With a magnification ``f`` a window of ``side / f`` px is cut and resampled to ``side``, which is what enlarging the
+    image first would give, at the cost of the window alone. Where the image is too small for the drawn window, the
+    window is the largest square that fits.
+    """
+    height, width = pixels.shape[:2]
+    window = side
+    if scale is not None:
+        # Log-uniform: twice as large is as likely as half as large.
+        factor = float(np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))))
+        window = max(1, round(side / factor))
+    window = min(window, width, height)
+    left = int(rng.integers(0, width - window + 1))
+    top = int(rng.integers(0, height - window + 1))
+    cut = pixels[top : top + window, left : left + window]
+    inside = points.crop(left, top, window, window)
+    if window == side:
+        return cut, inside
+    return resize_pixels(cut, side, side), inside.resize(side, side)
+
+
+def random_turns(
+    pixels: PixelArray, points: Points, augment: AugmentConfig, rng: np.random.Generator
+) -> tuple[PixelArray, Points]:
+    """Flip and turn as ``augment`` allows, each with equal chances."""
+    if augment.flip_horizontal and rng.random() < 0.5:
+        pixels, points = pixels[:, ::-1], points.flip_horizontal()
+    if augment.flip_vertical and rng.random() < 0.5:
+        pixels, points = pixels[::-1], points.flip_vertical()
+    if augment.rotate90:
+        turns = int(rng.integers(4))
+        pixels, points = np.rot90(pixels, turns), points.rotate90(turns)
+    return pixels, points
+
+
+def random_colour(image: UnitArray, augment: AugmentConfig, rng: np.random.Generator) -> UnitArray:
+    """Change brightness and contrast by factors in ``[1 - a, 1 + a]`` and turn to grey with the given chance."""
+    if augment.brightness:
+        image = image * np.float32(rng.uniform(1 - augment.brightness, 1 + augment.brightness))
+    if augment.contrast:
+        mean = image.mean(dtype=np.float32)
+        image = (image - mean) * np.float32(rng.uniform(1 - augment.contrast, 1 + augment.contrast)) + mean
+    if augment.grey and rng.random() < augment.grey:
+        image = np.repeat((image @ _LUMA)[..., None], 3, axis=-1)
+    return image.clip(0, 1)
+
+
+def training_sample(
+    pixels: PixelArray, points: Points, side: int, augment: AugmentConfig, rng: np.random.Generator
+) -> tuple[UnitArray, Points]:
+    """Crop, turn and recolour: what the network sees of one image in one epoch."""
+    pixels, points = random_crop(pixels, points, side, augment.scale, rng)
+    pixels, points = random_turns(pixels, points, augment, rng)
+    image = to_unit(pixels)
+    if augment.brightness or augment.contrast or augment.grey:
+        image = random_colour(image, augment, rng)
+    return np.ascontiguousarray(image), points
