@@ -1,1 +1,78 @@
-"""dotcount: learn to count and locate objects in images from one dot per object."""
+"""dotcount: learn to count and locate objects in images from one dot per object.
+
+The names below are imported on first use, so that ``import dotcount`` costs nothing:
+
+>>> import dotcount
+>>> predictor = dotcount.load("runs/cells")  # doctest: +SKIP
+>>> predictor.predict("image.png").count  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dotcount.config import RunConfig
+    from dotcount.data import Collection, Record, open_collection, read_image
+    from dotcount.errors import DotcountError
+    from dotcount.points import Points
+    from dotcount.prediction import Evaluation, Prediction, Predictor, evaluate, load
+    from dotcount.training import TrainResult, train
+
+_HOME = {
+    "Collection": "data",
+    "DotcountError": "errors",
+    "Evaluation": "prediction",
+    "Points": "points",
+    "Prediction": "prediction",
+    "Predictor": "prediction",
+    "Record": "data",
+    "RunConfig": "config",
+    "TrainResult": "training",
+    "evaluate": "prediction",
+    "load": "prediction",
+    "open_collection": "data",
+    "read_image": "data",
+    "train": "training",
+}
+_SUBMODULES = (
+    "config", "data", "density", "errors", "evaluation", "losses", "models", "points", "prediction", "report",
+    "training", "transport",
+)  # fmt: skip
+
+__all__ = [
+    "Collection",
+    "DotcountError",
+    "Evaluation",
+    "Points",
+    "Prediction",
+    "Predictor",
+    "Record",
+    "RunConfig",
+    "TrainResult",
+    "evaluate",
+    "load",
+    "open_collection",
+    "read_image",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f"dotcount.{_HOME[name]}"), name)
+    elif name in _SUBMODULES:
+        value = import_module(f"dotcount.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("dotcount")
+    else:
+        raise AttributeError(f"module 'dotcount' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBMODULES, "__version__"})

@@ -1,0 +1,92 @@
+"""What the verbs share: common options, progress on a terminal, lines of output."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from dotcount.errors import OutputError
+
+
+def add_out(parser: argparse.ArgumentParser, text: str, metavar: str = "DIR") -> None:
+    """Add the required ``--out``."""
+    parser.add_argument("--out", required=True, type=Path, metavar=metavar, help=text)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or mps (default: auto, a GPU where there is one)"
+    )
+
+
+def add_seed(parser: argparse.ArgumentParser, text: str, default: int | None = 0) -> None:
+    """Add ``--seed``."""
+    parser.add_argument("--seed", type=int, default=default, metavar="N", help=text)
+
+
+def add_data_format(parser: argparse.ArgumentParser) -> None:
+    """Add ``--format`` for data that is not recognised rightly."""
+    parser.add_argument(
+        "--format", default="auto", metavar="NAME", help="layout of DATA (default: auto, recognised and said)"
+    )
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Return an argparse type for integers of at least ``least``."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} must be a whole number of at least {least}")
+        return value
+
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """Return a positive float, as an argparse type."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} must be a positive number")
+    return value
+
+
+def require_output_folder(path: Path) -> None:
+    """Raise an :class:`OutputError` before any work if ``path`` can't become a folder to write to."""
+    from dotcount.prediction.files import require_writable
+
+    if path.is_file():
+        raise OutputError(f"--out {path} is a file; name a folder")
+    require_writable(path)
+
+
+@contextmanager
+def progress(task: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function of (done, total) that draws a bar; silent when stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        line = bar.add_task(task, total=None)
+        yield lambda done, total: bar.update(line, completed=done, total=total)
+
+
+def quoted(path: Path | str) -> str:
+    """Return a path as one shell word, for commands that are shown to be copied."""
+    import shlex
+
+    return shlex.quote(str(path))

@@ -1,0 +1,98 @@
+"""Score a trained model on annotated images.
+
+Writes OUT/metrics.json, OUT/predictions.csv and OUT/report.html (one file with charts and pictures, for a browser).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dotcount.cli.common import (
+    add_data_format,
+    add_device,
+    add_out,
+    add_seed,
+    progress,
+    require_output_folder,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from dotcount.prediction import Evaluation, Predictor
+
+EXAMPLES = """\
+examples:
+  dotcount evaluate runs/cells cells/ --split test --out runs/cells/test
+  dotcount evaluate runs/crowd shanghaitech_b:ShanghaiTech/part_B --out results
+  dotcount evaluate runs/cells own-photos/ --split all --out results
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="what `dotcount train --out` wrote, or its model folder")
+    parser.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
+    parser.add_argument(
+        "--split", default="test", help="part of DATA to score, or all (default: test; all where DATA has no parts)"
+    )
+    add_out(parser, "folder for the results")
+    add_data_format(parser)
+    parser.add_argument(
+        "--examples",
+        type=whole_number(0),
+        default=4,
+        metavar="N",
+        help="worst and best images to show (default: 4 each)",
+    )
+    parser.add_argument(
+        "--tile", type=whole_number(0), metavar="PX", help="tile size for large images (default: by size; 0: never)"
+    )
+    add_device(parser)
+    add_seed(parser, "seed of the bootstrap intervals (default: 0)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate and write the results."""
+    require_output_folder(args.out)
+    from dotcount.data import open_collection
+    from dotcount.prediction import evaluate, load, select_split
+    from dotcount.prediction.predictor import model_folder
+
+    model_folder(args.run)
+    split = None if args.split == "all" else args.split
+    collection = open_collection(args.data, format=args.format)
+    select_split(collection, split)
+    print(collection.note)
+    predictor = load(args.run, device=args.device, tile=args.tile)
+    with progress("evaluating") as step:
+        result = evaluate(predictor, collection, split, examples=args.examples, progress=step, seed=args.seed)
+    result.save(args.out)
+    write(args.out / "report.html", result, predictor, title=f"{args.run.resolve().name} on {collection.name}")
+    print(summary(result))
+    print(f"report: {args.out / 'report.html'}")
+    return 0
+
+
+def write(path: Path, result: Evaluation, predictor: Predictor, *, title: str) -> None:
+    """Write the report of an evaluation."""
+    from dotcount.report import Report, write_report
+
+    metrics = result.metrics
+    split = "all images" if metrics["split"] == "all" else f"split “{metrics['split']}”"
+    subtitle = f"model {metrics['model']}, {split}, {metrics['images']:,} images, {metrics['seconds']:.1f} s"
+    write_report(path, Report(title, subtitle, result, metadata=predictor.metadata))
+
+
+def summary(result: Evaluation) -> str:
+    """Return the main figures as lines for the terminal."""
+    counting, place = result.metrics["counting"], result.metrics["localization"]
+    low, high = counting["mae_ci95"]
+    nae = "" if counting["nae"] is None else f", NAE {counting['nae']:.3f}"
+    failed = f", {result.metrics['failed']} more not readable" if result.metrics["failed"] else ""
+    return (
+        f"{counting['n']} images{failed}: MAE {counting['mae']:.2f} (95 % interval {low:.2f} to {high:.2f}), "
+        f"RMSE (the papers' MSE) {counting['rmse']:.2f}{nae}, mean error {counting['bias']:+.2f}\n"
+        f"located points, mean over 1 to 100 px: AP {place['ap']:.3f}, AR {place['ar']:.3f}, F {place['f']:.3f}"
+    )

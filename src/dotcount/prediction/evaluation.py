@@ -1,0 +1,267 @@
+"""A predictor against annotated images: scores, one row an image, and the pictures worth looking at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dotcount.data import Collection, Record
+from dotcount.errors import DataError, InputError
+from dotcount.evaluation import (
+    GreedyResult,
+    GreedyScorer,
+    OptimalScorer,
+    by_count_quantile,
+    by_label,
+    game,
+    metrics_summary,
+)
+from dotcount.points import FloatArray, Points
+from dotcount.prediction.files import write_text
+from dotcount.prediction.predictor import Predictor
+from dotcount.prediction.result import Prediction
+from dotcount.prediction.sinks import CsvSink
+
+SIGMAS = (4.0, 8.0, 16.0)
+"""Distances, px, at which the optimal matching is reported beside the paper's greedy one."""
+
+PREDICTION_COLUMNS = ("image", "true", "count", "low", "high", "difference", "points", "status", "error")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One image of an evaluation; ``prediction`` without its map, unless it is kept as an example."""
+
+    name: str
+    true: int | None
+    count: float | None
+    interval: tuple[float, float] | None
+    points: int | None
+    error: str | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Return predicted minus true count."""
+        return None if self.count is None or self.true is None else self.count - self.true
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """An image with its dots and prediction, kept for the report."""
+
+    record: Record
+    points: Points
+    prediction: Prediction
+
+    @property
+    def difference(self) -> float:
+        """Return predicted minus true count."""
+        return self.prediction.count - len(self.points)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Result of :func:`evaluate`.
+
+    Attributes
+    ----------
+    metrics
+        What ``metrics.json`` holds: ``counting``, ``localization``, ``subsets``, ``images``, ``split``, ``recipe``,
+        ``model``, ``seconds``, and ``failed`` (images that couldn't be read).
+    rows
+        One row per image in the order of the collection.
+    worst, best
+        Images with the largest and the smallest absolute count error.
+    localization
+        Precision and recall by distance.
+    """
+
+    metrics: dict[str, Any]
+    rows: tuple[Row, ...]
+    worst: tuple[Example, ...]
+    best: tuple[Example, ...]
+    localization: GreedyResult
+
+    @property
+    def scored(self) -> list[Row]:
+        """Return the rows that take part in the scores."""
+        return [row for row in self.rows if row.error is None]
+
+    @property
+    def true(self) -> FloatArray:
+        """Return (n,) annotated counts of the scored rows."""
+        return np.array([row.true for row in self.scored], dtype=np.float64)
+
+    @property
+    def predicted(self) -> FloatArray:
+        """Return (n,) predicted counts of the scored rows."""
+        return np.array([row.count for row in self.scored], dtype=np.float64)
+
+    def save(self, out: Path) -> None:
+        """Write ``metrics.json`` and ``predictions.csv`` into the folder ``out``."""
+        import json
+
+        with CsvSink(out / "predictions.csv", PREDICTION_COLUMNS) as sink:
+            for row in self.rows:
+                low, high = row.interval or (None, None)
+                status = "error" if row.error else "ok"
+                sink.write(row.name, row.true, row.count, low, high, row.difference, row.points, status, row.error)
+        write_text(out / "metrics.json", json.dumps(self.metrics, indent=2, allow_nan=False) + "\n")
+
+
+@dataclass
+class _Gallery:
+    """Keeps the examples with the largest and the smallest error without keeping all maps in memory."""
+
+    size: int
+    worst: list[Example] = field(default_factory=list)
+    best: list[Example] = field(default_factory=list)
+
+    def add(self, example: Example) -> None:
+        self.worst = sorted([*self.worst, example], key=lambda e: -abs(e.difference))[: self.size]
+        self.best = sorted([*self.best, example], key=lambda e: abs(e.difference))[: self.size]
+
+
+def select_split(collection: Collection, split: str | None) -> Collection:
+    """Return the annotated part of a split.
+
+    ``None`` takes all records; so does the default split ``test`` of a collection that knows no splits.
+
+    Raises
+    ------
+    DataError
+        If the split does not exist or holds no annotated image.
+    """
+    chosen = collection
+    if split is not None and (collection.splits or split != "test"):
+        chosen = collection.split(split)
+    records = [record for record in chosen.records if record.points is not None or record.error is not None]
+    if not any(record.error is None for record in records):
+        reason = chosen.errors()[0].error if chosen.errors() else "none carries dots"
+        raise DataError(f"{collection.root} has no image to evaluate on: {reason}")
+    return chosen.where(records)
+
+
+def evaluate(
+    predictor: Predictor,
+    collection: Collection,
+    split: str | None = "test",
+    *,
+    examples: int = 4,
+    progress: Callable[[int, int], None] | None = None,
+    seed: int = 0,
+) -> Evaluation:
+    """Predict every annotated image of a split and score counts and points.
+
+    Parameters
+    ----------
+    predictor
+        See :func:`dotcount.load`.
+    collection
+        See :func:`dotcount.data.open_collection`.
+    split
+        Name of the split, see :func:`select_split`.
+    examples
+        How many of the worst and how many of the best images to keep for pictures.
+    progress
+        Called with (images done, images in all).
+    seed
+        Of the bootstrap intervals.
+
+    Returns
+    -------
+    Evaluation
+        Distances of points are px of the original images. An image that can't be read is a row with its error, is
+        counted in ``metrics["failed"]`` and takes no part in the scores.
+
+    Raises
+    ------
+    DataError
+        If there is no such split, or no image of it could be evaluated.
+    """
+    started = time.perf_counter()
+    chosen = select_split(collection, split)
+    greedy, optimal, patches = GreedyScorer(), {sigma: OptimalScorer() for sigma in SIGMAS}, []
+    gallery, rows, records = _Gallery(examples), [], []
+    for done, record in enumerate(chosen.records, start=1):
+        prediction, error = _predict(predictor, record)
+        rows.append(_row(record, prediction, error))
+        if prediction is not None and record.points is not None:
+            records.append(record)
+            greedy.update(prediction.points, record.points.xy)
+            for sigma, scorer in optimal.items():
+                scorer.update(prediction.points, record.points.xy, sigma)
+            patches.append(_patch_errors(predictor, prediction, record.points))
+            gallery.add(Example(record, record.points, prediction))
+        if progress is not None:
+            progress(done, len(chosen.records))
+    if not records:
+        raise DataError(f"none of {len(rows)} images of {collection.root} could be read; the first: {rows[0].error}")
+    scored = [row for row in rows if row.error is None]
+    true = np.array([row.true for row in scored], dtype=np.float64)
+    groupings = {"count": by_count_quantile(true)} if len(scored) >= 8 else {}
+    localization = greedy.compute()
+    metrics = metrics_summary(
+        np.array([row.count for row in scored], dtype=np.float64),
+        true,
+        groupings={**groupings, **_label_groups(records)},
+        greedy=localization,
+        optimal={f"sigma {sigma:g} px": scorer.compute() for sigma, scorer in optimal.items()},
+        seed=seed,
+    )
+    metrics["game"] = {f"{level}": float(value) for level, value in enumerate(np.mean(patches, axis=0), start=1)}
+    metrics |= _coverage(predictor, scored)
+    metrics |= {
+        "failed": len(rows) - len(scored),
+        "split": split or "all",
+        "recipe": collection.format,
+        "model": predictor.name,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return Evaluation(metrics, tuple(rows), tuple(gallery.worst), tuple(gallery.best), localization)
+
+
+def _predict(predictor: Predictor, record: Record) -> tuple[Prediction | None, str | None]:
+    if record.error is not None:
+        return None, record.error
+    try:
+        return predictor.predict(record.image), None
+    except (DataError, InputError) as error:
+        return None, str(error)
+
+
+def _row(record: Record, prediction: Prediction | None, error: str | None) -> Row:
+    if prediction is None:
+        return Row(record.name, record.count, None, None, None, error)
+    return Row(record.name, record.count, prediction.count, prediction.interval, len(prediction.points))
+
+
+def _patch_errors(predictor: Predictor, prediction: Prediction, points: Points) -> list[float]:
+    """GAME(1) to GAME(3), on the grid of the model: where the image was resized, the dots go along."""
+    size = prediction.width / prediction.stride[0], prediction.height / prediction.stride[1]
+    width, height = (max(1, round(predictor.stride * cells)) for cells in size)
+    xy = points.resize(width, height).xy
+    return [
+        game(prediction.density, xy, stride=predictor.stride, height=height, width=width, level=level)
+        for level in (1, 2, 3)
+    ]
+
+
+def _label_groups(records: list[Record]) -> dict[str, dict[str, Any]]:
+    """Group by each label that has 2 to 20 values; more are names rather than kinds."""
+    keys = sorted({key for record in records for key in record.labels})
+    columns = {key: [record.labels.get(key) for record in records] for key in keys}
+    return {key: dict(by_label(column)) for key, column in columns.items() if 2 <= len(set(column) - {None}) <= 20}
+
+
+def _coverage(predictor: Predictor, rows: list[Row]) -> dict[str, Any]:
+    """Share of images whose true count lies in the predicted interval, beside what was promised."""
+    inside = [row.interval[0] <= row.true <= row.interval[1] for row in rows if row.interval and row.true is not None]
+    if not inside or predictor.interval is None:
+        return {}
+    return {"interval": {"level": predictor.interval.level, "coverage": float(np.mean(inside)), "n": len(inside)}}

@@ -1,0 +1,47 @@
+"""What a prediction is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from dotcount.points import FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Count, density and located points of one image.
+
+    The count is the sum of the density and is what the model was trained for; the points are the density's peaks above
+    a threshold chosen on validation images. The two answer different questions and needn't agree in number: where
+    objects overlap so much that their peaks merge, the density still adds up.
+
+    Parameters
+    ----------
+    count
+        Expected number of objects: the sum of ``density``.
+    interval
+        Lower and upper end of the prediction interval of the count, or None if the model was not calibrated.
+    points
+        (n, 2) located objects (x, y) in px of the original image, strongest first.
+    scores
+        (n,) strength of each point: the height of its peak, in objects per cell.
+    density
+        (h, w) float32, expected objects per cell.
+    stride
+        (sx, sy) size of a density cell in px of the original image; both are the model's stride unless the image was
+        resized for the model.
+    width, height
+        Size of the original image, px, after its EXIF orientation.
+    """
+
+    count: float
+    interval: tuple[float, float] | None
+    points: FloatArray
+    scores: FloatArray
+    density: npt.NDArray[np.float32]
+    stride: tuple[float, float]
+    width: int
+    height: int

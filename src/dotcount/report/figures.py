@@ -1,0 +1,156 @@
+"""Charts as SVG text for the report.
+
+Matplotlib draws them in stand-in colours that are replaced by CSS variables, so that one chart fits the light and the
+dark page; text stays text in the page's own font.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from dotcount.evaluation import GreedyResult
+
+INK, MUTED, GRID, ACCENT, SECOND = "#010101", "#020202", "#030303", "#040404", "#050505"
+_VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", ACCENT: "accent", SECOND: "second"}
+
+_STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "xtick.color": GRID,
+    "ytick.color": GRID,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "legend.frameon": False,
+}
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """Return the figure as an ``<svg>`` element that scales with the page; ``name`` keeps its ids apart from others."""
+    buffer = io.StringIO()
+    with rc_context({**_STYLE, "svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    head, rest = text.split(">", 1)
+    box = re.search(r'viewBox="[^"]+"', head)
+    assert box is not None, "matplotlib writes a viewBox"
+    rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
+    rest = re.sub(r'<g id="([a-z_]+\d*)">', r"<g>", rest)
+    for colour, variable in _VARIABLES.items():
+        rest = rest.replace(colour, f"var(--{variable})")
+    start = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box.group(0)}'
+    return f'{start} role="img" aria-label="{label}">{rest}'
+
+
+def scatter(
+    true: npt.ArrayLike, predicted: npt.ArrayLike, intervals: Sequence[tuple[float, float] | None] | None = None
+) -> str:
+    """Return predicted against true counts, one mark an image, with the line of perfect counts and intervals."""
+    x, y = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    with rc_context(_STYLE):
+        figure, axes = _figure(4.6, 4.2)
+        known = [(i, pair) for i, pair in enumerate(intervals or []) if pair is not None]
+        if known:
+            index = np.array([i for i, _ in known])
+            low, high = np.array([pair for _, pair in known]).T
+            reach = np.clip(np.stack([y[index] - low, high - y[index]]), 0, None)
+            axes.errorbar(x[index], y[index], reach, fmt="none", ecolor=ACCENT, elinewidth=0.8, alpha=0.35)
+        top = 1.05 * max(float(np.max(x, initial=1)), float(np.max(y, initial=1)))
+        bottom = _floor(x, y)
+        axes.plot([bottom, top], [bottom, top], color=SECOND, linewidth=1.2, label="perfect count")
+        size = float(np.clip(1400 / max(len(x), 1), 9, 30))
+        axes.scatter(x, y, s=size, color=ACCENT, alpha=0.8, linewidths=0, label="image")
+        axes.set(xlim=(bottom, top), ylim=(bottom, top), aspect="equal", xlabel="true count", ylabel="predicted count")
+        axes.legend(loc="upper left", handlelength=1.2)
+        return _svg(figure, "scatter", "Predicted against true counts")
+
+
+def _floor(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
+    """Start both axes at zero unless all counts are far from it."""
+    least, most = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+    return 0.9 * least if least > 0.5 * most else 0.0
+
+
+def error_histogram(differences: npt.ArrayLike) -> str:
+    """Return how often the count was off by how much; zero and the mean are marked."""
+    error = np.asarray(differences, dtype=np.float64)
+    with rc_context(_STYLE):
+        figure, axes = _figure(4.6, 4.2)
+        reach = max(1.0, float(np.abs(error).max(initial=0)))
+        bins = 2 * int(np.clip(np.sqrt(error.size), 4, 16)) + 1
+        axes.hist(error, bins=np.linspace(-reach, reach, bins + 1), color=ACCENT, alpha=0.8, rwidth=0.92)
+        axes.axvline(0, color=SECOND, linewidth=1.2, label="perfect count")
+        axes.axvline(float(error.mean()), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="mean")
+        axes.set(xlabel="predicted minus true count", ylabel="images")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="x", visible=False)
+        axes.legend(loc="upper right", handlelength=1.6)
+        return _svg(figure, "errors", "Histogram of count errors")
+
+
+def localization_curves(result: GreedyResult) -> str:
+    """Return precision and recall of the located points by the distance that counts as a hit."""
+    with rc_context(_STYLE):
+        figure, axes = _figure(6.4, 3.4)
+        axes.plot(result.thresholds, result.precision, color=ACCENT, linewidth=1.8, label="precision")
+        axes.plot(result.thresholds, result.recall, color=SECOND, linewidth=1.8, linestyle=(0, (5, 2)), label="recall")
+        axes.set(xlabel="a point counts as a hit within (px)", ylabel="share", ylim=(0, 1.02), xlim=(0, None))
+        axes.legend(loc="lower right")
+        return _svg(figure, "localization", "Precision and recall of located points by distance")
+
+
+def training_curves(history: Sequence[Mapping[str, float]], chosen: float | None = None) -> list[tuple[str, str]]:
+    """Return (caption, SVG) of the loss and the validation error by epoch.
+
+    Parameters
+    ----------
+    history
+        Rows of ``metrics.csv`` as numbers; values that are absent or NaN are left out.
+    chosen
+        Epoch whose weights were kept; marked.
+    """
+    charts = []
+    with rc_context(_STYLE):
+        for column, caption, scale in (
+            ("train_loss", "Training loss", "log"),
+            ("val_mae", "Mean absolute error on validation images", "linear"),
+        ):
+            pairs = np.array([(row["epoch"], row.get(column, np.nan)) for row in history], dtype=np.float64)
+            pairs = pairs[np.isfinite(pairs).all(axis=1)] if pairs.size else pairs
+            if len(pairs) < 2:
+                continue
+            figure, axes = _figure(4.6, 3.2)
+            marker = "o" if len(pairs) <= 30 else ""
+            axes.plot(*pairs.T, color=ACCENT, linewidth=1.6, marker=marker, markersize=3.5)
+            if column == "val_mae" and chosen is not None:
+                axes.axvline(chosen, color=SECOND, linewidth=1.2, linestyle=(0, (4, 3)), label="weights kept")
+                axes.legend(loc="upper right")
+            if scale == "log" and (pairs[:, 1] > 0).all() and pairs[:, 1].max() > 5 * pairs[:, 1].min():
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(0, None)
+            axes.set(xlabel="epoch", ylabel=caption.split(" on ")[0].lower())
+            charts.append((caption, _svg(figure, column, caption)))
+    return charts

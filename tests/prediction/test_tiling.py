@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dotcount import models
+from dotcount.errors import InputError
+from dotcount.prediction.tiling import density_of
+
+
+def noise(height, width, seed=0):
+    return np.random.default_rng(seed).random((height, width, 3), dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(1)
+    module = models.create("compact", width=4).eval()
+    # Untrained weights hardly let context through; larger ones would show a border that is too narrow.
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(1.5)
+    return module
+
+
+@pytest.mark.parametrize("shape", [(300, 420), (257, 511)])
+def test_tiled_equals_whole(network, shape):
+    image = noise(*shape)
+    whole = density_of(network, image, tile=0)
+    tiled = density_of(network, image, tile=96)
+    assert whole.std() > 0
+    np.testing.assert_allclose(tiled, whole, rtol=1e-4, atol=1e-6 * whole.max())
+    assert tiled.sum() == pytest.approx(whole.sum(), rel=1e-6)
+
+
+def test_too_little_context_would_be_seen(network):
+    image = noise(300, 420)
+    whole = density_of(network, image, tile=0)
+    radius = network.receptive_radius
+    try:
+        network.receptive_radius = 0
+        tiled = density_of(network, image, tile=96)
+    finally:
+        network.receptive_radius = radius
+    assert np.abs(tiled - whole).max() > 1e-3 * whole.max()
+
+
+@settings(deadline=None, max_examples=30)
+@given(height=st.integers(1, 70), width=st.integers(1, 70), tile=st.integers(1, 40), seed=st.integers(0, 99))
+def test_tiles_lose_and_double_nothing(make_bright, height, width, tile, seed):
+    image = (noise(height, width, seed) > 0.5).astype(np.float32)
+    whole = density_of(make_bright(), image, tile=0)
+    np.testing.assert_array_equal(density_of(make_bright(), image, tile=tile), whole)
+    assert whole.sum() == image.min(axis=2).sum()
+
+
+def test_model_without_radius_is_not_tiled(network):
+    module = models.create("compact", width=4).eval()
+    module.receptive_radius = None
+    assert density_of(module, noise(40, 40)).shape == (10, 10)
+    with pytest.raises(InputError, match="sees the whole image"):
+        density_of(module, noise(400, 400), tile=64)
