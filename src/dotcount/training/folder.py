@@ -1,0 +1,107 @@
+"""The run folder: may it be used, does a resumed run fit what is in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dotcount import config as configuration
+from dotcount.config import RunConfig
+from dotcount.errors import ConfigError, OutputError
+from dotcount.models.io import CONFIG as MODEL_CONFIG
+from dotcount.training.errors import ResumeError
+from dotcount.training.recorder import CHECKPOINT, METRICS
+
+CONFIG, MODEL = "config.yaml", "model"
+FREE = ("data.path", "training.device", "training.workers", "training.cache_mb")
+"""Settings of the machine, not of the run; they may differ when it is resumed. The data itself is compared."""
+
+
+def open_folder(out: Path, resume: bool) -> bool:
+    """Make ``out`` and return whether it holds a run to continue.
+
+    Raises
+    ------
+    ResumeError
+        If there is a run and ``resume`` is not set.
+    OutputError
+        If the folder can't be made or written to.
+    """
+    used = any((out / name).exists() for name in (CONFIG, CHECKPOINT, METRICS, MODEL))
+    if used and not resume:
+        raise ResumeError(f"{out} already holds a run; continue it with --resume, or choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f"{CONFIG}.tmp"
+        probe.write_text("", encoding="utf-8")
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{out}: can't be written to ({error.strerror or error}); choose another --out") from error
+    return used and (out / CONFIG).exists()
+
+
+def is_finished(out: Path) -> bool:
+    """Return whether the model was written, which is the last thing a run does."""
+    return (out / MODEL / MODEL_CONFIG).exists()
+
+
+def read_config(out: Path) -> RunConfig:
+    """Return the recorded configuration."""
+    try:
+        return configuration.load(out / CONFIG)
+    except ConfigError as error:
+        raise ResumeError(f"{error}; it was written by training, restore it or start a new run") from error
+
+
+def read_checkpoint(out: Path) -> dict[str, Any] | None:
+    """Return what last.ckpt holds, on the CPU; ``None`` before the first epoch ended."""
+    path = out / CHECKPOINT
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(content, dict) or "run" not in content:
+            raise ValueError("it was not written by dotcount")
+    except Exception as error:  # torch.load raises anything from OSError to UnpicklingError for a damaged file
+        reason = str(error).strip().splitlines()[0]
+        raise ResumeError(f"{path}: not a usable checkpoint ({reason}); restore it or start a new run") from error
+    return content
+
+
+def check_request(request: RunConfig, recorded: RunConfig, budget_minutes: float | None, out: Path) -> None:
+    """Raise :class:`ResumeError` if ``request`` asks for something else than the run was started with.
+
+    Settings that the request leaves open (absent or ``auto``) agree with whatever was chosen.
+    """
+    wanted, there = flatten(configuration.to_dict(request)), flatten(configuration.to_dict(recorded))
+    for key, value in wanted.items():
+        if value is None or value == "auto" or key in FREE or value == there.get(key):
+            continue
+        if key == "training.max_minutes" and value == budget_minutes:
+            continue
+        raise ResumeError(
+            f"{out / CONFIG} has {key} = {there.get(key)!r}, the request {value!r}; "
+            "resume with the settings of the run, or start a new one with another --out"
+        )
+
+
+def merge_request(request: RunConfig, recorded: RunConfig) -> RunConfig:
+    """Return the recorded configuration with the machine's settings from ``request``."""
+    training, asked = recorded.training, request.training
+    training = dataclasses.replace(training, device=asked.device, workers=asked.workers, cache_mb=asked.cache_mb)
+    data = dataclasses.replace(recorded.data, path=request.data.path or recorded.data.path)
+    return dataclasses.replace(recorded, training=training, data=data)
+
+
+def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return ``{"a.b": value}`` for nested dictionaries; an empty one disappears."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,210 @@
+"""What is learned: a density model, the running average of its weights, and the loss, as one Lightning module."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from dotcount.config import OptimizerConfig, RunConfig
+from dotcount.data import Batch
+from dotcount.errors import DataError
+from dotcount.losses import valid_cells
+from dotcount.training.errors import TrainingError
+from dotcount.training.loader import CountingData, to_device
+from dotcount.training.schedule import rate_factor
+from dotcount.training.state import RunState
+
+
+class Validation(NamedTuple):
+    """Count errors over the held-out images, objects."""
+
+    mae: float
+    rmse: float
+    bias: float
+
+
+class MovingAverage(AveragedModel):
+    """Exponential moving average of a model's weights; buffers follow the model.
+
+    After step n (from 0) the decay is ``min(decay, (1 + n) / (10 + n))``, so that the random start is soon forgotten.
+
+    Parameters
+    ----------
+    model
+        What is averaged; copied.
+    decay
+        In [0, 1); 0 keeps the average equal to the model.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        def blend(averages: Sequence[Tensor], currents: Sequence[Tensor], n: int | Tensor) -> None:
+            steps = int(n)
+            share = 1 - min(decay, (1 + steps) / (10 + steps))
+            torch._foreach_lerp_(list(averages), list(currents), share)  # what torch.optim.swa_utils uses for this
+
+        super().__init__(model, multi_avg_fn=blend)
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> MovingAverage:  # noqa: ARG002
+        """Stay in eval mode: the average is only ever evaluated."""
+        return super().train(False)
+
+
+class CountingModule(pl.LightningModule):
+    """Training and validation steps; everything a resumed run needs besides :class:`RunState` is in its state dict.
+
+    Parameters
+    ----------
+    model
+        A :class:`~dotcount.models.DensityModel`.
+    loss
+        A :class:`~dotcount.losses.DensityLoss`.
+    config
+        The resolved configuration.
+    state
+        Where the run stands; shared with the recorder, which keeps it up to date.
+    """
+
+    def __init__(self, model: nn.Module, loss: nn.Module, config: RunConfig, state: RunState) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+        self.average = MovingAverage(model, config.training.ema_decay)
+        self.config, self.state = config, state
+        self.stride = int(model.stride)  # type: ignore[arg-type]
+        self.terms: dict[str, list[float]] = {}
+        self.losses: list[Tensor] = []
+        self.norms: list[Tensor] = []
+        self.errors: list[float] = []
+        self.validation: Validation | None = None
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam or AdamW over the model's trainable weights."""
+        return make_optimizer(self.model, self.config.optimizer)
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:  # noqa: ARG002
+        """Move images, dots and dot ids; sizes and names stay."""
+        return to_device(batch, device) if isinstance(batch, Batch) else batch
+
+    def rate(self) -> float:
+        """Return the learning rate of the coming step."""
+        per_epoch = self.config.training.steps_per_epoch or 1
+        epochs = self.state.epochs
+        factor = rate_factor(
+            self.config.schedule,
+            self.global_step,
+            None if epochs is None else epochs * per_epoch,
+            self.state.cooldown_epochs * per_epoch,
+        )
+        return self.config.optimizer.learning_rate * factor
+
+    def on_train_epoch_start(self) -> None:
+        """Forget the last epoch's sums; seed dropout and the like, and order the data, by epoch: resuming is exact."""
+        self.terms, self.losses, self.norms, self.validation = {}, [], [], None
+        place = np.random.SeedSequence([self.config.training.seed, self.state.done, self.global_rank])
+        pl.seed_everything(int(place.generate_state(1)[0]), verbose=False)
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, CountingData), "the data module orders the epochs"
+        data.next_epoch()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Set the learning rate, a function of the step alone."""
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = self.rate()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Return the mean loss of the crops of ``batch``."""
+        density = self.model(batch.images).float()
+        if not bool(torch.isfinite(density).all()):
+            raise self.diverged("the model's density")
+        with torch.autocast(self.device.type, enabled=False):
+            result = self.loss(density, batch.points, stride=self.stride, image_size=batch.image_sizes, keys=batch.keys)
+        if not bool(torch.isfinite(result.total)):
+            raise self.diverged("the loss")
+        self.losses.append(result.total.detach())
+        for name, value in result.terms.items():
+            self.terms.setdefault(name, []).append(value)
+        return result.total
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,  # noqa: ARG002
+        gradient_clip_val: float | None = None,  # noqa: ARG002
+        gradient_clip_algorithm: str | None = None,  # noqa: ARG002
+    ) -> None:
+        """Clip the gradient's norm; stop on a gradient that is not finite before it reaches the weights."""
+        weights = [p for p in self.model.parameters() if p.grad is not None]
+        norm = torch.nn.utils.clip_grad_norm_(weights, self.config.optimizer.clip_norm or float("inf"))
+        # Under float16 an overflow is expected now and then: the gradient scaler skips that step and lowers its scale.
+        if not bool(torch.isfinite(norm)) and self.trainer.precision != "16-mixed":
+            raise self.diverged("the gradient")
+        self.norms.append(norm.detach())
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Update the average."""
+        self.average.update_parameters(self.model)
+
+    def diverged(self, what: str) -> TrainingError:
+        """Return the error for a value that is not finite."""
+        remedy = f"lower optimizer.learning_rate (now {self.config.optimizer.learning_rate:g})"
+        if self.trainer.precision != "32-true":
+            remedy += ", or set training.precision=32"
+        return TrainingError(
+            f"{what} is not finite at epoch {self.state.done + 1}, step {self.global_step + 1}; {remedy}, "
+            "and start a new run; the last good state is kept in last.ckpt"
+        )
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin a new list of errors."""
+        self.errors = []
+
+    def validation_step(self, batch: Batch | None, batch_idx: int) -> None:  # noqa: ARG002
+        """Count in whole images with the averaged weights."""
+        if batch is None:
+            return
+        density = self.average(batch.images).float()
+        counts = count(density, self.stride, batch.image_sizes)
+        self.errors += [float(c) - len(p) for c, p in zip(counts, batch.points)]
+
+    def on_validation_epoch_end(self) -> None:
+        """Turn the errors of all processes into MAE, RMSE and bias; each image counts once."""
+        errors = torch.tensor(self.errors, dtype=torch.float64)
+        device = torch.device("cpu") if self.device.type == "mps" else self.device
+        sums = torch.stack(
+            [errors.abs().sum(), errors.square().sum(), errors.sum(), torch.tensor(float(len(errors)))]
+        ).to(device)
+        if self.trainer.world_size > 1:
+            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
+        absolute, square, signed, n = (float(value) for value in sums)
+        if not n:
+            raise DataError("none of the validation images can be decoded; replace them or choose others")
+        self.validation = Validation(absolute / n, (square / n) ** 0.5, signed / n)
+
+    def summary(self) -> dict[str, float]:
+        """Return the means over the epoch: the loss, its readable terms and the gradient's norm before clipping."""
+        values = {"loss": float(torch.stack(self.losses).double().mean())}
+        values |= {f"loss_{name}": sum(parts) / len(parts) for name, parts in self.terms.items()}
+        with contextlib.suppress(RuntimeError):
+            values["grad_norm"] = float(torch.stack(self.norms).double().mean())
+        return values
+
+
+def count(density: Tensor, stride: int, image_sizes: Sequence[Sequence[int]]) -> Tensor:
+    """Return (B,) float64 counts of densities (B, 1, h, w), padding left out."""
+    valid = valid_cells(density, stride, image_sizes)
+    cells = torch.where(valid, density[:, 0], 0.0).detach()
+    return cells.cpu().double().sum(dim=(1, 2))
+
+
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Return the optimiser that the configuration names."""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    kind = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+    return kind(weights, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay)

@@ -1,0 +1,182 @@
+"""From a request and the data to a plan: which images train, which validate, and every setting made definite."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from dotcount.config import RunConfig
+from dotcount.data import Collection, fitting_crop, hold_out, open_collection
+from dotcount.data.loading import require_crop, scaled_size
+from dotcount.errors import DataError, UsageError
+from dotcount.losses import LOSSES
+from dotcount.models import models
+from dotcount.training.schedule import cooldown_epochs
+
+DEFAULT_EPOCHS, LEAST_STEPS = 100, 50
+Precision = Literal["auto", "32", "16", "bf16"]
+PLAIN = (bool, int, float, str, type(None))
+AUTO_CROP = 256
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run works on.
+
+    Attributes
+    ----------
+    config
+        Resolved: no setting is ``auto`` or absent any more, except ``epochs`` under a time budget.
+    train, validation
+        Annotated images, disjoint.
+    note
+        What was found, for people.
+    """
+
+    config: RunConfig
+    train: Collection
+    validation: Collection
+    note: str
+
+    def dots_per_pixel(self) -> float:
+        """Return the mean density of dots in the training images after resizing, per px^2."""
+        rule = self.config.data.min_side, self.config.data.max_side
+        areas = (math.prod(scaled_size(record, *rule)) for record in self.train.records)
+        return self.n_dots / sum(areas)
+
+    @property
+    def n_dots(self) -> int:
+        """Number of dots in the training images."""
+        return self.train.n_dots
+
+    def fingerprint(self) -> str:
+        """Return a digest of the names and dots of all images used."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation):
+            for record in part.records:
+                digest.update(f"{record.name}\n".encode())
+                if record.points is not None:
+                    digest.update(np.ascontiguousarray(record.points.xy).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def make_plan(config: RunConfig) -> Plan:
+    """Read the data that ``config`` names and settle every open setting.
+
+    Raises
+    ------
+    DataError
+        If no image can be used for training, or the crop is larger than an image.
+    UsageError
+        If the device or precision is not available.
+    """
+    if not config.data.path:
+        raise UsageError("data.path is empty; name the folder with images and dots to train on")
+    collection = open_collection(config.data.path, format=config.data.format)
+    train, validation = choose_images(collection, config)
+    asked = config.data.min_side, config.data.max_side
+    rule = tuple(own if own is not None else found for own, found in zip(asked, collection.resize))
+    data = dataclasses.replace(config.data, min_side=rule[0], max_side=rule[1])
+    config = dataclasses.replace(config, data=data)
+    training = config.training
+    crop = training.crop or fitting_crop(train.records, AUTO_CROP, *rule)
+    require_crop(train.records, crop, *rule)
+    epochs = training.epochs
+    if epochs is None and training.max_minutes is None:
+        epochs = DEFAULT_EPOCHS
+    passes = math.ceil(len(train) / (training.batch_size * training.devices))
+    device = choose_device(training.device)
+    training = dataclasses.replace(
+        training,
+        crop=crop,
+        epochs=epochs,
+        steps_per_epoch=training.steps_per_epoch or max(passes, LEAST_STEPS),
+        device=device,
+        precision=choose_precision(training.precision, device),
+        workers=choose_workers(device, training.devices) if training.workers is None else training.workers,
+    )
+    schedule = config.schedule
+    if epochs is not None and schedule.name == "trapezoid":
+        schedule = dataclasses.replace(schedule, cooldown_epochs=cooldown_epochs(schedule, epochs))
+    loss = dataclasses.replace(config.loss, options=loss_options(config, crop))
+    model = dataclasses.replace(config.model, options=explicit(models.get(config.model.name), config.model.options))
+    config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model)
+    return Plan(config, train, validation, collection.note)
+
+
+def choose_images(collection: Collection, config: RunConfig) -> tuple[Collection, Collection]:
+    """Return (training, validation) images; the test split is in neither."""
+    data = config.data
+    train = collection.split(data.train_split) if collection.splits else collection
+    train = train.annotated()
+    if not len(train):
+        bad = collection.errors()
+        reason = f"; the first problem: {bad[0].error}" if bad else ""
+        raise DataError(f"{data.path} has no annotated image to train on{reason}")
+    if data.validation_split in collection.splits and len(collection.split(data.validation_split).annotated()):
+        validation = collection.split(data.validation_split).annotated()
+    else:
+        train, validation = hold_out(train, data.validation, data.split_seed)
+    if data.train_images is not None and data.train_images < len(train):
+        rng = np.random.default_rng(data.split_seed)
+        chosen = sorted(rng.permutation(len(train))[: data.train_images].tolist())
+        train = train.where([train.records[i] for i in chosen])
+    return train, validation
+
+
+def loss_options(config: RunConfig, crop: int) -> dict[str, Any]:
+    """Return all options of the loss; its unit of length, where it has one, is the crop's side unless given."""
+    options = explicit(LOSSES.get(config.loss.name), config.loss.options)
+    if "length_scale" in options and options["length_scale"] is None:
+        options["length_scale"] = float(crop)
+    options.pop("n_dots", None)  # follows from the data
+    return options
+
+
+def explicit(factory: Callable[..., Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Return ``options`` with the defaults of ``factory``, so that later defaults don't change a recorded run."""
+    parameters = inspect.signature(factory).parameters.values()
+    defaults = {p.name: p.default for p in parameters if isinstance(p.default, PLAIN)}
+    return defaults | options
+
+
+def choose_device(device: str) -> str:
+    """Return ``cuda``, ``mps`` or ``cpu``; ``auto`` takes the first that is there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if device == "auto":
+        return next(name for name, found in there.items() if found)
+    if device not in there:
+        raise UsageError(f"device {device!r} is not known; choose auto, cpu, cuda or mps")
+    if not there[device]:
+        raise UsageError(f"device {device!r} is not available here; use --device auto or cpu")
+    return device
+
+
+def choose_precision(precision: Precision, device: str) -> Precision:
+    """Return ``32``, ``16`` or ``bf16``; ``auto`` uses half precision on CUDA only, where it is faster."""
+    if precision != "auto":
+        if precision == "16" and device == "cpu":
+            raise UsageError("precision 16 is not available on a CPU; use training.precision=32")
+        return precision
+    if device != "cuda":
+        return "32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "16"
+
+
+def choose_workers(device: str, devices: int) -> int:
+    """Return the number of loader processes per training process.
+
+    On a CPU they would take cores from the model, and cutting a crop from a decoded image costs a thousandth of a step.
+    """
+    if device == "cpu":
+        return 0
+    return max(1, min(8, (os.cpu_count() or 2) // devices - 1))

@@ -1,0 +1,57 @@
+"""Where a run stands, besides tensors: plain values that are saved in every checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class RunState:
+    """The progress of a run at the end of an epoch.
+
+    Attributes
+    ----------
+    epochs
+        Epochs of the whole run; ``None`` until a time budget has fixed them.
+    cooldown_epochs
+        Epochs of the cool-down.
+    done
+        Epochs finished.
+    stopped
+        Whether the run ended before ``epochs``, because its budget was overrun.
+    elapsed
+        Seconds of training with validation, over all sessions.
+    budget_minutes
+        The budget the run was started with.
+    history
+        One row per epoch, as in metrics.csv.
+    best
+        The row of the best epoch so far, empty before the first validation.
+    fingerprint
+        Digest of the names and dots of the training and validation images.
+    """
+
+    epochs: int | None = None
+    cooldown_epochs: int = 0
+    done: int = 0
+    stopped: bool = False
+    elapsed: float = 0.0
+    budget_minutes: float | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether no epoch is left to train."""
+        return self.stopped or (self.epochs is not None and self.done >= self.epochs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for a checkpoint."""
+        return asdict(self)
+
+    def load(self, values: dict[str, Any]) -> None:
+        """Take over what :meth:`to_dict` returned."""
+        for name, value in values.items():
+            setattr(self, name, value)
