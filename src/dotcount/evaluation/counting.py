@@ -83,8 +83,8 @@ def _shares(cells: int, stride: float, length: float, parts: int) -> FloatArray:
 def game(density: npt.ArrayLike, points: npt.ArrayLike, *, stride: float, height: int, width: int, level: int) -> float:
     """Return the patch error GAME(L) of one image: ``sum_k |p_k - c_k|`` over ``4^L`` equal regions.
 
-    Guerrero-Gomez-Olmedo et al. 2015. A cell on the border of two regions gives each the share of its area, so any image size works; GAME(0) is the
-    absolute count error. The score of a set of images is the mean over them.
+    Guerrero-Gomez-Olmedo et al. 2015. A cell on the border of two regions gives each the share of its area, so any
+    image size works; GAME(0) is the absolute count error. The score of a set of images is the mean over them.
 
     Parameters
     ----------

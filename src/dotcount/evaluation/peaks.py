@@ -1,14 +1,16 @@
-"""From a density map to points: local maxima, scored by the mass around them.
+"""From a density map to points: two ways to place them, both scored by mass in objects.
 
-Maps trained by optimal transport are sharp: an object's unit of mass lies in one cell or a few neighbours. A plain
-maximum of the map would split an object whose mass straddles two cells, and a sum over 3 x 3 cells would merge objects
-two cells apart. So maxima are sought in the map smoothed by the binomial kernel (1 2 1) x (1 2 1) / 4, which keeps both
-apart, and a peak is scored by the mass of its 3 x 3 cells; where windows overlap, a cell is shared in proportion to the
-peaks' smoothed values, so that no mass counts twice.
+``"nms"`` is the paper's: local maxima of the density map. A peak's score is the mass of the window around it; where
+windows overlap, a cell is shared in proportion to the peaks' densities, so that no mass counts twice.
+
+``"mass"`` takes objects out one by one: at the strongest place left, one unit of mass (or what is there) is collected
+from the nearest cells on and removed, and a point is put at its centre of mass. It finds objects that are nearer to
+each other than two cells, where a map has no separate maxima, and the number of points agrees with the count.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,10 +24,14 @@ from dotcount.evaluation.matching import GreedyScorer
 from dotcount.points import BoolArray, FloatArray
 
 DEFAULT_THRESHOLD = 0.5
-"""Least mass of a peak, objects; half an object. A better one is chosen on validation by :func:`choose_threshold`."""
+"""Least mass of a point, objects: half an object. A better one is chosen on validation by :func:`choose_threshold`."""
 
-_FLOOR = 1e-3  # smoothed values below this many objects are no candidates: numerical dust of a softplus or ReLU head
+METHODS = ("mass", "nms")
+CRUMB = 0.1
+"""Windows with less mass than this, in objects, yield no point whatever the threshold: they are background."""
+
 _BINOMIAL = np.array([0.5, 1.0, 0.5])
+_Found = tuple[FloatArray, FloatArray, FloatArray]  # x, y (cells) and mass (objects) of each point
 
 
 def _smooth(cells: FloatArray) -> FloatArray:
@@ -33,22 +39,83 @@ def _smooth(cells: FloatArray) -> FloatArray:
     return ndimage.correlate1d(once, _BINOMIAL, axis=1, mode="constant")
 
 
-def _window_sum(cells: FloatArray, radius: int = 1) -> FloatArray:
+def _window_sum(cells: FloatArray, radius: int) -> FloatArray:
     ones = np.ones(2 * radius + 1)
     return ndimage.correlate1d(ndimage.correlate1d(cells, ones, axis=0, mode="constant"), ones, axis=1, mode="constant")
 
 
-def _local_maxima(smoothed: FloatArray, cells: FloatArray, radius: int) -> BoolArray:
-    """Return (h, w) whether a cell comes first in its window, by smoothed value, then value, then reading order.
+def _local_maxima(cells: FloatArray, radius: int) -> BoolArray:
+    """Return (h, w) whether a cell comes first in its window, by value, then smoothed value, then reading order.
 
     The order is strict, so a plateau has one maximum, not none and not many; the map's border is like any other place.
     """
-    order = np.lexsort((np.arange(cells.size), -cells.ravel(), -smoothed.ravel()))
+    order = np.lexsort((np.arange(cells.size), -_smooth(cells).ravel(), -cells.ravel()))
     flat = np.empty(cells.size, np.int64)
     flat[order] = np.arange(cells.size, 0, -1)
     rank = flat.reshape(cells.shape)
-    best = ndimage.maximum_filter(rank, size=2 * radius + 1, mode="constant", cval=0)
-    return (rank == best) & (smoothed > _FLOOR)
+    return (rank == ndimage.maximum_filter(rank, size=2 * radius + 1, mode="constant", cval=0)) & (cells > 0)
+
+
+def _by_nms(cells: FloatArray, radius: int) -> _Found:
+    y, x = (np.arange(n) + 0.5 for n in cells.shape)
+    peaks = _local_maxima(cells, radius)
+    claimed = _window_sum(np.where(peaks, cells, 0.0), radius)
+    share = np.divide(cells, claimed, out=np.zeros_like(cells), where=claimed > 0)
+    row, column = np.nonzero(peaks)
+    mass, mass_x, mass_y = (
+        cells[row, column] * _window_sum(share * weight, radius)[row, column] for weight in (1.0, x, y[:, None])
+    )
+    return mass_x / mass, mass_y / mass, mass
+
+
+def _rings(radius: int) -> list[tuple[list[int], list[int]]]:
+    """Return (row, column) indices into a window, grouped by distance from its centre, nearest first."""
+    rows, columns = np.mgrid[: 2 * radius + 1, : 2 * radius + 1]
+    squared = np.square(rows - radius) + np.square(columns - radius)
+    return [tuple(index.tolist() for index in np.nonzero(squared == d)) for d in np.unique(squared)]  # type: ignore[misc]
+
+
+def _take_unit(window: FloatArray, rings: list[tuple[list[int], list[int]]]) -> FloatArray:
+    """Return the part of a window (k, k) that makes up one unit of mass, nearest cells first."""
+    taken, wanted = np.zeros_like(window), 1.0
+    for ring in rings:
+        there = window[ring].sum()
+        taken[ring] = window[ring] * min(1.0, wanted / there) if there > 0 else 0.0
+        wanted -= there
+        if wanted <= 0:
+            break
+    return taken
+
+
+def _by_mass(cells: FloatArray, radius: int) -> _Found:
+    side, rings = 2 * radius + 1, _rings(radius)
+    reach = np.arange(side) - radius + 0.5
+    left = np.pad(cells, radius)
+    kernel = np.zeros((side, side))
+    kernel[radius - 1 : radius + 2, radius - 1 : radius + 2] = np.outer(_BINOMIAL, _BINOMIAL)
+    rows, columns = np.nonzero(_window_sum(cells, radius) >= CRUMB)
+    # Strengths only fall as mass is removed: an entry that is out of date is put back with its present strength.
+    heap = list(zip((-_smooth(cells)[rows, columns]).tolist(), rows.tolist(), columns.tolist()))
+    heapq.heapify(heap)
+    found: list[tuple[float, float, float]] = []
+    while heap:
+        stored, row, column = heapq.heappop(heap)
+        window = left[row : row + side, column : column + side]
+        if window.sum() < CRUMB:
+            continue
+        strength = float(np.vdot(window, kernel))
+        if strength < -stored - 1e-9:
+            heapq.heappush(heap, (-strength, row, column))
+            continue
+        taken = _take_unit(window, rings)
+        mass = float(taken.sum())
+        if mass < CRUMB:  # only when rounding eats the last crumb; without it the loop might not end
+            continue
+        found.append((column + taken.sum(0) @ reach / mass, row + taken.sum(1) @ reach / mass, mass))
+        window -= taken
+        heapq.heappush(heap, (-float(np.vdot(window, kernel)), row, column))
+    x, y, masses = np.array(found).reshape(-1, 3).T
+    return x, y, masses
 
 
 def find_peaks(
@@ -56,10 +123,11 @@ def find_peaks(
     stride: float,
     threshold: float = DEFAULT_THRESHOLD,
     *,
+    method: str = "mass",
     radius: int = 1,
     image_size: tuple[int, int] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Locate objects in a density map by non-maximum suppression with sub-cell refinement.
+    """Locate objects in a density map, with sub-cell refinement by the centre of mass.
 
     Parameters
     ----------
@@ -68,44 +136,40 @@ def find_peaks(
     stride
         Side of a cell, px.
     threshold
-        Least score of a peak, objects.
+        Least score of a point, objects. Points at a higher threshold are a subset of those at a lower one.
+    method
+        ``"mass"`` or ``"nms"``, see the module's text.
     radius
-        A peak is the maximum of ``(2 radius + 1)^2`` cells.
+        Windows are ``(2 radius + 1)^2`` cells. 1 suits sharp maps; blurred ones, as Gaussian targets give, want more.
     image_size
         (height, width) of the image, px; cells with their centre outside are padding, and points are kept inside.
 
     Returns
     -------
     xy : (n, 2)
-        Points, px, in the order of decreasing score: the centre of mass of each peak's 3 x 3 cells.
+        Points, px, in the order of decreasing score.
     scores : (n,)
-        Mass of those cells, objects.
+        Mass of each point, objects.
 
     Raises
     ------
     InputError
-        If the map is not two-dimensional, not finite or negative, or stride or radius is not positive.
+        If the map is not two-dimensional, not finite or negative, or an option is out of range.
     """
     cells = as_density(density, stride)
     if radius < 1:
         raise InputError(f"radius must be at least 1 cell; got {radius}")
-    if not cells.size:
-        return np.zeros((0, 2)), np.zeros(0)
-    y, x = (np.arange(n) + 0.5 for n in cells.shape)
+    if method not in METHODS:
+        raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     if image_size is not None:
+        y, x = (np.arange(n) + 0.5 for n in cells.shape)
         cells = np.where((y[:, None] * stride < image_size[0]) & (x * stride < image_size[1]), cells, 0.0)
-    smoothed = _smooth(cells)
-    peaks = _local_maxima(smoothed, cells, radius)
-    strength = np.where(peaks, smoothed, 0.0)
-    claimed = _window_sum(strength)
-    share = np.divide(cells, claimed, out=np.zeros_like(cells), where=claimed > 0)
-    row, column = np.nonzero(peaks)
-    mass, mass_x, mass_y = (
-        smoothed[row, column] * _window_sum(share * weight)[row, column] for weight in (1.0, x, y[:, None])
-    )
-    keep = np.flatnonzero((mass >= threshold) & (mass > 0))
+    if not cells.any():
+        return np.zeros((0, 2)), np.zeros(0)
+    x, y, mass = (_by_mass if method == "mass" else _by_nms)(cells, radius)
+    keep = np.flatnonzero(mass >= max(threshold, CRUMB))
     keep = keep[np.argsort(-mass[keep], kind="stable")]
-    xy = np.stack([mass_x[keep], mass_y[keep]], axis=1) / mass[keep, None] * stride
+    xy = np.stack([x[keep], y[keep]], axis=1) * stride
     if image_size is not None:
         xy = np.minimum(xy, np.nextafter((image_size[1], image_size[0]), 0.0))
     return xy, mass[keep]
@@ -136,6 +200,7 @@ def choose_threshold(
     *,
     sigma: float | None = None,
     candidates: npt.ArrayLike | None = None,
+    method: str = "mass",
     radius: int = 1,
 ) -> ThresholdChoice:
     """Choose the peak threshold that maximises F on validation images.
@@ -149,16 +214,16 @@ def choose_threshold(
     sigma
         Score by the greedy matching within this distance, px; by default by the paper's F over 1, ..., 100 px.
     candidates
-        Thresholds to try, objects; by default 0.05, 0.1, ..., 1. The lowest of equally good ones is chosen.
-    radius
+        Thresholds to try, objects; by default 0.1, 0.15, ..., 1. The lowest of equally good ones is chosen.
+    method, radius
         As in :func:`find_peaks`.
     """
-    levels = np.arange(1, 21) / 20 if candidates is None else np.unique(np.asarray(candidates, dtype=np.float64))
+    levels = np.arange(2, 21) / 20 if candidates is None else np.unique(np.asarray(candidates, dtype=np.float64))
     if not levels.size:
         raise InputError("candidates is empty: give at least one threshold to try")
     scorers = [GreedyScorer() if sigma is None else GreedyScorer([sigma]) for _ in levels]
     for density, dots in zip(densities, points, strict=True):
-        xy, scores = find_peaks(density, stride, float(levels[0]), radius=radius)
+        xy, scores = find_peaks(density, stride, float(levels[0]), method=method, radius=radius)
         for level, scorer in zip(levels, scorers):
             scorer.update(xy[scores >= level], dots)
     if not scorers[0].n_images:
