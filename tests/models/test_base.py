@@ -22,7 +22,7 @@ class Affine(DensityNetwork):
         super().__init__(stride=4, size_multiple=size_multiple, receptive_radius=0, output=Positive(output))
         self.last_layer = nn.Conv2d(3, 1, 4, stride=4)
 
-    def features(self, images: Tensor) -> Tensor:
+    def regress(self, images: Tensor) -> Tensor:
         assert images.shape[-1] % self.size_multiple == 0
         assert images.shape[-2] % self.size_multiple == 0
         return self.last_layer(images)

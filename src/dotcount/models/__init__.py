@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dotcount.models import compact as _compact  # noqa: F401  (importing a model file registers it)
+from dotcount.models import compact, mcnn, pyramid, vgg  # noqa: F401  (importing a model file registers it)
 from dotcount.models.base import DensityModel, DensityNetwork, Positive, check_model
 from dotcount.models.names import available, create, models
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +79,7 @@ class Positive(nn.Module):
 class DensityNetwork(nn.Module):
     """Base class of the shipped regressors.
 
-    A subclass implements :meth:`features` (normalised and padded images to raw densities, one channel) and names its
+    A subclass implements :meth:`regress` (normalised and padded images to raw densities, one channel) and names its
     last convolution in :attr:`last_layer`. This class normalises inside the model (mean and std are buffers and travel
     with the weights), pads right and bottom to ``size_multiple`` and cuts the output back to ceil(H/stride) x
     ceil(W/stride), so that any image size from 1 x 1 px works.
@@ -121,7 +121,7 @@ class DensityNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1))
 
-    def features(self, images: Tensor) -> Tensor:
+    def regress(self, images: Tensor) -> Tensor:
         """Return raw densities (B, 1, h, w) of normalised images whose sides are multiples of ``size_multiple``."""
         raise NotImplementedError
 
@@ -144,7 +144,18 @@ class DensityNetwork(nn.Module):
         rows, columns = grid_shape(height, width, self.stride)
         x = (images - self.mean) / self.std
         x = F.pad(x, (0, -width % self.size_multiple, 0, -height % self.size_multiple))
-        return self.output(self.features(x)[..., :rows, :columns])
+        return self.output(self.regress(x)[..., :rows, :columns])
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch the mode; batch norms keep to their stored statistics, so that small batches can't disturb them.
+
+        Their weights and biases are trained like any other.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+        return self
 
     def initialize_density(self, mean_per_cell: float) -> None:
         """Set the last bias so that the untrained network predicts about ``mean_per_cell`` objects in every cell.

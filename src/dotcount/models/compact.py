@@ -58,7 +58,7 @@ class Compact(DensityNetwork):
         nn.init.normal_(self.last_layer.weight, std=0.01)
         self.initialize_density(0.01)
 
-    def features(self, images: Tensor) -> Tensor:
+    def regress(self, images: Tensor) -> Tensor:
         """Return raw densities at the model's stride."""
         x = self.encoder[0](self.stem(images))
         levels = [x]

