@@ -110,7 +110,7 @@ class VGG19(VGGNetwork):
     def __init__(self, output: str = "abs", upsample: str = "bilinear") -> None:
         if upsample not in ("bilinear", "nearest"):
             raise UsageError(f"model 'vgg19' enlarges by bilinear or nearest; got upsample={upsample!r}")
-        # Convolutions reach 2 x 1, 2 x 2, 4 x 4, 4 x 8 and 4 x 16 px in the encoder, 2 x 8 px in the head; enlarging 8 or 16.
+        # px: 2 x 1 + 2 x 2 + 4 x 4 + 4 x 8 + 4 x 16 in the encoder, 2 x 8 in the head, 8 or 16 by enlarging.
         radius = 134 + (16 if upsample == "bilinear" else 8)
         super().__init__(stride=8, size_multiple=16, receptive_radius=radius, output=Positive(output))
         self.upsample = upsample
