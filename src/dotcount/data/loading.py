@@ -82,6 +82,18 @@ def _scaled(record: Record, min_side: int | None, max_side: int | None) -> tuple
     return resize_pixels(pixels, *target), points.resize(*target) if points is not None else None
 
 
+def point_tensor(points: Points) -> Tensor:
+    """Return the dots as a float32 tensor (m, 2).
+
+    A dot just inside the right or lower border, which a flip makes of one at 0, would be rounded onto the border, where
+    no pixel and no cell is; it is held at the last number before.
+    """
+    xy = points.xy.astype(np.float32)
+    size = np.array([points.width, points.height], dtype=np.float32)
+    last = np.nextafter(size, np.float32(0))
+    return torch.from_numpy(np.where(points.xy <= size, np.minimum(xy, last), xy))
+
+
 def load_sample(record: Record, min_side: int | None = None, max_side: int | None = None) -> Sample:
     """Read the image of a record and apply the resize rule to it and its dots.
 
@@ -200,7 +212,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         image, inside = training_sample(pixels, points, self.crop, self.augment, rng)
         return (
             torch.from_numpy(image.transpose(2, 0, 1).copy()),
-            torch.from_numpy(inside.xy.astype(np.float32)),
+            point_tensor(inside),
             torch.from_numpy(inside.ids + self.first_keys[index]),
             index,
         )
@@ -337,7 +349,7 @@ def whole_batch(sample: Sample, index: int = 0) -> Batch:
     points = sample.points if sample.points is not None else Points.empty(width, height)
     return Batch(
         torch.from_numpy(sample.image.transpose(2, 0, 1).copy())[None],
-        [torch.from_numpy(points.xy.astype(np.float32))],
+        [point_tensor(points)],
         [torch.from_numpy(points.ids)],
         [(height, width)],
         [index],
