@@ -17,6 +17,7 @@ from dotcount.data.layout import Entry, Layout, split_of
 from dotcount.data.records import Collection, Problem, Record
 from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
 from dotcount.points import Points
+from dotcount.registry import did_you_mean
 
 
 def open_collection(
@@ -83,8 +84,8 @@ def _layout(root: Path, recipe: str | None, format: str) -> Layout:
     if name in BENCHMARKS:
         return BENCHMARKS.create(name).read(root)
     if name != "auto" and name not in FORMATS:
-        known = ", ".join([*FORMATS, *BENCHMARKS])
-        raise UnknownNameError(f"unknown format {name!r}. Known: {known}.")
+        known = [*FORMATS, *BENCHMARKS]
+        raise UnknownNameError(f"unknown format {name!r}.{did_you_mean(name, known)} Known: {', '.join(known)}.")
     if root.is_file():
         return _file_layout(root, name)
     if name == "auto":

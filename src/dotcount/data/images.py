@@ -6,13 +6,19 @@ float32 in [0, 1]. Whatever the file holds (grey, palette, RGB, alpha, extra ban
 
 from __future__ import annotations
 
+import logging
+import struct
 import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from dotcount.errors import ImageReadError
 
@@ -45,6 +51,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
     try:
         with _quiet(), Image.open(path) as image:
             width, height = image.size
+            if isinstance(image, TiffImageFile):  # whose size is turned already, from some version of Pillow on
+                width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         return (height, width) if turned else (width, height)
     except (UnidentifiedImageError, Image.DecompressionBombError, *_DECODER_ERRORS) as error:
@@ -155,12 +163,26 @@ def three_channels(pixels: PixelArray) -> PixelArray:
 
 
 # What decoders raise on damaged files, found by feeding them damaged files.
-_DECODER_ERRORS = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, EOFError, ArithmeticError)
+_DECODER_ERRORS = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, EOFError, ArithmeticError) + (
+    AttributeError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+)
 
 
-def _quiet() -> warnings.catch_warnings[None]:
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Silence decoders' warnings about odd metadata: what matters is whether the pixels can be had."""
-    return warnings.catch_warnings(action="ignore")
+    logger = logging.getLogger("tifffile")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _magic(path: Path) -> bytes:
@@ -221,7 +243,7 @@ def _tiff_size(path: Path) -> tuple[int, int]:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with _quiet(), tifffile.TiffFile(path) as tiff:
             page = tiff.pages[0]
             return int(page.imagewidth), int(page.imagelength)  # type: ignore[union-attr]
     except (tifffile.TiffFileError, *_DECODER_ERRORS) as error:
@@ -234,18 +256,17 @@ def _read_tiff(path: Path) -> PixelArray:
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
-            shallow = page.dtype is not None and page.dtype.itemsize == 1
-            limit = 2 * (Image.MAX_IMAGE_PIXELS or 2**62)
-            if page.imagewidth * page.imagelength > limit:  # type: ignore[union-attr]
+            page: Any = tiff.pages[0]
+            if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 2**62):
                 raise Image.DecompressionBombError
-            if shallow:
-                return _read_pillow(path)
+            if page.dtype is not None and page.dtype.itemsize == 1:
+                try:
+                    return _read_pillow(path)
+                except UnidentifiedImageError:
+                    return _orient_tiff(page)
             return _orient_tiff(page)
     except tifffile.TiffFileError as error:
         raise ValueError(str(error)) from error
-    except UnidentifiedImageError:
-        return three_channels(np.asarray(tifffile.imread(path, key=0)))
 
 
 def _orient_tiff(page: Any) -> PixelArray:
@@ -256,7 +277,10 @@ def _orient_tiff(page: Any) -> PixelArray:
         values = (np.iinfo(values.dtype).max if values.dtype.kind in "ui" else values.max()) - values
     if values.dtype.kind == "i":
         values = _deep_integers(values)
+    pixels = three_channels(values.astype(np.float32) if values.dtype.kind == "f" else values)
     tag = page.tags.get(_ORIENTATION)
-    turned = three_channels(values.astype(np.float32) if values.dtype.kind == "f" else values)
-    turns = {3: 2, 6: 3, 8: 1}.get(int(tag.value) if tag is not None else 1, 0)
-    return np.ascontiguousarray(np.rot90(turned, turns))
+    code = int(tag.value) if tag is not None else 1
+    if code in (2, 4, 5, 7):  # mirrored left to right, before the turn
+        pixels = pixels[:, ::-1]
+    turns = {3: 2, 4: 2, 6: 3, 7: 3, 5: 1, 8: 1}.get(code, 0)  # counter-clockwise
+    return np.ascontiguousarray(np.rot90(pixels, turns))

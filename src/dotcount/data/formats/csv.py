@@ -99,19 +99,19 @@ class _Row:
 def _parse(path: Path) -> tuple[list[_Row], Columns]:
     text = read_text(path)
     mark = _dialect(text)
-    rows = list(csv.reader(io.StringIO(text), delimiter=mark, strict=True))
-    rows = [row for row in rows if any(cell.strip() for cell in row)]
-    columns = find_columns(rows[0], mark == ";") if rows else None
+    reader = csv.reader(io.StringIO(text), delimiter=mark, strict=True)
+    lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    columns = find_columns(lines[0][1], mark == ";") if lines else None
     if columns is None:
-        first = ",".join(rows[0])[:60] if rows else "nothing"
+        first = ",".join(lines[0][1])[:60] if lines else "nothing"
         raise AnnotationError(f"annotation {path} starts with {first!r}; expected a header such as image,x,y or x,y")
     parsed = []
-    for number, row in enumerate(rows[columns.header :], start=1 + columns.header):
+    for number, row in lines[columns.header :]:
         try:
             x, y = (_number(row[k], mark == ";") for k in (columns.x, columns.y))
         except (IndexError, ValueError) as error:
             raise AnnotationError(
-                f"annotation {path}, row {number}: {mark.join(row)[:60]!r} holds no numbers x and y; correct the row"
+                f"annotation {path}, line {number}: {mark.join(row)[:60]!r} holds no numbers x and y; correct it"
             ) from error
         image = row[columns.image].strip() if columns.image is not None else ""
         label = row[columns.label].strip() if columns.label is not None and columns.label < len(row) else ""

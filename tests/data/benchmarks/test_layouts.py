@@ -1,0 +1,131 @@
+"""Each benchmark is read from a small copy of its real layout, by name and by recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dotcount.data import open_collection
+from dotcount.errors import DataError
+
+from .. import layouts
+
+
+def test_shanghaitech(tmp_path: Path) -> None:
+    written = layouts.shanghaitech(tmp_path / "part_B")
+    for path in (tmp_path / "part_B", tmp_path, f"shanghaitech_b:{tmp_path / 'part_B'}"):
+        collection = open_collection(path)
+        assert collection.format == "shanghaitech_b"
+        assert {r.split: len(collection.split(r.split)) for r in collection.records if r.split} == {
+            "train": 3,
+            "test": 2,
+        }
+        for record in collection.records:
+            assert record.points is not None
+            np.testing.assert_array_equal(record.points.xy, written[record.name])
+    assert collection.citation is not None
+
+
+@pytest.mark.parametrize(("part", "truth"), [("part_A_final", "ground_truth"), ("part_A", "ground-truth")])
+def test_shanghaitech_spellings(tmp_path: Path, part: str, truth: str) -> None:
+    layouts.shanghaitech(tmp_path / part, truth)
+    assert open_collection(tmp_path / part).format == "shanghaitech_a"
+    assert open_collection(tmp_path).n_dots == 1 + 2 + 3 + 1 + 2
+
+
+def test_shanghaitech_under_another_name_by_recipe(tmp_path: Path) -> None:
+    layouts.shanghaitech(tmp_path / "shb")
+    assert open_collection(f"shanghaitech_b:{tmp_path / 'shb'}").n_dots == 9
+
+
+def test_shanghaitech_numbers_order_the_images(tmp_path: Path) -> None:
+    layouts.shanghaitech(tmp_path / "part_B", train=11, test=1)
+    names = [Path(r.name).stem for r in open_collection(tmp_path / "part_B").split("train").records]
+    assert names == [f"IMG_{k}" for k in range(1, 12)]
+
+
+def test_shanghaitech_with_dots_outside_keeps_them(tmp_path: Path) -> None:
+    layouts.shanghaitech(tmp_path / "part_B")
+    outside = np.array([[-3.0, 4.0], [5.0, 5.0]])
+    layouts.shanghaitech_mat(tmp_path / "part_B/train_data/ground-truth/GT_IMG_1.mat", outside)
+    record = open_collection(tmp_path / "part_B").records[0]
+    assert record.error is None
+    assert record.count == 2
+
+
+def test_shanghaitech_damage_is_named(tmp_path: Path) -> None:
+    root = tmp_path / "part_B"
+    layouts.shanghaitech(root)
+    mat = root / "train_data/ground-truth/GT_IMG_2.mat"
+    mat.write_bytes(mat.read_bytes()[:150])
+    with pytest.raises(DataError, match=r"GT_IMG_2\.mat is not a readable \.mat file"):
+        open_collection(root)
+    mat.unlink()
+    with pytest.raises(DataError, match=r"IMG_2\.jpg has no dots"):
+        open_collection(root)
+    (root / "train_data/images/IMG_2.jpg").unlink()
+    (root / "train_data/images/IMG_3.jpg").unlink()
+    with pytest.raises(DataError, match=r"GT_IMG_3\.mat has no image"):
+        open_collection(root)
+
+
+def test_vgg_cells(tmp_path: Path) -> None:
+    layouts.vgg_cells(tmp_path)
+    collection = open_collection(tmp_path)
+    assert collection.format == "vgg_cells"
+    assert [r.split for r in collection.records] == ["train"] * 3 + ["test"] * 2
+    assert [r.count for r in collection.records] == [k % 7 + 1 for k in (1, 2, 100, 101, 200)]
+    for record in collection.records:
+        assert record.points is not None
+        np.testing.assert_array_equal(record.points.xy % 1, 0.5)  # pixel centres
+
+
+def test_adipocyte(tmp_path: Path) -> None:
+    layouts.adipocyte(tmp_path)
+    collection = open_collection(tmp_path)
+    assert collection.format == "adipocyte"
+    assert {s: len(collection.split(s)) for s in ("train", "val", "test")} == {"train": 2, "val": 2, "test": 4}
+    assert collection.n_dots == sum(range(1, 9))
+
+
+def test_urban_trees(tmp_path: Path) -> None:
+    layouts.urban_trees(tmp_path / "trees")
+    collection = open_collection(tmp_path / "trees")
+    assert collection.format == "urban_trees_socal"
+    assert [r.split for r in collection.records] == ["train"] * 4 + ["val", "test"]
+    assert [r.count for r in collection.records] == [1, 2, 0, 4, 5, 6]  # no csv: no trees
+    assert collection.records[2].points is not None
+    assert collection.records[0].labels == {"city": "long_beach"}
+    (tmp_path / "trees/images/long_beach_2020_3.tif").unlink()
+    with pytest.raises(DataError, match=r"long_beach_2020_3\.tif is missing"):
+        open_collection(tmp_path / "trees")
+
+
+@pytest.mark.parametrize("recipe", ["shanghaitech_a", "vgg_cells", "adipocyte", "urban_trees_socal"])
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, recipe: str) -> None:
+    layouts.picture(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"is not laid out like .*expected"):
+        open_collection(f"{recipe}:{tmp_path}")
+
+
+REAL: list[tuple[str, str, dict[str, tuple[int, int]]]] = [
+    ("ShanghaiTech/part_B", "shanghaitech_b", {"train": (400, 49_151), "test": (316, 39_121)}),
+    ("vgg_cells", "vgg_cells", {"train": (100, 18_045), "test": (100, 17_147)}),
+    ("adipocyte", "adipocyte", {"train": (50, 8_003), "val": (50, 7_959), "test": (100, 15_055)}),
+    ("urban_trees_socal", "urban_trees_socal", {"train": (383, 19_809), "val": (43, 2_070), "test": (48, 2_681)}),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("folder", "format", "totals"), REAL)
+def test_real_copies(
+    data_folder: Callable[[str], Path], folder: str, format: str, totals: dict[str, tuple[int, int]]
+) -> None:
+    collection = open_collection(data_folder(folder))
+    assert collection.format == format
+    assert {s: (len(collection.split(s)), collection.split(s).n_dots) for s in collection.splits} == totals
+    assert not collection.problems
+    assert all(r.points is not None and r.points.inside().all() for r in collection.records)
