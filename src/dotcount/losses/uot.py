@@ -74,8 +74,8 @@ class _Envelope(torch.autograd.Function):
 class UOTLoss(DensityLoss):
     """Unbalanced optimal transport from the density map to the dots, averaged over the images.
 
-    ``W = max_beta -sum_i u_i phi*(-alpha_i) - sum_j phi*(-beta_j)``, ``alpha_i = -eps ln sum_j exp((beta_j - c_ij) / eps)``
-    (paper Eq. 7, 8); ``dW/du_i = -phi*(-alpha_i)``. An image without dots costs ``rho`` times its mass. W may be
+    ``W = max_beta -sum_i u_i phi*(-alpha_i) - sum_j phi*(-beta_j)`` with
+    ``alpha_i = -eps ln sum_j exp((beta_j - c_ij) / eps)`` (paper Eq. 7, 8); ``dW/du_i = -phi*(-alpha_i)``. An image without dots costs ``rho`` times its mass. W may be
     negative, because the entropy is; the terms say what is behind it.
 
     Parameters
@@ -95,7 +95,8 @@ class UOTLoss(DensityLoss):
     tol
         Relative gap at which a solve ends.
     max_iter
-        Bound on the evaluations of a solve. A solve that ends there is counted in ``terms["unconverged"]`` and warned of once.
+        Bound on the evaluations of a solve. A solve that ends there is counted in ``terms["unconverged"]`` and warned
+        of once.
     method
         Solver, see :func:`dotcount.transport.solve`.
     warm_start
@@ -118,7 +119,7 @@ class UOTLoss(DensityLoss):
         length_scale: float | None = None,
         delta: float | None = None,
         tol: float = 1e-4,
-        max_iter: int = 200,
+        max_iter: int = 500,
         method: str = "auto",
         warm_start: bool = True,
         n_dots: int = 0,
@@ -187,7 +188,8 @@ class UOTLoss(DensityLoss):
             worst = max(s.gap for s in failed)
             warnings.warn(
                 f"{len(failed)} of {len(solutions)} transport solves did not reach tol {self.options['tol']:g} "
-                f"(largest gap {worst:.3g}); raise max_iter, epsilon or tol. Later ones are counted in terms['unconverged'].",
+                f"(largest gap {worst:.3g}); raise max_iter, epsilon or tol. "
+                "Later ones are counted in terms['unconverged'].",
                 RuntimeWarning,
                 stacklevel=4,
             )

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from dotcount.errors import InputError
+from dotcount.transport.certificate import gradient_bound, potential_bound
 from dotcount.transport.costs import Cost
-from dotcount.transport.dense import dense_newton
+from dotcount.transport.hard import solve_hard
+from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
+from dotcount.transport.methods.base import limit
 from dotcount.transport.penalties import penalty as make_penalty
+from dotcount.transport.problem import Problem, check_image, make_problem
 from dotcount.transport.solution import Geometry, Solution, Terms
+
+KNOWN_SHARE = 0.8
+"""Share of an image's dots whose potential must be known for a warm start."""
 
 
 def solve(
@@ -30,60 +39,241 @@ def solve(
     valid: Tensor | None = None,
     tol: float = 1e-4,
     tol_gradient: float | None = None,
-    max_iter: int = 200,
+    max_iter: int = 500,
     method: str = "auto",
 ) -> Solution:
-    """Solve the entropic semi-dual of unbalanced transport from ``density`` (h, w) to ``points`` (m, 2) xy px."""
-    rows, columns = density.shape
-    m = len(points)
-    scale = float(length_scale or max(rows, columns) * stride)
-    rho_pixels, rho_dots = rho if isinstance(rho, tuple) else (rho, rho)
-    pix, dot = make_penalty(penalty, rho_pixels), make_penalty(penalty, rho_dots)
-    geometry = Geometry(points.detach().double(), stride, scale, Cost(cost, delta), epsilon)
-    inside = torch.ones(rows, columns, dtype=torch.bool) if valid is None else valid
-    u = (density.detach().double() * inside).flatten()
-    v = torch.ones(m, dtype=torch.float64) if weights is None else weights.double()
-    if m == 0:
-        value = float(u.sum()) * pix.at_zero
-        gradient = torch.full_like(density, pix.at_zero) * inside
-        zeros = torch.zeros_like(density)
-        return Solution(
-            value, v.to(density), torch.full_like(density, math.inf), 0.0, gradient, 0.0, 0, True,
-            Terms(0.0, value, 0.0, 0.0), zeros, v.to(density), density.detach(), v.to(density), geometry, "closed form",
-        )  # fmt: skip
-    c = geometry.rows_of_cost(torch.arange(rows * columns), columns)
-    start = torch.zeros(m, dtype=torch.float64) if beta is None else beta.detach().double().nan_to_num(0.0)
-    r = dense_newton(u, c, v, pix, dot, epsilon, start, tol, max_iter)
-    gap = float((v * dot.fenchel_young(r.gamma / v, -r.beta)).sum())
-    pi = r.q[:, None] * r.p
-    ratio = r.q / u.clamp(min=1e-300)
-    terms = Terms(
-        float((pi * c.nan_to_num(0.0, posinf=0.0)).sum()),
-        float((u * pix.primal(ratio)).sum()),
-        float((v * dot.primal(r.gamma / v)).sum()),
-        float(epsilon * torch.xlogy(pi, r.p).sum()),
-    )
-    shape = (rows, columns)
-    return Solution(
-        float(r.value), r.beta.to(density), r.alpha.view(shape).to(density), gap,
-        (-pix.conjugate(-r.alpha)).view(shape).to(density) * inside, math.inf, r.n, gap <= tol * max(1.0, abs(float(r.value))), terms,
-        r.q.view(shape).to(density), r.gamma.to(density), density.detach(), v.to(density), geometry, "dense",
-    )  # fmt: skip
+    """Solve ``W(u, v) = max_beta -sum_i u_i phi*(-alpha_i) - sum_j v_j phi*(-beta_j)`` (paper Eq. 7, 8).
+
+    Parameters
+    ----------
+    density
+        (h, w) float, >= 0: the mass u of each cell.
+    points
+        (m, 2) float, xy px; dots outside the image are allowed.
+    stride
+        Side of a cell, px.
+    cost
+        ``l1``, ``l2``, ``sql2`` or ``wfr`` (with ``delta``), of distances in units of ``length_scale``.
+    penalty
+        ``kl`` or ``quadratic``.
+    epsilon
+        Entropic blur, units of the cost; 0 for none (then the solve runs with falling epsilon and certifies the hard
+        minimum).
+    rho
+        Strength of the penalty on pixels and dots, units of the cost; or (pixels, dots).
+    length_scale
+        Unit of length, px. None: the longer side of the density, ``max(h, w) * stride``.
+    delta
+        Length of the ``wfr`` cost, units of ``length_scale``.
+    weights
+        (m,) masses v > 0 of the dots; 1 each by default.
+    beta
+        (m,) potentials to start from; NaN where unknown.
+    valid
+        (h, w) bool: cells that count. The gradient is 0 in the others.
+    tol
+        Stop when the certified gap is at most ``tol * max(1, |value|)``.
+    tol_gradient
+        If given, stop only when the error of every element of the gradient is certified to be below this, too.
+    max_iter
+        Bound on the evaluations of the dual.
+    method
+        ``auto``, ``newton`` (neighbouring pairs), ``dense`` (Newton, all pairs), ``lbfgs`` (the paper's) or
+        ``sinkhorn``.
+
+    Returns
+    -------
+    Solution
+        With the certificate; look at ``converged``.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        For arguments that are out of range, of wrong shape, dtype or device, or not finite.
+    """
+    return solve_batch(
+        [density],
+        [points],
+        stride=stride,
+        cost=cost,
+        penalty=penalty,
+        epsilon=epsilon,
+        rho=rho,
+        length_scale=length_scale,
+        delta=delta,
+        weights=None if weights is None else [weights],
+        beta=None if beta is None else [beta],
+        valid=None if valid is None else [valid],
+        tol=tol,
+        tol_gradient=tol_gradient,
+        max_iter=max_iter,
+        method=method,
+    )[0]
 
 
+@torch.no_grad()
 def solve_batch(
     densities: Tensor | Sequence[Tensor],
     points: Sequence[Tensor],
     *,
-    beta: Sequence[Tensor | None] | None = None,
+    stride: float = 1.0,
+    cost: str = "l2",
+    penalty: str = "kl",
+    epsilon: float = 0.01,
+    rho: float | tuple[float, float] = 1.0,
+    length_scale: float | None = None,
+    delta: float | None = None,
     weights: Sequence[Tensor | None] | None = None,
+    beta: Sequence[Tensor | None] | None = None,
     valid: Sequence[Tensor | None] | None = None,
-    **options: object,
+    tol: float = 1e-4,
+    tol_gradient: float | None = None,
+    max_iter: int = 500,
+    method: str = "auto",
 ) -> list[Solution]:
-    """Solve the problems of several images; see :func:`solve`."""
+    """Solve the problems of several images together, as one sparse problem; images never mix.
+
+    ``densities`` is (B, h, w) or a list of (h_b, w_b); ``points``, ``weights``, ``beta`` and ``valid`` hold one tensor
+    an image. Everything else is as in :func:`solve`; the result is one solution an image.
+    """
     n = len(points)
-    beta, weights, valid = beta or [None] * n, weights or [None] * n, valid or [None] * n
-    return [
-        solve(densities[k], points[k], beta=beta[k], weights=weights[k], valid=valid[k], **options)  # type: ignore[arg-type]
-        for k in range(n)
+    if len(densities) != n or n == 0:
+        raise InputError(
+            f"densities and points must hold the same number of images, at least 1; got {len(densities)}, {n}"
+        )
+    options = (weights or [None] * n, beta or [None] * n, valid or [None] * n)
+    if any(len(option) != n for option in options):
+        raise InputError(f"weights, beta and valid must hold one entry for each of the {n} images, or be left out")
+    _check_options(epsilon, length_scale, stride, tol, tol_gradient, max_iter)
+    ground = Cost(cost, delta)
+    rho_pixel, rho_dot = rho if isinstance(rho, tuple) else (rho, rho)
+    for k in range(n):
+        name = "" if n == 1 else f"image {k}: "
+        check_image(densities[k], points[k], options[0][k], options[1][k], options[2][k], name)
+        if densities[k].device != densities[0].device or densities[k].dtype != densities[0].dtype:
+            raise InputError(
+                f"{name}density is {densities[k].dtype} on {densities[k].device}; all must be as the first"
+            )
+    scales = [float(length_scale or max(densities[k].shape) * stride) for k in range(n)]
+    problem = make_problem(
+        densities,
+        points,
+        scales,
+        stride=stride,
+        cost=ground,
+        penalties=(make_penalty(penalty, rho_pixel), make_penalty(penalty, rho_dot)),
+        epsilon=float(epsilon),
+        weights=options[0],
+        valid=options[2],
+        exact=tol < 1e-6,
+    )
+    start = _start(problem, options[1])
+    control = Control(tol, tol_gradient, max_iter)
+    if epsilon == 0:
+        name, outcome = "smoothing", solve_hard(problem, start, control)
+    else:
+        name = choose(method, problem)
+        outcome = METHODS[name](problem, start, control)
+    geometries = [
+        Geometry(points[k].detach().double(), float(stride), scales[k], ground, float(epsilon)) for k in range(n)
     ]
+    return _solutions(outcome, control, [densities[k] for k in range(n)], geometries, options[2], name)
+
+
+def _check_options(
+    epsilon: float, length_scale: float | None, stride: float, tol: float, tol_gradient: float | None, max_iter: int
+) -> None:
+    if not math.isfinite(epsilon) or epsilon < 0:
+        raise InputError(f"epsilon must be finite and not negative; got {epsilon}")
+    for name, value in (
+        ("stride", stride),
+        ("length_scale", length_scale),
+        ("tol", tol),
+        ("tol_gradient", tol_gradient),
+    ):
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(f"{name} must be positive and finite; got {value}")
+    if max_iter < 1:
+        raise InputError(f"max_iter must be at least 1; got {max_iter}")
+
+
+def _start(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
+    """Return the start: known potentials, unknown ones of an image at the mean of its known ones."""
+    values = torch.zeros_like(problem.weights)
+    warm = torch.zeros(len(beta), dtype=torch.bool, device=values.device)
+    for k, given in enumerate(beta):
+        if given is None or not len(given):
+            continue
+        known = torch.isfinite(given)
+        if float(known.double().mean()) >= KNOWN_SHARE:
+            guess = given.detach().double()
+            values[k, : len(given)] = torch.where(known, guess, guess[known].mean())
+            warm[k] = True
+    return Start(values, warm)
+
+
+def _solutions(
+    outcome: Outcome,
+    control: Control,
+    densities: Sequence[Tensor],
+    geometries: Sequence[Geometry],
+    valid: Sequence[Tensor | None],
+    method: str,
+) -> list[Solution]:
+    """Cut an outcome into one solution an image."""
+    dual, point, certificate = outcome.dual, outcome.point, outcome.certificate
+    problem, cells = dual.problem, dual.cells
+    potential = potential_bound(dual, point, certificate).tolist()
+    converged = (certificate.gap <= limit(point, control.tol)).tolist()
+    terms = _terms(outcome)
+    gradient = -problem.pixel_penalty.conjugate(-point.alpha)
+    rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist())
+    solutions = []
+    for k, (value, gap, evaluations) in enumerate(rows):
+        density, m = densities[k].detach(), problem.n_dots[k]
+        alpha, inside = cells.unblock(point.alpha, k), valid[k]
+        slope = cells.unblock(gradient, k)
+        shift = cells.unblock(certificate.shift, k)
+        if inside is not None:
+            slope = slope * inside
+            alpha_inside, shift_inside = alpha[inside], shift[inside]
+            density = density * inside
+        else:
+            alpha_inside, shift_inside = alpha, shift
+        bound = gradient_bound(alpha_inside, shift_inside, potential[k] if m else 0.0, problem.pixel_penalty)
+        enough = control.tol_gradient is None or bound <= control.tol_gradient
+        solutions.append(
+            Solution(
+                value=value,
+                beta=point.beta[k, :m].to(density.dtype),
+                alpha=alpha.to(density.dtype),
+                gap=gap,
+                gradient=slope.to(density.dtype),
+                gradient_bound=bound,
+                n_evaluations=evaluations,
+                converged=converged[k] and enough,
+                terms=terms[k],
+                pixel_mass=cells.unblock(point.q, k).to(density.dtype),
+                dot_mass=point.gamma[k, :m].to(density.dtype),
+                density=density,
+                weights=problem.weights[k, :m].to(density.dtype),
+                geometry=geometries[k],
+                method=method,
+            )
+        )
+    return solutions
+
+
+def _terms(outcome: Outcome) -> list[Terms]:
+    """Return the parts of the primal value; the entropy is what the others leave of it."""
+    dual, point = outcome.dual, outcome.point
+    problem, mass = dual.problem, dual.cells.mass
+    ratio = torch.where(mass > 0, point.q / torch.where(mass > 0, mass, 1.0), 0.0)
+    pixels = dual.cells.per_image(mass * problem.pixel_penalty.primal(ratio))
+    v = problem.weights
+    ratio = point.gamma / torch.where(problem.present, v, 1.0)
+    dots = (v * problem.dot_penalty.primal(ratio)).sum(1)
+    transport = outcome.certificate.transport
+    entropy = point.value + outcome.certificate.optimality - transport - pixels - dots
+    columns: list[Any] = [part.tolist() for part in (transport, pixels, dots, entropy)]
+    return [Terms(*parts) for parts in zip(*columns)]

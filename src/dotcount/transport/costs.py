@@ -58,6 +58,18 @@ class Cost:
         """Distance from which the cost is infinite, in units of ``length_scale``."""
         return math.inf if self.delta is None else 0.5 * math.pi * self.delta
 
+    def width(self, epsilon: float) -> float:
+        """Distance over which ``exp(-c / epsilon)`` falls by a factor e, near 0; in units of ``length_scale``."""
+        if self.name in ("l1", "l2"):
+            return epsilon
+        return math.sqrt(epsilon) * (1.0 if self.delta is None else self.delta)
+
+    def blur(self, width: float) -> float:
+        """Epsilon of a given :meth:`width`."""
+        if self.name in ("l1", "l2"):
+            return width
+        return (width / (1.0 if self.delta is None else self.delta)) ** 2
+
     def of_difference(self, dx: Tensor, dy: Tensor) -> Tensor:
         """Return the cost for coordinate differences ``dx``, ``dy`` (broadcast; dimensionless)."""
         if self.name == "l1":

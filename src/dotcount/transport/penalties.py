@@ -7,7 +7,8 @@ kl         x ln x - x + 1          e^z - 1                                    1
 quadratic  (x - 1)^2               z^2 / 4 + z for z >= -2, otherwise -1      1
 ========== ======================= ========================================== ========
 
-``slope`` is the derivative of the conjugate: the factor by which the penalty lets the mass change (``q = u slope(-alpha)``).
+``slope`` is the derivative of the conjugate: the factor by which the penalty lets the mass change,
+``q = u slope(-alpha)``.
 """
 
 from __future__ import annotations
@@ -69,18 +70,23 @@ class KL(Penalty):
     """``phi(x) = x ln x - x + 1``."""
 
     def conjugate(self, z: Tensor) -> Tensor:
+        """Return ``rho (e^{z/rho} - 1)``."""
         return self.rho * torch.expm1(z / self.rho)
 
     def slope(self, z: Tensor) -> Tensor:
+        """Return ``e^{z/rho}``."""
         return torch.exp(z / self.rho)
 
     def curvature(self, z: Tensor) -> Tensor:
+        """Return ``e^{z/rho} / rho``."""
         return torch.exp(z / self.rho) / self.rho
 
     def primal(self, ratio: Tensor) -> Tensor:
+        """Return ``rho (x ln x - x + 1)``."""
         return self.rho * (torch.xlogy(ratio, ratio) - ratio + 1.0)
 
     def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
+        """Return ``rho KL(x | e^{z/rho})``."""
         # rho KL(x | m) with m = e^{z/rho}, as x (r - ln(1 + r)) with r = m/x - 1: exact where x is near m.
         target = torch.exp(z / self.rho)
         positive = ratio > 0
@@ -93,19 +99,24 @@ class Quadratic(Penalty):
     """``phi(x) = (x - 1)^2``."""
 
     def conjugate(self, z: Tensor) -> Tensor:
+        """Return ``z^2 / (4 rho) + z``, ``-rho`` below ``-2 rho``."""
         z = z.clamp(min=-2.0 * self.rho)
         return z * z / (4.0 * self.rho) + z
 
     def slope(self, z: Tensor) -> Tensor:
+        """Return ``1 + z / (2 rho)``, 0 below ``-2 rho``."""
         return (1.0 + z / (2.0 * self.rho)).clamp(min=0.0)
 
     def curvature(self, z: Tensor) -> Tensor:
+        """Return ``1 / (2 rho)``, 0 below ``-2 rho``."""
         return (z > -2.0 * self.rho).to(z.dtype) / (2.0 * self.rho)
 
     def primal(self, ratio: Tensor) -> Tensor:
+        """Return ``rho (x - 1)^2``."""
         return self.rho * (ratio - 1.0) ** 2
 
     def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
+        """Return ``rho (x - 1 - z / (2 rho))^2``, below ``-2 rho`` its continuation."""
         inside = self.rho * (ratio - 1.0 - z / (2.0 * self.rho)) ** 2
         beyond = ratio * (self.rho * ratio - 2.0 * self.rho - z)
         return torch.where(z >= -2.0 * self.rho, inside, beyond)

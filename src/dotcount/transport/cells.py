@@ -1,0 +1,135 @@
+"""The pixels of a batch, as square blocks of density cells.
+
+Cells of one block share a list of neighbouring dots, so that all work on pairs is small dense matrix products. Coarser
+grids (cells pooled by a factor) have the same form and serve the early, strongly blurred phases of a solve.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+SIDE = 4
+"""Cells along the side of a block."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where one image's blocks lie: ``rows`` x ``columns`` cells of side ``unit`` (units of length_scale)."""
+
+    rows: int
+    columns: int
+    unit: float
+    first_block: int
+
+    @property
+    def block_rows(self) -> int:
+        """Blocks along y."""
+        return -(-self.rows // SIDE)
+
+    @property
+    def block_columns(self) -> int:
+        """Blocks along x."""
+        return -(-self.columns // SIDE)
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks of the image."""
+        return self.block_rows * self.block_columns
+
+
+@dataclass(frozen=True)
+class Cells:
+    """All pixels of a batch in blocks of ``k = SIDE * SIDE`` cells, image after image.
+
+    Attributes
+    ----------
+    mass
+        (n, k) float64 mass of each cell; 0 in the padding that completes the blocks.
+    corner
+        (n, 2) float64 centre of the first cell of each block, units of length_scale.
+    unit
+        (n,) float64 side of a cell, units of length_scale.
+    image
+        (n,) index of the image each block belongs to.
+    grids
+        One :class:`Grid` an image.
+    """
+
+    mass: Tensor
+    corner: Tensor
+    unit: Tensor
+    image: Tensor
+    grids: tuple[Grid, ...]
+
+    @property
+    def offsets(self) -> Tensor:
+        """(k, 2) x and y of the cells of a block relative to the first, in cells."""
+        step = torch.arange(SIDE, device=self.mass.device, dtype=torch.float64)
+        return torch.stack([step.repeat(SIDE), step.repeat_interleave(SIDE)], 1)
+
+    def unblock(self, values: Tensor, image: int) -> Tensor:
+        """Return the (rows, columns) map of one image from values (n, k)."""
+        grid = self.grids[image]
+        blocks = values[grid.first_block : grid.first_block + grid.n_blocks]
+        tiled = blocks.view(grid.block_rows, grid.block_columns, SIDE, SIDE).transpose(1, 2)
+        return tiled.reshape(grid.block_rows * SIDE, grid.block_columns * SIDE)[: grid.rows, : grid.columns]
+
+    def per_image(self, values: Tensor) -> Tensor:
+        """Return the (B,) sums of values (n, k) over the cells of each image."""
+        totals = torch.zeros(len(self.grids), dtype=values.dtype, device=values.device)
+        return totals.index_add_(0, self.image, values.sum(1))
+
+
+def _blocks(stack: Tensor) -> Tensor:
+    """Return (n * R * C, k) blocks of a stack (n, rows, columns), zero-padded right and bottom."""
+    n, rows, columns = stack.shape
+    padded = functional.pad(stack, (0, -columns % SIDE, 0, -rows % SIDE))
+    r, c = padded.shape[1] // SIDE, padded.shape[2] // SIDE
+    return padded.view(n, r, SIDE, c, SIDE).transpose(2, 3).reshape(n * r * c, SIDE * SIDE)
+
+
+def _pooled(stack: Tensor, factor: int) -> Tensor:
+    """Return the stack (n, rows, columns) with ``factor`` x ``factor`` cells added up into one."""
+    if factor == 1:
+        return stack
+    n, rows, columns = stack.shape
+    padded = functional.pad(stack, (0, -columns % factor, 0, -rows % factor))
+    return padded.view(n, padded.shape[1] // factor, factor, padded.shape[2] // factor, factor).sum((2, 4))
+
+
+def make_cells(densities: Tensor | Sequence[Tensor], units: Sequence[float], factor: int = 1) -> Cells:
+    """Arrange densities as blocks.
+
+    Parameters
+    ----------
+    densities
+        (B, h, w) float64, or a list of (h_b, w_b) float64 of different sizes.
+    units
+        Side of a cell of each image, in units of its length scale.
+    factor
+        Pool ``factor`` x ``factor`` cells into one first.
+    """
+    stacks = [densities] if isinstance(densities, Tensor) else [one[None] for one in densities]
+    pooled = [_pooled(stack, factor) for stack in stacks]
+    mass = torch.cat([_blocks(stack) for stack in pooled])
+    grids: list[Grid] = []
+    corners: list[Tensor] = []
+    first = 0
+    for stack in pooled:
+        for _ in range(len(stack)):
+            grid = Grid(stack.shape[1], stack.shape[2], units[len(grids)] * factor, first)
+            grids.append(grid)
+            first += grid.n_blocks
+            y = torch.arange(grid.block_rows, dtype=torch.float64, device=mass.device)
+            x = torch.arange(grid.block_columns, dtype=torch.float64, device=mass.device)
+            corner = torch.stack([x.repeat(grid.block_rows), y.repeat_interleave(grid.block_columns)], 1)
+            corners.append((corner * SIDE + 0.5) * grid.unit)
+    counts = torch.tensor([grid.n_blocks for grid in grids], device=mass.device)
+    image = torch.repeat_interleave(torch.arange(len(grids), device=mass.device), counts)
+    unit = torch.tensor([grid.unit for grid in grids], dtype=torch.float64, device=mass.device)[image]
+    return Cells(mass, torch.cat(corners), unit, image, tuple(grids))

@@ -1,0 +1,124 @@
+"""What a point of the dual proves about the true problem: bounds on the value and on the gradient.
+
+The shares at any beta give a plan that is feasible for the primal, so its cost bounds W from above, and the dual bounds
+it from below. Three things separate the two: the gap of the point itself, the pairs that were left out (they make
+alpha too large, by an amount that is bounded), and rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dotcount.transport.dual import Dual, Point
+from dotcount.transport.penalties import KL, Penalty
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Bounds for every image, (B,) float64: W lies in ``[lower, lower + gap]``.
+
+    ``optimality``, ``dropped`` and ``rounding`` are the parts of ``gap``; ``shift`` (n_blocks, k) bounds how much too
+    large alpha is; ``transport`` is the plan's cost ``<c, pi>``.
+    """
+
+    lower: Tensor
+    gap: Tensor
+    optimality: Tensor
+    dropped: Tensor
+    rounding: Tensor
+    shift: Tensor
+    transport: Tensor
+
+
+def certify(dual: Dual, point: Point) -> Certificate:
+    """Bound the value of the true problem from a point of the restricted one."""
+    cells, pixel = dual.cells, dual.problem.pixel_penalty
+    shift = dual.dropped(point)
+    reached = torch.isfinite(point.alpha)
+    lost = pixel.conjugate(shift - point.alpha) - pixel.conjugate(-point.alpha)
+    dropped = cells.per_image(torch.where(reached, cells.mass * lost, 0.0))
+    transport = transport_cost(dual, point)
+    rounding = _rounding(dual, point, transport)
+    lower = point.value - dropped - rounding
+    return Certificate(lower, point.gap + dropped + 2.0 * rounding, point.gap, dropped, rounding, shift, transport)
+
+
+def transport_cost(dual: Dual, point: Point) -> Tensor:
+    """Return (B,) the transport cost ``<c, pi>``, float64."""
+    paid = dual.pairs.columns_of_cost((point.q / point.total).to(dual.problem.dtype), point.factor)
+    out = torch.zeros_like(point.value)
+    return out.index_add_(0, dual.cells.image, paid)
+
+
+def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
+    """Return (B,) a bound on the rounding of the value, to first order.
+
+    The exponents ``(beta - c) / eps`` carry a relative error of one unit, shares and their sums a few more; their
+    effect on alpha is weighted with the shares, hence on the value with the plan: ``|beta - c|`` is about ``alpha`` there.
+    """
+    unit = 0.5 * torch.finfo(dual.problem.dtype).eps
+    spread = torch.where(point.q > 0, point.q * (6.0 * dual.epsilon + 4.0 * dual.cells.unit[:, None]), 0.0)
+    dots = (point.gamma * point.beta.abs()).sum(1) * torch.finfo(torch.float64).eps
+    size = torch.finfo(torch.float64).eps * 4.0 * (point.q.sum() + point.m.sum())
+    return unit * (dual.cells.per_image(spread) + 2.0 * transport) + dots + size
+
+
+def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:
+    """Return (B,) bounds on ``max_j |beta_j - beta*_j|``.
+
+    Two bounds, of which the smaller counts. For KL the fixed-point map of beta is a contraction, and its residual
+    ``ln(m / gamma)`` bounds the distance. For any penalty the dual is strongly concave along the dots' own penalty,
+    and the gap bounds the distance.
+    """
+    bound = _concavity_bound(dual, point, certificate.gap)
+    pixel, dot = dual.problem.pixel_penalty, dual.problem.dot_penalty
+    if isinstance(pixel, KL) and isinstance(dot, KL) and dual.problem.epsilon > 0:
+        bound = torch.minimum(bound, _contraction_bound(dual, point, certificate.shift, pixel.rho, dot.rho))
+    return bound
+
+
+def _contraction_bound(dual: Dual, point: Point, shift: Tensor, rho_pixel: float, rho_dot: float) -> Tensor:
+    epsilon, cells = dual.epsilon, dual.cells
+    active = point.q > 0
+    largest = torch.zeros_like(point.value).scatter_reduce_(
+        0, cells.image, torch.where(active, shift, 0.0).amax(1), "amax"
+    )
+    spilled = cells.per_image(torch.where(active, point.q * torch.expm1(shift / epsilon), 0.0))
+    low = point.gamma * torch.exp(-largest / epsilon)[:, None]
+    high = point.gamma * torch.exp(largest / rho_pixel)[:, None] + spilled[:, None]
+    residual = torch.maximum(torch.log(point.m / low).abs(), torch.log(point.m / high).abs())
+    residual = torch.where(dual.problem.present, residual, 0.0).amax(1).nan_to_num(math.inf)
+    residual = residual + 64.0 * torch.finfo(dual.problem.dtype).eps
+    step = rho_dot * epsilon / (rho_dot + epsilon)
+    rate = step * abs(1.0 / epsilon - 1.0 / rho_pixel)
+    return residual * (step / (1.0 - rate) if rate < 1.0 else math.inf)
+
+
+def _concavity_bound(dual: Dual, point: Point, gap: Tensor) -> Tensor:
+    """Return the smallest D with ``mu(D) D^2 / 2 >= gap``, where ``mu(D)`` is the least curvature within D of beta."""
+    penalty, v = dual.problem.dot_penalty, dual.problem.weights
+
+    def curvature(reach: Tensor) -> Tensor:
+        bend = v * penalty.curvature(-point.beta - reach[:, None])
+        return torch.where(dual.problem.present, bend, math.inf).amin(1)
+
+    reach = torch.zeros_like(gap)
+    for _ in range(40):
+        reach = torch.sqrt(2.0 * gap / curvature(reach))
+    proven = 0.5 * curvature(reach) * reach.square() >= gap * (1.0 - 1e-6)
+    return torch.where(proven, reach * (1.0 + 1e-5), math.inf)
+
+
+def gradient_bound(alpha: Tensor, shift: Tensor, potential: float, penalty: Penalty) -> float:
+    """Return the largest possible error of an element of the gradient, from the cells' alpha and their shift."""
+    reached = torch.isfinite(alpha)
+    if not bool(reached.any()):
+        return 0.0
+    if not math.isfinite(potential):
+        return math.inf
+    z = -alpha[reached]
+    return float((penalty.conjugate(z + potential + shift[reached]) - penalty.conjugate(z)).max())

@@ -1,0 +1,69 @@
+"""Transport without blur (epsilon = 0): a smoothing schedule, certified against the hard minimum.
+
+The dual ``G_0(beta)``, with ``alpha_i = min_j (c_ij - beta_j)``, is not smooth. Its maximiser is approached by the
+solutions for falling epsilon. Each gives a lower bound, ``G_0`` at its beta, and an upper bound, the cost of its plan
+without the entropy; the schedule ends when the two meet the tolerance.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dotcount.transport.certificate import Certificate
+from dotcount.transport.dual import Dual
+from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
+from dotcount.transport.methods.newton import newton
+from dotcount.transport.problem import Problem
+
+ROUNDS = 6
+"""How often epsilon may be lowered."""
+FALL = 4.0
+"""Factor by which it is lowered."""
+
+
+def solve_hard(problem: Problem, start: Start, control: Control) -> Outcome:
+    """Solve with epsilon = 0."""
+    problem = replace(problem, dtype=torch.float64)
+    mass = min(float(sum(one.sum() for one in problem.densities)), float(problem.weights.sum()))
+    epsilon = max(control.tol * max(1.0, 0.02 * mass) / max(1.0, mass), 1e-7 * problem.extent)
+    epsilon = problem.cost.blur(epsilon) if problem.cost.name == "sql2" else epsilon
+    used = nobody(start)
+    for _ in range(ROUNDS):
+        left = max(1, control.max_iter - int(used.max()))
+        soft = newton(replace(problem, epsilon=epsilon), start, Control(0.25 * control.tol, None, left))
+        used = used + soft.evaluations
+        outcome = _harden(soft, used)
+        done = outcome.certificate.gap <= limit(outcome.point, control.tol)
+        if bool(done.all()) or int(used.max()) >= control.max_iter:
+            break
+        start = Start(soft.point.beta, torch.ones_like(start.warm))
+        epsilon /= FALL
+    return outcome
+
+
+def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
+    """Turn a smooth outcome into one for epsilon = 0: hard alpha below, the plan's cost without entropy above."""
+    dual, point = soft.dual, soft.point
+    problem, cells = dual.problem, dual.cells
+    pixel, dot, v = problem.pixel_penalty, problem.dot_penalty, problem.weights
+    # A cutoff of rounding size keeps exactly the dots that can attain the minimum.
+    nearest = Dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1).tolist())
+    alpha = nearest.pairs.hard_minimum(point.beta)
+    value = cells.per_image(cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-point.beta)).sum(1)
+    ratio = torch.where(cells.mass > 0, point.q / torch.where(cells.mass > 0, cells.mass, 1.0), 0.0)
+    upper = soft.certificate.transport + cells.per_image(cells.mass * pixel.primal(ratio))
+    upper = upper + (v * dot.primal(point.gamma / torch.where(problem.present, v, 1.0))).sum(1)
+    rounding = soft.certificate.rounding
+    gap = (upper - value).clamp(min=0.0)
+    hard = replace(point, alpha=alpha, value=value, gap=gap)
+    none = torch.zeros_like(alpha)
+    certificate = Certificate(
+        value - rounding, gap + 2.0 * rounding, gap, torch.zeros_like(gap), rounding, none, soft.certificate.transport
+    )
+    sharp = copy(dual)
+    sharp.problem = replace(problem, epsilon=0.0)
+    return Outcome(sharp, hard, certificate, evaluations)

@@ -1,0 +1,40 @@
+"""Ways to maximise the dual, by name; one algorithm a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dotcount.errors import UnknownNameError
+from dotcount.registry import did_you_mean
+from dotcount.transport.methods.base import Control, Outcome, Start
+from dotcount.transport.methods.lbfgs import lbfgs
+from dotcount.transport.methods.newton import dense, newton
+from dotcount.transport.methods.sinkhorn import sinkhorn
+from dotcount.transport.problem import Problem
+
+Method = Callable[[Problem, Start, Control], Outcome]
+
+METHODS: dict[str, Method] = {"newton": newton, "dense": dense, "lbfgs": lbfgs, "sinkhorn": sinkhorn}
+
+FEW_PAIRS = 1 << 18
+"""Up to this many (cell, dot) pairs of an image on average, choosing neighbours costs more than it saves."""
+
+
+def choose(name: str, problem: Problem) -> str:
+    """Return the name of the method to run; ``auto`` is ``dense`` for small problems and ``newton`` for others.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such method.
+    """
+    if name == "auto":
+        sizes = [one.numel() * m for one, m in zip(problem.densities, problem.n_dots)]
+        return "dense" if sum(sizes) <= FEW_PAIRS * len(sizes) else "newton"
+    if name not in METHODS:
+        known = ", ".join(("auto", *METHODS))
+        raise UnknownNameError(f"unknown method {name!r}.{did_you_mean(name, ('auto', *METHODS))} Known: {known}.")
+    return name
+
+
+__all__ = ["METHODS", "Control", "Method", "Outcome", "Start", "choose"]

@@ -1,0 +1,153 @@
+"""One phase of Newton's method on the dual at a fixed epsilon, for all images of a batch side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dotcount.transport.dual import Dual, Point
+from dotcount.transport.penalties import KL
+
+FORCING = 0.2
+"""Relative residual to which the linear systems are solved."""
+CG_STEPS = 60
+"""Bound on the conjugate-gradient steps of one linear system."""
+SUFFICIENT = 1e-4
+"""Share of the predicted increase that a step must reach."""
+SHRINK = 0.35
+"""Factor of the step length after a step that was refused."""
+TRIALS = 12
+"""Bound on the step lengths tried in one direction."""
+
+
+@dataclass
+class Progress:
+    """Where a phase ended: the point, the evaluations each image took part in (B,), and which images converged."""
+
+    point: Point
+    evaluations: Tensor
+    converged: Tensor
+
+
+def conjugate_gradient(
+    product: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, rows: int, relative: float, steps: int
+) -> Tensor:
+    """Solve ``A x = right`` for each image, preconditioned with the diagonal; images of zeros stay zero.
+
+    Parameters
+    ----------
+    product
+        Symmetric positive definite product on flat vectors, block-diagonal in the images.
+    right, diagonal
+        (rows * m + 1,), the last element of ``right`` 0.
+    rows
+        Number of images.
+    relative
+        Stop when every image's preconditioned residual norm has fallen by this factor.
+    steps
+        Stop after this many products.
+    """
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        if rows == 1:
+            return torch.dot(a, b)[None]
+        return torch.linalg.vecdot(a[:-1].view(rows, -1), b[:-1].view(rows, -1))
+
+    def spread(scalars: Tensor) -> Tensor:
+        return scalars if rows == 1 else torch.cat([scalars.repeat_interleave(width), scalars.new_zeros(1)])
+
+    width = (len(right) - 1) // rows
+    tiny = torch.finfo(right.dtype).tiny
+    inverse = 1.0 / diagonal
+    x = torch.zeros_like(right)
+    residual = right.clone()
+    z = residual * inverse
+    direction = z
+    rho = dot(residual, z)
+    target = relative * relative * rho
+    for _ in range(steps):
+        image = product(direction)
+        length = spread(rho / dot(direction, image).clamp_(min=tiny))
+        x.addcmul_(direction, length)
+        residual.addcmul_(image, length, value=-1.0)
+        z = residual * inverse
+        new = dot(residual, z)
+        if bool((new <= target).all()):
+            break
+        direction = torch.addcmul(z, direction, spread(new / rho.clamp(min=tiny)))
+        rho = new
+    return x
+
+
+def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor) -> Tensor:
+    """Return the (B, m_max) step: Newton's for ``gamma = m``, or for ``ln gamma = ln m`` where ``logarithmic`` (B,)."""
+    penalty, v = dual.problem.dot_penalty, dual.problem.weights
+    bend = v * penalty.curvature(-point.beta)
+    right = point.m - point.gamma
+    if isinstance(penalty, KL) and bool(logarithmic.any()):
+        ratio = torch.log(point.m.clamp(min=1e-300) / point.gamma.clamp(min=1e-300))
+        paid = logarithmic[:, None] & (point.gamma > 0)
+        bend = torch.where(paid, point.gamma / penalty.rho, bend)
+        right = torch.where(paid, point.gamma * ratio, right)
+    # Each image on its own scale, so that float32 neither overflows nor underflows.
+    right = right * todo[:, None]
+    size = right.abs().amax(1, keepdim=True).clamp(min=1e-300)
+    flat = torch.cat([(right / size).flatten(), right.new_zeros(1)]).to(dual.problem.dtype)
+    product, diagonal = dual.curvature(point, bend)
+    floor = torch.cat([1e-7 * (bend + point.gamma / dual.epsilon).flatten(), right.new_zeros(1)]).to(diagonal)
+    diagonal = torch.maximum(diagonal, floor)
+    diagonal = torch.where(diagonal > 0, diagonal, 1.0)
+    step = conjugate_gradient(product, flat, diagonal, len(v), FORCING, CG_STEPS)
+    return step[:-1].view_as(v).double() * size
+
+
+def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int) -> Progress:
+    """Maximise the dual from ``beta`` (B, m_max) until every active image's gap meets ``tol``.
+
+    Parameters
+    ----------
+    dual
+        The function.
+    beta
+        Start.
+    active
+        (B,) bool: images to work on; the others keep their beta.
+    tol
+        An image is done when its gap is at most ``tol * max(1, |G|)``.
+    budget
+        At most this many evaluations.
+    """
+    point = dual.at(beta)
+    evaluations = active.long()
+    used = 1
+    logarithmic, stalled = torch.ones_like(active), torch.zeros_like(active)
+    noise = 4.0 * torch.finfo(dual.problem.dtype).eps
+    while True:
+        converged = point.gap <= tol * point.value.abs().clamp(min=1.0)
+        todo = active & ~converged & ~stalled
+        if used >= budget or not bool(todo.any()):
+            return Progress(point, evaluations, converged)
+        step = _direction(dual, point, logarithmic, todo)
+        slope = ((point.m - point.gamma) * step).sum(1)
+        size = (point.q.sum() + point.m.sum()).clamp(min=1.0) * noise * dual.epsilon
+        length = torch.ones_like(slope)
+        for _ in range(TRIALS):
+            trial = dual.at(point.beta + length[:, None] * step)
+            used += 1
+            evaluations = evaluations + todo
+            rise = trial.value - point.value >= SUFFICIENT * length * slope - size
+            good = (rise & (slope > 0)) | (trial.gap <= 0.5 * point.gap) | ~todo
+            if used >= budget or bool(good.all()):
+                break
+            length = torch.where(good, length, length * SHRINK)
+        accepted = good & todo
+        refused = todo & ~good
+        stalled = stalled | (refused & ~logarithmic)
+        logarithmic = logarithmic & ~(refused | (length < 0.2))
+        if bool(refused.any()):
+            trial = dual.at(torch.where(accepted[:, None], trial.beta, point.beta))
+            used += 1
+        point = trial

@@ -1,0 +1,165 @@
+"""Newton's method with conjugate gradients, by falling epsilon and from coarse to fine grids.
+
+A cold start solves the problem with strong blur first, on pooled cells, and halves the blur until it is the problem's;
+each solution, extrapolated to the next epsilon, starts the next. A warm start goes straight to the last phase.
+Only pairs that matter are stored; if the bound on the rest turns out too loose, the neighbours are chosen anew, more of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from dotcount.transport.cells import make_cells
+from dotcount.transport.certificate import certify, potential_bound
+from dotcount.transport.dual import Dual, Point
+from dotcount.transport.methods.ascent import ascend
+from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
+from dotcount.transport.problem import Problem
+
+FIRST_WIDTH = 0.1
+"""Blur of the first phase, as a share of the extent of the image."""
+ROUGH = 0.02
+"""Relative gap at which a phase before the last one ends."""
+ROUGH_BUDGET = 6
+"""Evaluations allowed to such a phase."""
+ROUGH_CUTOFF = 8.0
+"""Its neighbours, in units of epsilon below the best score."""
+CELL_TO_BLUR = 2.2
+"""Cells are pooled as long as their side stays below this many blur widths."""
+SHARE_OF_GAP, SHARE_OF_DROPPED = 0.6, 0.3
+"""How the allowed gap is divided between the point and the pairs left out; the rest is for rounding."""
+DROPPED_PER_CUTOFF = 16.0
+"""What is left out beyond a cutoff of t epsilon, relative to ``eps * mass * e^-t``: a guess, checked afterwards."""
+REBUILDS = 6
+"""How often the last phase may choose its neighbours anew."""
+
+
+def newton(problem: Problem, start: Start, control: Control) -> Outcome:
+    """Solve with neighbouring pairs only."""
+    return _newton(problem, start, control, dense=False)
+
+
+def dense(problem: Problem, start: Start, control: Control) -> Outcome:
+    """Solve with all pairs."""
+    return _newton(problem, start, control, dense=True)
+
+
+def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Outcome:
+    present = problem.present.any(1)
+    evaluations = nobody(start)
+    beta, cold = start.beta, present & ~start.warm
+    last: Point | None = None
+    if bool(cold.any()):
+        beta, last = _descend(problem, beta, cold, control, dense, evaluations)
+    outcome = _finish(problem, beta, control, dense, evaluations, last)
+    # A warm start that leads nowhere is given up for a cold one.
+    failed = present & start.warm & (outcome.certificate.gap > limit(outcome.point, control.tol))
+    if bool(failed.any()) and int(evaluations.max()) < control.max_iter:
+        beta = torch.where(failed[:, None], 0.0, outcome.point.beta)
+        beta, last = _descend(problem, beta, failed, control, dense, evaluations)
+        outcome = _finish(problem, beta, control, dense, evaluations, last)
+    return outcome
+
+
+def ladder(problem: Problem) -> list[tuple[float, int]]:
+    """Return the (epsilon, pooling factor) of the phases before the last, the strongest blur first."""
+    first = problem.cost.blur(FIRST_WIDTH * problem.extent)
+    unit = max(problem.units)
+    phases = []
+    epsilon = 2.0 * problem.epsilon
+    while epsilon < 2.0 * first:
+        factor = 1
+        width = min(problem.cost.width(epsilon), 0.25 * problem.cost.reach)
+        while 2 * factor * unit <= CELL_TO_BLUR * width and 2 * factor * unit <= 0.5 * problem.extent:
+            factor *= 2
+        phases.append((epsilon, factor))
+        epsilon *= 2.0
+    return phases[::-1]
+
+
+def _descend(
+    problem: Problem, beta: Tensor, active: Tensor, control: Control, dense: bool, evaluations: Tensor
+) -> tuple[Tensor, Point | None]:
+    """Run the blurred phases on the active images; return the start of the last phase and the last point."""
+    cutoff = math.inf if dense else ROUGH_CUTOFF
+    before: Tensor | None = None
+    point: Point | None = None
+    for epsilon, factor in ladder(problem):
+        left = control.max_iter - 1 - int(evaluations.max())
+        if left <= 0:
+            break
+        cells = make_cells(problem.densities, problem.units, factor)
+        dual = Dual(problem, cells, epsilon, beta, cutoff, active.tolist())
+        progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left))
+        evaluations += progress.evaluations
+        point = progress.point
+        # beta is about linear in epsilon.
+        beta = point.beta if before is None else 1.5 * point.beta - 0.5 * before
+        before = point.beta
+    return beta, point
+
+
+def _finish(
+    problem: Problem, beta: Tensor, control: Control, dense: bool, evaluations: Tensor, last: Point | None
+) -> Outcome:
+    """Run the last phase, at the problem's epsilon on its own cells, until the certificate is good enough."""
+    present = problem.present.any(1)
+    cells = make_cells(problem.densities, problem.units)
+    cutoff = math.inf if dense else _cutoff(problem, control.tol, last)
+    tol = control.tol
+    for _ in range(REBUILDS):
+        dual = Dual(problem, cells, problem.epsilon, beta, cutoff, problem.present.any(1).tolist())
+        while True:
+            left = max(1, control.max_iter - int(evaluations.max()))
+            progress = ascend(dual, beta, present, SHARE_OF_GAP * tol, left)
+            evaluations += progress.evaluations
+            point = progress.point
+            beta = point.beta
+            certificate = certify(dual, point)
+            outcome = Outcome(dual, point, certificate, evaluations)
+            exact = _exact_enough(outcome, control)
+            spent = int(evaluations.max()) >= control.max_iter
+            if bool(exact.all()) or spent or tol < 1e-14 or not bool(progress.converged[present].all()):
+                break
+            tol *= 0.01  # only the bound on the gradient asks for this
+        goal = limit(point, control.tol)
+        if bool((certificate.gap <= goal).all()) or spent:
+            return outcome
+        loose = certificate.dropped > SHARE_OF_DROPPED * goal
+        if bool(loose.any()):
+            cutoff += float((certificate.dropped / goal)[loose].max().log()) - math.log(0.1)
+        elif problem.dtype == torch.float32:
+            problem = replace(problem, dtype=torch.float64)  # rounding stands in the way
+        else:
+            return outcome
+    return outcome
+
+
+def _exact_enough(outcome: Outcome, control: Control) -> Tensor:
+    """Return (B,) whether the gradient is as exact as was asked."""
+    if control.tol_gradient is None:
+        return torch.ones_like(outcome.point.gap, dtype=torch.bool)
+    beta = potential_bound(outcome.dual, outcome.point, outcome.certificate)
+    pixel = outcome.dual.problem.pixel_penalty
+    finite = torch.isfinite(outcome.point.alpha)
+    z = torch.where(finite, -outcome.point.alpha, 0.0)
+    wider = z + outcome.certificate.shift + beta[outcome.dual.cells.image][:, None]
+    error = torch.where(finite, pixel.conjugate(wider) - pixel.conjugate(z), 0.0).amax(1)
+    worst = torch.zeros_like(outcome.point.gap).scatter_reduce_(0, outcome.dual.cells.image, error, "amax")
+    return worst <= control.tol_gradient
+
+
+def _cutoff(problem: Problem, tol: float, last: Point | None) -> float:
+    """Guess how far below the best a score may lie, in units of epsilon, so that little enough is left out."""
+    mass = sum(one.sum() for one in problem.densities)
+    if last is None:
+        goal = torch.tensor([max(1.0, 0.02 * m) for m in problem.n_dots])
+        moved = torch.minimum(torch.as_tensor(mass).cpu(), torch.tensor(float(sum(problem.n_dots)))).expand(len(goal))
+    else:
+        goal, moved = last.value.abs().clamp(min=1.0), last.m.sum(1)
+    ratio = (DROPPED_PER_CUTOFF * problem.epsilon * moved / (SHARE_OF_DROPPED * tol * goal)).amax()
+    return max(6.0, math.log(max(1.0, float(ratio))))
