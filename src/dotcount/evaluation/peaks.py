@@ -30,13 +30,15 @@ METHODS = ("mass", "nms")
 CRUMB = 0.1
 """Windows with less mass than this, in objects, yield no point whatever the threshold: they are background."""
 
-_BINOMIAL = np.array([0.5, 1.0, 0.5])
+# How much a cell looks to its neighbours when the strongest place is sought. On simulated maps of dense crowds
+# (strides 4 and 8, units spread over one to nine cells) 0.25 gave a better F than 0.5 and 0.7.
+_KERNEL = np.array([0.25, 1.0, 0.25])
 _Found = tuple[FloatArray, FloatArray, FloatArray]  # x, y (cells) and mass (objects) of each point
 
 
 def _smooth(cells: FloatArray) -> FloatArray:
-    once = ndimage.correlate1d(cells, _BINOMIAL, axis=0, mode="constant")
-    return ndimage.correlate1d(once, _BINOMIAL, axis=1, mode="constant")
+    once = ndimage.correlate1d(cells, _KERNEL, axis=0, mode="constant")
+    return ndimage.correlate1d(once, _KERNEL, axis=1, mode="constant")
 
 
 def _window_sum(cells: FloatArray, radius: int) -> FloatArray:
@@ -92,7 +94,7 @@ def _by_mass(cells: FloatArray, radius: int) -> _Found:
     reach = np.arange(side) - radius + 0.5
     left = np.pad(cells, radius)
     kernel = np.zeros((side, side))
-    kernel[radius - 1 : radius + 2, radius - 1 : radius + 2] = np.outer(_BINOMIAL, _BINOMIAL)
+    kernel[radius - 1 : radius + 2, radius - 1 : radius + 2] = np.outer(_KERNEL, _KERNEL)
     rows, columns = np.nonzero(_window_sum(cells, radius) >= CRUMB)
     # Strengths only fall as mass is removed: an entry that is out of date is put back with its present strength.
     heap = list(zip((-_smooth(cells)[rows, columns]).tolist(), rows.tolist(), columns.tolist()))

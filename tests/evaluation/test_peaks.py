@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dotcount.errors import InputError
+from dotcount.evaluation import choose_threshold, find_peaks
+from dotcount.evaluation.peaks import CRUMB
+
+from . import references
+
+METHODS = ("mass", "nms")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("stride", [4, 8])
+@pytest.mark.parametrize("cell", [(0, 0), (0, 7), (5, 0), (5, 7), (2, 3), (0, 4)])
+def test_one_unit_in_one_cell_is_found_at_the_cell_centre_also_at_the_border(method, stride, cell):
+    density = np.zeros((6, 8))
+    density[cell] = 1.0
+    xy, scores = find_peaks(density, stride, method=method)
+    assert xy.tolist() == [[stride * (cell[1] + 0.5), stride * (cell[0] + 0.5)]]
+    assert scores.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_mass_spread_over_two_by_two_cells_is_one_point_at_its_centre_of_mass(method):
+    density = np.zeros((6, 6))
+    density[2:4, 3:5] = [[0.1, 0.2], [0.3, 0.4]]
+    xy, scores = find_peaks(density, 8, method=method)
+    assert scores == pytest.approx([1.0])
+    assert xy[0] == pytest.approx([8 * (3.5 * 0.4 + 4.5 * 0.6), 8 * (2.5 * 0.3 + 3.5 * 0.7)])
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(1, 2), (2, 2), (3, 3), (1, 3)])
+def test_a_plateau_is_one_object(method, shape):
+    density = np.zeros((7, 7))
+    density[2 : 2 + shape[0], 3 : 3 + shape[1]] = 1 / (shape[0] * shape[1])
+    xy, scores = find_peaks(density, 1, 0.3, method=method)
+    assert len(xy) == 1
+    assert scores[0] <= 1 + 1e-12
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_objects_two_cells_apart_stay_apart(method):
+    density = np.zeros((3, 7))
+    density[1, [1, 3, 5]] = 1.0
+    xy, scores = find_peaks(density, 2, method=method)
+    assert sorted(xy.tolist()) == [[3, 3], [7, 3], [11, 3]]
+    assert scores == pytest.approx([1, 1, 1])
+
+
+def test_mass_finds_several_objects_in_one_cell():
+    density = np.zeros((5, 5))
+    density[2, 2] = 3.0
+    xy, scores = find_peaks(density, 8)
+    assert xy.tolist() == [[20, 20]] * 3
+    assert scores == pytest.approx([1, 1, 1])
+
+
+def test_nms_equals_the_cell_by_cell_reference():
+    rng = np.random.default_rng(6)
+    for _ in range(1000):
+        shape = rng.integers(1, 8, 2)
+        density = rng.random(shape) if rng.random() < 0.5 else rng.integers(0, 3, shape) / 4.0
+        xy, scores = find_peaks(density, 1, 0.3, method="nms")
+        expected = references.nms_peaks(density, 0.3)
+        found = np.column_stack([xy, scores])
+        by_place = np.array(expected).reshape(-1, 3)
+        assert np.allclose(*(table[np.lexsort(table.T.round(9))] for table in (found, by_place)), rtol=0, atol=1e-9)
+
+
+densities = st.integers(0, 2**32 - 1).map(
+    lambda seed: np.random.default_rng(seed).gamma(0.1, 1.0, np.random.default_rng(seed).integers(1, 12, 2))
+)
+
+
+@given(densities, st.sampled_from(METHODS), st.integers(1, 2))
+def test_scores_never_exceed_the_mass_and_points_lie_on_the_map(density, method, radius):
+    xy, scores = find_peaks(density, 4, 0.1, method=method, radius=radius)
+    assert scores.sum() <= density.sum() + 1e-6
+    assert (np.diff(scores) <= 0).all()
+    assert (xy >= 0).all()
+    assert (xy <= np.array(density.shape[::-1]) * 4).all()
+
+
+@given(densities, st.sampled_from(METHODS))
+def test_a_higher_threshold_gives_a_subset(density, method):
+    low, scores = find_peaks(density, 4, 0.2, method=method)
+    high, _ = find_peaks(density, 4, 0.6, method=method)
+    assert high.tolist() == low[scores >= 0.6].tolist()
+
+
+@given(densities, st.integers(1, 2))
+def test_mass_leaves_no_more_than_a_crumb_in_any_window(density, radius):
+    _, scores = find_peaks(density, 4, 0.0, radius=radius)
+    side = 2 * radius + 1
+    windows = -(-density.shape[0] // side) * -(-density.shape[1] // side)
+    assert density.sum() - scores.sum() < CRUMB * windows + 1e-9
+    assert (scores <= 1 + 1e-9).all()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_transposing_a_map_without_ties_transposes_the_points(method):
+    density = np.random.default_rng(7).random((9, 14)) ** 4
+    xy, scores = find_peaks(density, 8, method=method)
+    turned, turned_scores = find_peaks(density.T, 8, method=method)
+    assert np.allclose(turned[:, ::-1], xy)
+    assert np.allclose(turned_scores, scores)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_padding_is_left_out_and_points_stay_inside_the_image(method):
+    density = np.zeros((3, 3))
+    density[0, 0] = density[2, 2] = density[0, 2] = 1.0
+    xy, _ = find_peaks(density, 8, method=method, image_size=(19, 21))
+    assert sorted(xy.tolist()) == [[4, 4], [20, 4]]
+    xy, _ = find_peaks(np.ones((1, 1)), 8, method=method, image_size=(5, 5))
+    assert xy == pytest.approx(np.array([[4.0, 4.0]]))
+
+
+@pytest.mark.parametrize("density", [np.zeros((4, 4)), np.zeros((0, 4)), np.full((30, 30), 0.01)])
+@pytest.mark.parametrize("method", METHODS)
+def test_blank_maps_have_no_points(method, density):
+    xy, scores = find_peaks(density, 8, 0.0, method=method)
+    assert xy.shape == (0, 2)
+    assert scores.shape == (0,)
+
+
+def test_choose_threshold_separates_objects_from_noise():
+    rng = np.random.default_rng(8)
+    maps, dots = [], []
+    for _ in range(5):
+        density = np.zeros((20, 20))
+        for row, column in [(2, 3), (10, 10), (17, 5)]:
+            density[row, column] = rng.uniform(0.7, 0.9)
+        density[5, 15] = density[14, 17] = 0.42
+        maps.append(density)
+        dots.append([[28, 20], [84, 84], [44, 140]])
+    for options in ({}, {"sigma": 8.0}, {"method": "nms"}):
+        choice = choose_threshold(maps, dots, 8, **options)
+        assert choice.threshold == 0.45
+        assert choice.f == choice.f_by_candidate.max() == 1.0
+        assert len(choice.candidates) == len(choice.f_by_candidate)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(InputError, match=r"shape \(h, w\)"):
+        find_peaks(np.zeros((1, 2, 2)), 8)
+    with pytest.raises(InputError, match="not negative"):
+        find_peaks(np.array([[np.nan]]), 8)
+    with pytest.raises(InputError, match="radius"):
+        find_peaks(np.zeros((2, 2)), 8, radius=0)
+    with pytest.raises(InputError, match="mass, nms"):
+        find_peaks(np.zeros((2, 2)), 8, method="max")
+    with pytest.raises(InputError, match="stride"):
+        find_peaks(np.zeros((2, 2)), 0)
+    with pytest.raises(InputError, match="at least one validation image"):
+        choose_threshold([], [], 8)
+    with pytest.raises(InputError, match="candidates"):
+        choose_threshold([np.zeros((2, 2))], [[]], 8, candidates=[])
