@@ -28,7 +28,7 @@ def test_arrays_pil_images_and_files_agree(bright, write_dotted, tmp_path):
     predictor = Predictor(bright)
     images = [
         path, str(path), pixels, pixels.astype(np.uint16) * 257, pixels / 255.0, pixels[:, :, 0], pixels[:, :, :1],
-        Image.open(path), Image.open(path).convert("L"), Image.open(path).convert("P"), Image.open(path).convert("RGBA"),
+        *(Image.open(path).convert(mode) for mode in ("RGB", "L", "P", "RGBA")),
     ]  # fmt: skip
     assert [predictor.predict(image).count for image in images] == [3] * len(images)
 

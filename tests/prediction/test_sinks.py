@@ -30,16 +30,25 @@ def test_tables_hold_counts_points_and_errors(tmp_path):
         "image": 'a, "b".png', "count": "0.3333", "low": "0.5", "high": "3", "status": "ok", "error": ""
     }  # fmt: skip
     assert (counts[1]["low"], counts[1]["high"]) == ("", "")
-    assert (counts[2]["status"], counts[2]["count"], counts[2]["error"]) == ("error", "", "can't be decoded; replace it")
+    assert (counts[2]["status"], counts[2]["count"], counts[2]["error"]) == (
+        "error",
+        "",
+        "can't be decoded; replace it",
+    )
     assert rows(tmp_path / "out" / "points.csv") == [{"image": 'a, "b".png', "x": "1.5", "y": "2.25", "score": "0.9"}]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["counts.csv", "points.csv"]
 
 
 def test_a_failed_run_leaves_earlier_results_and_nothing_half_written(tmp_path):
     (tmp_path / "counts.csv").write_text("earlier\n")
-    with pytest.raises(KeyboardInterrupt), PredictionSink(tmp_path) as sink:
-        sink.write(outcome(tmp_path, "a.png"))
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with PredictionSink(tmp_path) as sink:
+            sink.write(outcome(tmp_path, "a.png"))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert (tmp_path / "counts.csv").read_text() == "earlier\n"
     assert [p.name for p in tmp_path.iterdir()] == ["counts.csv"]
 
@@ -55,7 +64,11 @@ def test_a_place_below_a_file_is_refused_and_nothing_is_made(tmp_path):
 
 
 def test_replacing_removes_the_temporary_file_on_failure(tmp_path):
-    with pytest.raises(OutputError, match="No space"), replacing(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise OSError(28, "No space left on device")
+    def full_disk():
+        with replacing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputError, match="No space"):
+        full_disk()
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,44 @@
+def test_synth_writes_images_and_dots_that_info_reads(dotcount, tmp_path):
+    out = tmp_path / "made-up"
+    arguments = ["--train", 3, "--val", 1, "--test", 2, "--size", 64, "--kind", "crowd", "--seed", 4]
+    code, printed, err = dotcount("data", "synth", "--out", out, *arguments)
+    assert code == 0, err
+    assert "6 images" in printed
+    code, printed, err = dotcount("data", "info", out)
+    assert code == 0, err
+    assert "train: 3 images" in printed
+    assert "per image" in printed
+
+
+def test_the_same_seed_gives_the_same_scenes(dotcount, tmp_path):
+    for name in "ab":
+        words = ["data", "synth", "--out", tmp_path / name, "--train", 2, "--val", 0, "--test", 0, "--size", 64]
+        assert dotcount(*words)[0] == 0
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) >= 4
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_synth_refuses_what_it_cannot_do(fails, data, tmp_path):
+    assert "exists already" in fails("data", "synth", "--out", data)
+    assert "Did you mean 'cells'?" in fails("data", "synth", "--out", tmp_path / "out", "--kind", "cels", code=2)
+    assert "too small" in fails("data", "synth", "--out", tmp_path / "out", "--size", 8, code=2)
+
+
+def test_info_lists_problems_and_says_so_by_its_exit_code(dotcount, folder):
+    root = folder({"a.png": [(5, 5)], "b.png": [(500, 5)]})
+    code, out, _ = dotcount("data", "info", root)
+    assert code == 1
+    assert "problem: " in out
+    assert "b.png" in out
+
+
+def test_info_on_a_missing_folder(fails, tmp_path):
+    assert "does not exist" in fails("data", "info", tmp_path / "gone")
+
+
+def test_action_is_required(dotcount):
+    code, _, err = dotcount("data")
+    assert code == 2
+    assert "ACTION" in err
