@@ -66,7 +66,7 @@ def read_checkpoint(out: Path) -> dict[str, Any] | None:
         if not isinstance(content, dict) or "run" not in content:
             raise ValueError("it was not written by dotcount")
     except Exception as error:  # torch.load raises anything from OSError to UnpicklingError for a damaged file
-        reason = str(error).strip().splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ResumeError(f"{path}: not a usable checkpoint ({reason}); restore it or start a new run") from error
     return content
 
