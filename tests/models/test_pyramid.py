@@ -90,6 +90,17 @@ def test_lite0_input_is_that_of_its_weights() -> None:
     torch.testing.assert_close(normalised, (pixels - 127) / 128)
 
 
+def test_lite0_padding_equals_timms() -> None:
+    torch.manual_seed(5)
+    model = create("lite0", width=8)
+    timms = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(1, 2, 3, 4)).eval()
+    timms.load_state_dict(model.encoder.state_dict())
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        for ours, theirs in zip(model.encoder(images), timms(images), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
 def test_lite0_reach_is_bounded_by_the_stated_radius() -> None:
     torch.manual_seed(3)
     model = create("lite0", width=8)

@@ -143,7 +143,9 @@ class DensityNetwork(nn.Module):
         height, width = images.shape[-2:]
         rows, columns = grid_shape(height, width, self.stride)
         x = (images - self.mean) / self.std
-        x = F.pad(x, (0, -width % self.size_multiple, 0, -height % self.size_multiple))
+        right, bottom = -width % self.size_multiple, -height % self.size_multiple
+        if right or bottom:
+            x = F.pad(x, (0, right, 0, bottom))
         return self.output(self.regress(x)[..., :rows, :columns])
 
     def train(self, mode: bool = True) -> Self:

@@ -10,6 +10,7 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from dotcount.errors import ModelError, UnknownNameError, UsageError
@@ -166,6 +167,7 @@ def build_encoder(name: str, stride: int, pretrained: bool = False) -> Any:
         probe: Any = timm.create_model(name, features_only=True)
         levels = [i for i, r in enumerate(probe.feature_info.reduction()) if r >= stride]
         network: Any = timm.create_model(name, features_only=True, pretrained=pretrained, out_indices=levels)
+        _fix_same_padding(network)
         side = 2 * max(network.feature_info.reduction())
         with torch.no_grad():
             shapes = [tuple(f.shape[1:]) for f in network.eval()(torch.zeros(1, 3, side, side))]
@@ -183,6 +185,28 @@ def build_encoder(name: str, stride: int, pretrained: bool = False) -> Any:
             "choose a convolutional encoder such as 'timm/resnet18'"
         )
     return network
+
+
+class _SameConv2d(Conv2dSame):
+    """TensorFlow's "same" convolution for inputs whose sides its stride divides; the padding is then a constant.
+
+    timm computes it anew from every input's size, which tracing for export can't follow. The network's images are
+    padded to its coarsest stride, so the sides are always divisible.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the convolution, ceil(side / stride) on each side."""
+        extra = [d * (k - 1) + 1 - s for k, s, d in zip(self.kernel_size, self.stride, self.dilation)]
+        (top, bottom), (left, right) = ((max(e, 0) // 2, max(e, 0) - max(e, 0) // 2) for e in extra)
+        return F.conv2d(
+            F.pad(x, (left, right, top, bottom)), self.weight, self.bias, self.stride, 0, self.dilation, self.groups
+        )
+
+
+def _fix_same_padding(network: nn.Module) -> None:
+    for module in network.modules():
+        if isinstance(module, Conv2dSame):
+            module.__class__ = _SameConv2d
 
 
 def _lite0_radius(encoder: nn.Module, stride: int) -> int:
