@@ -1,0 +1,55 @@
+"""The valid cells of one image of a batch, as the baselines need them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dotcount.losses.base import Batch
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of one image that are not padding; they form a rectangle from the top-left corner on.
+
+    Attributes
+    ----------
+    mass
+        (rows, columns) density, with gradient.
+    x, y
+        (columns,) and (rows,) cell centres, px.
+    stride
+        Side of a cell, px.
+    """
+
+    mass: Tensor
+    x: Tensor
+    y: Tensor
+    stride: float
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """(height, width) of the valid cells together, px."""
+        return len(self.y) * self.stride, len(self.x) * self.stride
+
+    def squared_distances(self, points: Tensor) -> Tensor:
+        """Return (m, rows, columns) squared distances of dots (m, 2) to cell centres, px^2."""
+        dx, dy = self.x - points[:, :1], self.y - points[:, 1:]
+        return dx.square()[:, None, :] + dy.square()[:, :, None]
+
+    def cell_of(self, points: Tensor) -> Tensor:
+        """Return (m,) the index, in reading order, of the valid cell nearest to each dot (m, 2)."""
+        column = (points[:, 0] / self.stride).floor().long().clamp(0, len(self.x) - 1)
+        row = (points[:, 1] / self.stride).floor().long().clamp(0, len(self.y) - 1)
+        return row * len(self.x) + column
+
+
+def image_cells(batch: Batch, image: int) -> Cells:
+    """Return the valid cells of one image; there may be none in an image smaller than half a cell."""
+    valid = batch.valid[image]
+    rows, columns = int(valid.any(dim=1).sum()), int(valid.any(dim=0).sum())
+    mass = batch.density[image, :rows, :columns]
+    x, y = ((torch.arange(n, dtype=mass.dtype, device=mass.device) + 0.5) * batch.stride for n in (columns, rows))
+    return Cells(mass, x, y, batch.stride)
