@@ -146,7 +146,7 @@ class TrainingConfig:
         Decay per step of the exponential moving average of the weights, which is what is validated and saved; 0 turns
         it off. Early on the decay is ``min(ema_decay, (1 + step) / (10 + step))``.
     validate_every
-        Epochs between two validations on whole images.
+        Epochs between two validations on whole images; absent: 1, or more where they would eat a time budget.
     select
         Validation figure that picks the best checkpoint, lower is better.
     precision
@@ -170,7 +170,7 @@ class TrainingConfig:
     batch_size: int = 4
     crop: int | None = None
     ema_decay: float = 0.998
-    validate_every: int = 1
+    validate_every: int | None = None
     select: Literal["mae", "rmse"] = "mae"
     precision: Literal["auto", "32", "16", "bf16"] = "auto"
     device: str = "auto"
@@ -205,10 +205,10 @@ def _check_ranges(config: RunConfig) -> None:
     training, data = config.training, config.data
     both = training.epochs is not None and training.max_minutes is not None
     _require(not both, "training.max_minutes", training.max_minutes, "absent when training.epochs is given")
-    for key in ("epochs", "max_minutes", "steps_per_epoch", "crop"):
+    for key in ("epochs", "max_minutes", "steps_per_epoch", "crop", "validate_every"):
         value = getattr(training, key)
         _require(value is None or value > 0, f"training.{key}", value, "positive or absent")
-    for key in ("batch_size", "validate_every", "devices"):
+    for key in ("batch_size", "devices"):
         _require(getattr(training, key) > 0, f"training.{key}", getattr(training, key), "at least 1")
     _require(0 <= training.ema_decay < 1, "training.ema_decay", training.ema_decay, "in [0, 1)")
     _require(0 < data.validation < 1, "data.validation", data.validation, "a share between 0 and 1")

@@ -20,19 +20,22 @@ FREE = ("data.path", "training.device", "training.workers", "training.cache_mb")
 """Settings of the machine, not of the run; they may differ when it is resumed. The data itself is compared."""
 
 
-def open_folder(out: Path, resume: bool) -> bool:
-    """Make ``out`` and return whether it holds a run to continue.
+def holds_run(out: Path, resume: bool) -> bool:
+    """Return whether ``out`` holds a run to continue.
 
     Raises
     ------
     ResumeError
         If there is a run and ``resume`` is not set.
-    OutputError
-        If the folder can't be made or written to.
     """
     used = any((out / name).exists() for name in (CONFIG, CHECKPOINT, METRICS, MODEL))
     if used and not resume:
         raise ResumeError(f"{out} already holds a run; continue it with --resume, or choose another --out")
+    return (out / CONFIG).exists()
+
+
+def make_folder(out: Path) -> None:
+    """Make ``out``; raise :class:`OutputError` if that, or writing to it, fails."""
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / f"{CONFIG}.tmp"
@@ -40,7 +43,6 @@ def open_folder(out: Path, resume: bool) -> bool:
         probe.unlink()
     except OSError as error:
         raise OutputError(f"{out}: can't be written to ({error.strerror or error}); choose another --out") from error
-    return used and (out / CONFIG).exists()
 
 
 def is_finished(out: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
@@ -44,18 +45,19 @@ class MovingAverage(AveragedModel):
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        def blend(averages: Sequence[Tensor], currents: Sequence[Tensor], n: int | Tensor) -> None:
-            steps = int(n)
-            share = 1 - min(decay, (1 + steps) / (10 + steps))
-            torch._foreach_lerp_(list(averages), list(currents), share)  # what torch.optim.swa_utils uses for this
-
-        super().__init__(model, multi_avg_fn=blend)
+        super().__init__(model, multi_avg_fn=partial(_blend, decay=decay))
         self.requires_grad_(False)
         self.eval()
 
     def train(self, mode: bool = True) -> MovingAverage:  # noqa: ARG002
         """Stay in eval mode: the average is only ever evaluated."""
         return super().train(False)
+
+
+def _blend(averages: Sequence[Tensor], currents: Sequence[Tensor], n: int | Tensor, *, decay: float) -> None:
+    steps = int(n)
+    share = 1 - min(decay, (1 + steps) / (10 + steps))
+    torch._foreach_lerp_(list(averages), list(currents), share)  # what torch.optim.swa_utils uses for this
 
 
 class CountingModule(pl.LightningModule):

@@ -62,7 +62,7 @@ class Recorder(pl.Callback):
             # What the first process finds counts for all: they must stop at the same epoch.
             expected = trainer.strategy.broadcast(self.elapsed()) + self.epoch_seconds()
             self.final |= state.epochs is not None and expected > OVERRUN * 60 * state.budget_minutes
-        trainer.check_val_every_n_epoch = 1 if self.final else _own(pl_module).config.training.validate_every
+        trainer.check_val_every_n_epoch = 1 if self.final else _own(pl_module).config.training.validate_every or 1
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Start timing the validation."""

@@ -20,6 +20,7 @@ from dotcount.data.loading import require_crop, scaled_size
 from dotcount.errors import DataError, UsageError
 from dotcount.losses import LOSSES
 from dotcount.models import models
+from dotcount.models.names import TIMM
 from dotcount.training.schedule import cooldown_epochs
 
 DEFAULT_EPOCHS, LEAST_STEPS = 100, 50
@@ -35,7 +36,7 @@ class Plan:
     Attributes
     ----------
     config
-        Resolved: no setting is ``auto`` or absent any more, except ``epochs`` under a time budget.
+        Resolved: nothing is ``auto`` or left to the data any more, except ``epochs`` under a time budget.
     train, validation
         Annotated images, disjoint.
     note
@@ -100,6 +101,7 @@ def make_plan(config: RunConfig) -> Plan:
         crop=crop,
         epochs=epochs,
         steps_per_epoch=training.steps_per_epoch or max(passes, LEAST_STEPS),
+        validate_every=training.validate_every or 1,
         device=device,
         precision=choose_precision(training.precision, device),
         workers=choose_workers(device, training.devices) if training.workers is None else training.workers,
@@ -108,7 +110,7 @@ def make_plan(config: RunConfig) -> Plan:
     if epochs is not None and schedule.name == "trapezoid":
         schedule = dataclasses.replace(schedule, cooldown_epochs=cooldown_epochs(schedule, epochs))
     loss = dataclasses.replace(config.loss, options=loss_options(config, crop))
-    model = dataclasses.replace(config.model, options=explicit(models.get(config.model.name), config.model.options))
+    model = dataclasses.replace(config.model, options=model_options(config))
     config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model)
     return Plan(config, train, validation, collection.note)
 
@@ -139,6 +141,15 @@ def loss_options(config: RunConfig, crop: int) -> dict[str, Any]:
     if "length_scale" in options and options["length_scale"] is None:
         options["length_scale"] = float(crop)
     options.pop("n_dots", None)  # follows from the data
+    return options
+
+
+def model_options(config: RunConfig) -> dict[str, Any]:
+    """Return all options of the model; those of ``timm/<encoder>`` leave out the encoder, which the name tells."""
+    from_timm = config.model.name.startswith("timm/")
+    options = explicit(models.get(TIMM if from_timm else config.model.name), config.model.options)
+    if from_timm:
+        options.pop("encoder", None)
     return options
 
 

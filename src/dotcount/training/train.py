@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import logging
+import signal
 import sys
 import time
 import warnings
@@ -20,15 +21,17 @@ from lightning.pytorch.strategies import DDPStrategy
 from dotcount import config as configuration
 from dotcount import losses, models
 from dotcount.config import RunConfig
+from dotcount.errors import UsageError
 from dotcount.training.budget import fit_epoch
 from dotcount.training.errors import ResumeError
 from dotcount.training.finish import write_model
 from dotcount.training.folder import (
     CONFIG,
     check_request,
+    holds_run,
     is_finished,
+    make_folder,
     merge_request,
-    open_folder,
     read_checkpoint,
     read_config,
 )
@@ -100,7 +103,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, progress:
     """
     started, out = time.monotonic(), Path(out)
     state, checkpoint = RunState(), None
-    if open_folder(out, resume):
+    if holds_run(out, resume):
         recorded = read_config(out)
         checkpoint = read_checkpoint(out)
         state.load(checkpoint["run"] if checkpoint else {})
@@ -148,6 +151,7 @@ def _prepare(
         state.budget_minutes = plan.config.training.max_minutes
         state.epochs = plan.config.training.epochs
         state.cooldown_epochs = plan.config.schedule.cooldown_epochs or 0
+    make_folder(out)
     say(f"{plan.note}; {len(plan.train)} to train on, {len(plan.validation)} to validate on", progress)
     pl.seed_everything(plan.config.training.seed, workers=True, verbose=False)
     module = build_module(plan, state)
@@ -157,7 +161,7 @@ def _prepare(
         steps = plan.config.training.steps_per_epoch or 1
         steps, every = fit_epoch(pace, 60 * state.budget_minutes, steps)
         training = dataclasses.replace(
-            plan.config.training, steps_per_epoch=steps, validate_every=max(every, plan.config.training.validate_every)
+            plan.config.training, steps_per_epoch=steps, validate_every=config.training.validate_every or every
         )
         plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, training=training))
         module.config, data.plan = plan.config, plan
@@ -168,9 +172,14 @@ def _prepare(
 def build_module(plan: Plan, state: RunState) -> CountingModule:
     """Return the model, started at the mean density of the training images, with its loss."""
     config = plan.config
-    model = models.create(config.model.name, pretrained=config.model.pretrained, **config.model.options)
+    model = models.create(config.model.name, **config.model.options)
     if hasattr(model, "initialize_density") and plan.n_dots:
         model.initialize_density(plan.dots_per_pixel() * int(model.stride) ** 2)  # type: ignore[operator, arg-type]
+    if config.model.pretrained is not False:
+        # After the density: weights of a whole model bring a better one along.
+        if not isinstance(model, models.DensityNetwork):
+            raise UsageError(f"model {config.model.name!r} takes no pretrained weights; leave model.pretrained out")
+        model.load_pretrained(config.model.pretrained)
     options = dict(config.loss.options)
     if "n_dots" in inspect.signature(losses.LOSSES.get(config.loss.name)).parameters:
         options["n_dots"] = plan.n_dots
@@ -215,7 +224,14 @@ def _fit(
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
     )
-    trainer.fit(module, data, ckpt_path=out / CHECKPOINT if checkpoint else None, weights_only=True)
+    interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, data, ckpt_path=out / CHECKPOINT if checkpoint else None, weights_only=True)
+    except SystemExit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, interrupt)  # Lightning turns Ctrl-C off and exits; the caller decides about that
+        raise KeyboardInterrupt from None
 
 
 @contextlib.contextmanager
