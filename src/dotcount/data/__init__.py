@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dotcount.data.collect import open_collection
+from dotcount.data.convert import convert
 from dotcount.data.images import image_size, read_image, read_pixels, resize_pixels, resize_rule, to_unit
 from dotcount.data.records import Collection, Problem, Record, hold_out
 
@@ -47,6 +48,7 @@ __all__ = [
     "Sample",
     "WholeImageDataset",
     "collate",
+    "convert",
     "crop_loader",
     "fitting_crop",
     "hold_out",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dotcount.data.benchmarks import BENCHMARKS
-from dotcount.data.discover import discover, list_files, table_layout
+from dotcount.data.discover import discover, list_files, split_masks, table_layout
 from dotcount.data.formats import FORMATS
 from dotcount.data.formats.base import Table, tables
 from dotcount.data.images import image_size, is_image
@@ -101,7 +101,7 @@ def _file_layout(path: Path, format: str) -> Layout:
     chosen = [FORMATS.create(format)] if format != "auto" else [t for t in tables() if t.recognises(path)]
     if not chosen or not isinstance(chosen[0], Table):
         raise DataError(f"{path} is not a known list of images and dots; give the folder that holds the images")
-    images = [f for f in list_files(root) if is_image(f)]
+    images, _ = split_masks([f for f in list_files(root) if is_image(f)])
     if not images:
         raise DataError(f"{root} holds no image that {path.name} could name; put the list beside its images")
     layout = table_layout(root, images, [path.relative_to(root)], chosen[0])

@@ -10,12 +10,10 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from dotcount.data.formats.base import FORMATS, Format, Listed, Sidecar, Table, sidecars, tables
 from dotcount.data.formats.csv import read_manifest
 from dotcount.data.images import is_image
-from dotcount.data.layout import Dots, Entry, Layout, split_of
+from dotcount.data.layout import Entry, Layout, no_dots, split_of
 from dotcount.errors import DataError
 
 MANIFEST = "images.csv"
@@ -26,7 +24,13 @@ _ROLE = re.compile(
     r"|csvs?|jsons?|xmls?|mats?|rois?|txts?|geojsons?|coords?|centroids?)([-_]?(csv|txt|json|xml|part)?[-_]?\d*)",
     re.IGNORECASE,
 )
-_AFFIX = re.compile(r"^(gt[-_])|[-_]?(dots?|points?|cells?|ann|annotations?|masks?|gt|labels?|rois?|img|image)$", re.I)
+_MASK_FOLDER = re.compile(
+    r"(points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?|segmentations?|instances?)([-_]?\d*)", re.I
+)
+_MASK_NAME = re.compile(r"[-_]?(dots?|masks?|gt|labels?|instances?|seg)$", re.I)
+_AFFIX = re.compile(
+    r"^(gt[-_])|[-_]?(dots?|points?|cells?|ann|annotations?|masks?|gt|labels?|instances?|seg|rois?|img|image)$", re.I
+)
 
 
 def list_files(root: Path) -> list[Path]:
@@ -70,6 +74,24 @@ def pair(images: Sequence[Path], annotations: Sequence[Path]) -> dict[Path, Path
     return paired
 
 
+def split_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the images proper and the pictures that annotate them (dot masks, instance masks).
+
+    A picture annotates another if it lies in a folder called ``masks``, ``dots``, ``labels`` or the like while others
+    do not, or if its name is another's with a word like ``_dots`` or ``_mask`` added.
+    """
+    beside = [p for p in pictures if not any(_MASK_FOLDER.fullmatch(part) for part in p.parts[:-1])]
+    if not beside:
+        beside = list(pictures)
+    plain = {(p.parent, _AFFIX.sub("", p.stem).lower()) for p in beside if not _MASK_NAME.search(p.stem)}
+    images: list[Path] = []
+    masks = [p for p in pictures if p not in set(beside)]
+    for path in beside:
+        annotates = _MASK_NAME.search(path.stem) and (path.parent, _AFFIX.sub("", path.stem).lower()) in plain
+        (masks if annotates else images).append(path)
+    return images, masks
+
+
 def discover(root: Path, format: str = "auto") -> Layout:
     """Recognise how the images below a folder are annotated.
 
@@ -79,7 +101,7 @@ def discover(root: Path, format: str = "auto") -> Layout:
         If there is no image, or nothing that goes with the images is an annotation of a known format.
     """
     files = list_files(root)
-    images = [f for f in files if is_image(f)]
+    images, masks = split_masks([f for f in files if is_image(f)])
     if not files:
         raise DataError(f"{root} is empty; give a folder with images and their dots")
     if not images:
@@ -93,9 +115,12 @@ def discover(root: Path, format: str = "auto") -> Layout:
                 return table_layout(root, images, lists, table)
     for sidecar in sidecars() if chosen is None else [chosen]:
         if isinstance(sidecar, Sidecar):
-            found = _of_format(root, others, sidecar, forced=chosen is not None)
+            candidates = masks if sidecar.pictures else others
+            found = _of_format(root, candidates, sidecar, forced=chosen is not None)
             if found and pair(images, found):
-                return _sidecar_layout(root, images, found, sidecar)
+                endings = {f.suffix.lower() for f in found}
+                alike = [f for f in candidates if f.suffix.lower() in endings and f.name != MANIFEST]
+                return _sidecar_layout(root, images, found, alike, sidecar)
     wanted = f"of the format {format!r}" if chosen is not None else f"of a known format ({', '.join(FORMATS)})"
     raise DataError(
         f"{root} holds {len(images)} images but no dots {wanted}; "
@@ -108,15 +133,18 @@ def _of_format(root: Path, files: Iterable[Path], format: Format, forced: bool) 
     return [f for f in named if forced or format.recognises(root / f)]
 
 
-def _sidecar_layout(root: Path, images: list[Path], annotations: list[Path], format: Sidecar) -> Layout:
-    paired = pair(images, annotations)
+def _sidecar_layout(
+    root: Path, images: list[Path], annotations: list[Path], alike: list[Path], format: Sidecar
+) -> Layout:
+    """Pair images with files; a damaged file looks like none of the format, but its name says what it was."""
+    paired = pair(images, alike) | pair(images, annotations)
     entries = [
         Entry(root / i, i.as_posix(), partial(format.read, root / paired[i]) if i in paired else None, split_of(i))
         for i in images
     ]
     lost = sorted(set(annotations) - set(paired.values()))
     unmatched = [f"annotation {root / f} has no image; restore the image or remove the annotation" for f in lost]
-    return Layout(format.name, entries, unmatched)
+    return Layout(format.name, entries, unmatched, format.absent)
 
 
 def table_layout(root: Path, images: Sequence[Path], lists: Sequence[Path], format: Table) -> Layout:
@@ -154,7 +182,7 @@ def _rows(root: Path, table: Path, format: Table) -> Mapping[str, Listed]:
     if manifest.is_file():
         for name, count in read_manifest(manifest).items():
             if name not in rows and count == 0:
-                rows[name] = Listed(lambda _w, _h: Dots(np.zeros((0, 2))))
+                rows[name] = Listed(no_dots)
     return rows
 
 

@@ -135,6 +135,6 @@ def test_manifest_lists_images_without_dots(tmp_path: Path) -> None:
 def test_columns_of_foreign_headers() -> None:
     assert find_columns(["a", "b"]) is None
     assert find_columns(["width", "height", "count"]) is None
-    columns = find_columns(["index", "axis-0", "axis-1"])
+    columns = find_columns(["id", "y", "x", "label"])
     assert columns is not None
-    assert (columns.y, columns.x) == (1, 2)
+    assert (columns.y, columns.x, columns.label) == (1, 2, 3)

@@ -10,18 +10,12 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals
 from dotcount.data.benchmarks.cells import read_pixel_indices
-from dotcount.data.layout import Dots, Entry, Layout, ReadDots
+from dotcount.data.layout import Entry, Layout, ReadDots, no_dots
 from dotcount.errors import DataError
 
 _PARTS = ("train", "val", "test")
-
-
-def _no_trees(_width: int, _height: int) -> Dots:
-    return Dots(np.zeros((0, 2)))
 
 
 def _suffix(root: Path) -> str | None:
@@ -70,7 +64,7 @@ class UrbanTrees(Benchmark):
             for name in (root / f"{split}{suffix}.txt").read_text(encoding="utf-8").split():
                 image = root / "images" / f"{name}.tif"
                 csv = points / f"{name}.csv"
-                read: ReadDots = partial(read_pixel_indices, csv) if csv.is_file() else _no_trees
+                read: ReadDots = partial(read_pixel_indices, csv) if csv.is_file() else no_dots
                 city = name.rsplit("_", 2)[0]
                 entries.append(Entry(image, image.relative_to(root).as_posix(), read, split, {"city": city}))
                 listed.add(name)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from dotcount.data.layout import Dots, ReadDots
 from dotcount.data.records import Record
@@ -14,11 +15,28 @@ from dotcount.registry import Registry
 
 
 class Format(ABC):
-    """An annotation format: how its files are recognised; ``title`` is what a person calls it."""
+    """An annotation format: how its files are recognised, read and written.
+
+    Attributes
+    ----------
+    name, title
+        For ``--format`` and for people.
+    suffixes
+        Endings of its files, lower case; the first is what is written.
+    writable
+        Whether dots can be written in it.
+    absent
+        What an image without annotation file, or one that the table does not list, means.
+    pictures
+        Whether its files are images themselves.
+    """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
+    writable: bool = True
+    absent: Literal["error", "zero"] = "error"
+    pictures: bool = False
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:
@@ -26,15 +44,33 @@ class Format(ABC):
 
 
 class Sidecar(Format):
-    """One annotation file for each image."""
+    """One annotation file for each image.
+
+    ``folder`` is where the format's own tools look for the file of an image in ``images/``; ``None``: beside the image.
+    ``ending`` is what a written file's name has in place of the image's suffix.
+    """
+
+    folder: str | None = None
+    ending: str = ""
+
+    def place(self, image: PurePosixPath) -> PurePosixPath:
+        """Return where the annotation of an image is written, relative to the same root."""
+        path = image.with_name(image.stem + (self.ending or self.suffixes[0]))
+        if self.folder is not None and "images" in path.parts[:-1]:
+            last = len(path.parts) - 1 - path.parts[::-1].index("images")
+            path = PurePosixPath(*path.parts[:last], self.folder, *path.parts[last + 1 :])
+        return path
+
+    def prepare(self, root: Path, records: Sequence[Record]) -> None:
+        """Write what all files share, such as a list of classes; most formats share nothing."""
 
     @abstractmethod
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of the image of this size; AnnotationError if the file can't be read."""
 
+    @abstractmethod
     def write(self, path: Path, record: Record) -> None:
-        """Write the dots of one record."""
-        raise NotImplementedError
+        """Write the dots of one record; UsageError where the format can't hold dots."""
 
 
 @dataclass(frozen=True)
@@ -49,24 +85,28 @@ class Listed:
 class Table(Format):
     """One annotation file for many images, which it names.
 
-    ``complete``: every image that the format lists was looked at, so an image listed without dots holds none.
+    An image that it lists without dots was looked at and holds none; an image that it does not list was not.
+    ``filename`` is what a written table is called.
     """
+
+    filename: str
 
     @abstractmethod
     def read(self, path: Path) -> Mapping[str, Listed]:
         """Return the dots by image name as written in the file; AnnotationError if it can't be read."""
 
+    @abstractmethod
     def write(self, path: Path, records: Sequence[Record]) -> None:
         """Write the dots of all records."""
-        raise NotImplementedError
 
 
 FORMATS: Registry[Format] = Registry("annotation format")
 
 
 def sidecars() -> Iterable[Sidecar]:
-    """Return the formats with one file for each image, in the order in which they are tried."""
-    return [f for f in map(FORMATS.create, FORMATS) if isinstance(f, Sidecar)]
+    """Return the formats with one file for each image, in the order in which they are tried: pictures last."""
+    found = [f for f in map(FORMATS.create, FORMATS) if isinstance(f, Sidecar)]
+    return sorted(found, key=lambda f: f.pictures)
 
 
 def tables() -> Iterable[Table]:

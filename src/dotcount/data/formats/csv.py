@@ -29,8 +29,8 @@ from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
 IMAGE_NAMES = ("image", "filename", "file", "image_name", "imagename", "image_path", "file_name", "path", "img", "name")
-X_NAMES = ("x_px", "x", "xcoord", "x_coord", "pos_x", "cx", "center_x", "centre_x", "column", "col", "axis-1")
-Y_NAMES = ("y_px", "y", "ycoord", "y_coord", "pos_y", "cy", "center_y", "centre_y", "row", "axis-0")
+X_NAMES = ("x_px", "x", "xcoord", "x_coord", "pos_x", "cx", "center_x", "centre_x", "column", "col")
+Y_NAMES = ("y_px", "y", "ycoord", "y_coord", "pos_y", "cy", "center_y", "centre_y", "row")
 CLASS_NAMES = ("class", "label", "category", "type", "class_name")
 
 
@@ -83,9 +83,9 @@ def find_columns(first: Sequence[str], decimal_comma: bool = False) -> Columns |
     x, y = _find(names, X_NAMES), _find(names, Y_NAMES)
     if x is None or y is None:
         return None
-    label = _find(names, CLASS_NAMES)
-    positions = names[x] == "x_px" or names[x].startswith("axis-")
-    return Columns(x, y, _find(names, IMAGE_NAMES), label, positions, header=True)
+    # ImageJ's results start with an unnamed number, and their Label is the image, not a class.
+    label = _find(names, CLASS_NAMES) if names[0] not in ("", "#") else None
+    return Columns(x, y, _find(names, IMAGE_NAMES), label, positions=names[x] == "x_px", header=True)
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,7 @@ class CsvTable(Table):
 
     name = "csv"
     title = "csv with the columns image, x, y"
+    filename = "dots.csv"
     suffixes = (".csv", ".tsv", ".txt")
 
     def recognises(self, path: Path) -> bool:

@@ -12,10 +12,46 @@ from typing import Any
 
 import numpy as np
 
+from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.structured import size_of
 from dotcount.data.layout import Dots
+from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
 _NAMES = ("annPoints", "image_info", "points", "location", "dots", "coords", "xy")
+
+
+@FORMATS.register("mat")
+class Mat(Sidecar):
+    """MATLAB files, one for each image."""
+
+    name = "mat"
+    title = "MATLAB .mat"
+    suffixes = (".mat",)
+
+    def recognises(self, path: Path) -> bool:
+        """Return whether the file has the signature of MATLAB v5 or of HDF5."""
+        try:
+            with path.open("rb") as file:
+                start = file.read(128)
+        except OSError:
+            return False
+        return start.startswith((b"MATLAB 5.0", b"MATLAB 7.3", b"\x89HDF\r\n\x1a\n"))
+
+    def read(self, path: Path, width: int, height: int, /) -> Dots:
+        """Return the dots of one image."""
+        return read_mat_points(path, width, height)
+
+    def write(self, path: Path, record: Record) -> None:
+        """Write v5 with the positions as ``annPoints`` and the size of the image as ``imageSize`` (width, height)."""
+        import scipy.io
+
+        size = size_of(record)
+        assert record.points is not None
+        content = {"annPoints": record.points.xy, "imageSize": np.array([size])}
+        if record.classes:
+            content["classes"] = np.array(record.classes, dtype=object)
+        scipy.io.savemat(path, content, appendmat=False)
 
 
 def read_mat_points(path: Path, _width: int = 0, _height: int = 0) -> Dots:

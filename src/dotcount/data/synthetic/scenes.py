@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dotcount.data.convert import write_folder
 from dotcount.data.formats.csv import CsvTable, write_manifest
 from dotcount.data.records import Record
 from dotcount.data.synthetic.cells import cells
 from dotcount.data.synthetic.crowd import crowd
-from dotcount.errors import InputError, OutputError, UnknownNameError
+from dotcount.errors import InputError, UnknownNameError
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
 
@@ -102,27 +102,18 @@ def write_dataset(
     OutputError
         If ``out`` exists and is not an empty folder, or can't be written.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} exists already; give a new folder or remove it")
     if min(train, val, test) < 0 or train + val + test == 0:
         raise InputError(f"train={train}, val={val}, test={test}: give numbers from 0 up, not all 0")
     generate(kind, seed, 0, size, count)  # wrong arguments fail here, before anything is written
-    temporary = out.with_name(out.name + ".tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+    def fill(folder: Path) -> None:
         first = 0
         for split, number in (("train", train), ("val", val), ("test", test)):
             if number:
-                _write_split(temporary / split, range(first, first + number), kind, seed, size, count)
+                _write_split(folder / split, range(first, first + number), kind, seed, size, count)
             first += number
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
-    except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise OutputError(f"{out} can't be written ({error.strerror or error}); choose another folder") from error
-    return out
+
+    return write_folder(out, fill)
 
 
 def _write_split(

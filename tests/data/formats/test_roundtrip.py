@@ -1,0 +1,189 @@
+"""Every format that can be written gives back what it was given, to its own precision, and is recognised."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dotcount.data import Collection, Record, convert, open_collection
+from dotcount.data.formats import FORMATS, Sidecar, Table
+from dotcount.errors import AnnotationError, DataError, UsageError
+from dotcount.points import Points
+
+from ..layouts import picture
+
+WRITABLE = [name for name in FORMATS if FORMATS.create(name).writable]
+# Largest error a format's own precision allows, px. ImageJ stores float32; a dot mask keeps the pixel only.
+PRECISION = dict.fromkeys(WRITABLE, 1e-9) | {"imagej": 1e-4, "dot_mask": 0.5}
+WITH_CLASSES = ("coco", "csv", "csv_per_image", "cvat", "geojson", "jsonl", "label_studio", "labelme", "via", "voc")
+
+
+def collection_of(root: Path, dots: dict[str, np.ndarray], width: int = 40, height: int = 30) -> Collection:
+    records = tuple(
+        Record(picture(root / name, width, height), name, Points(xy, width, height)) for name, xy in dots.items()
+    )
+    return Collection(root, root.name, "test", records)
+
+
+def spread(n: int, width: int, height: int, seed: int = 0) -> np.ndarray:
+    """Dots in n different pixels, so that a dot mask can hold them."""
+    rng = np.random.default_rng(seed)
+    cells = rng.choice(width * height, n, replace=False)
+    return np.stack([cells % width, cells // width], axis=1) + rng.uniform(0.01, 0.99, (n, 2))
+
+
+def by_position(xy: np.ndarray) -> np.ndarray:
+    return xy[np.lexsort(np.floor(xy).T)]
+
+
+@pytest.mark.parametrize("format", WRITABLE)
+def test_write_then_read_is_the_identity(tmp_path: Path, format: str) -> None:
+    names = ["a.png", "b c.PNG", "sub folder/übung 文.jpg", "x.y.png"]
+    dots = {name: spread(n, 40, 30, seed=n) for name, n in zip(names, (0, 1, 7, 30))}
+    out = convert(collection_of(tmp_path / "in", dots), tmp_path / "out", format)
+    for found in (open_collection(out, format=format), open_collection(out)):
+        assert found.format == format
+        assert {r.name for r in found.records} == set(names)
+        for record in found.records:
+            assert record.points is not None
+            got, expected = by_position(record.points.xy), by_position(dots[record.name])
+            assert got.shape == expected.shape
+            np.testing.assert_allclose(got, expected, rtol=0, atol=PRECISION[format])
+
+
+@pytest.mark.parametrize("format", WRITABLE)
+def test_ten_thousand_dots(tmp_path: Path, format: str) -> None:
+    xy = spread(10_000, 300, 200)
+    out = convert(collection_of(tmp_path / "in", {"a.png": xy}, 300, 200), tmp_path / "out", format)
+    points = open_collection(out, format=format).records[0].points
+    assert points is not None
+    np.testing.assert_allclose(by_position(points.xy), by_position(xy), rtol=0, atol=PRECISION[format])
+
+
+@pytest.mark.parametrize("format", [*WITH_CLASSES, "yolo", "imagej"])
+def test_classes_are_kept(tmp_path: Path, format: str) -> None:
+    source = collection_of(tmp_path / "in", {"images/a.png": spread(4, 40, 30), "images/b.png": spread(3, 40, 30)})
+    first, second = source.records
+    named = (
+        Record(first.image, first.name, first.points, classes=("live", "dead", "live", "dead")),
+        Record(second.image, second.name, second.points, classes=("dead", "rare", "dead")),
+    )
+    found = open_collection(convert(source.where(named), tmp_path / "out", format))
+    for record, expected in zip(found.records, named):
+        assert record.points is not None
+        assert expected.points is not None
+        order = [int(np.abs(record.points.xy - p).sum(axis=1).argmin()) for p in expected.points.xy]
+        got = [record.classes[k] for k in order]
+        if format == "imagej":  # which knows counters, not names
+            assert [len(set(got)), got[0] == got[2]] == [2, True]
+        else:
+            assert tuple(got) == expected.classes
+
+
+def test_splits_survive_where_folders_do_not_show_them(tmp_path: Path) -> None:
+    source = collection_of(tmp_path / "in", {"images/a.png": spread(2, 40, 30), "test/b.png": spread(1, 40, 30)})
+    records = (
+        Record(source.records[0].image, "images/a.png", source.records[0].points, "train"),
+        Record(source.records[1].image, "test/b.png", source.records[1].points, "test"),
+    )
+    for format in ("csv", "yolo"):
+        found = open_collection(convert(source.where(records), tmp_path / format, format))
+        assert {(r.name, r.split, r.count) for r in found.records} == {
+            ("train/images/a.png", "train", 2),
+            ("test/b.png", "test", 1),
+        }
+
+
+def test_images_can_be_linked_or_left(tmp_path: Path) -> None:
+    source = collection_of(tmp_path / "in", {"a.png": spread(2, 40, 30)})
+    linked = convert(source, tmp_path / "linked", "coco", images="link")
+    assert (linked / "a.png").is_symlink()
+    assert open_collection(linked).n_dots == 2
+    bare = convert(source, tmp_path / "bare", "coco", images="none")
+    assert [p.name for p in bare.iterdir()] == ["annotations.json"]
+
+
+def test_what_a_format_can_not_hold_is_refused(tmp_path: Path) -> None:
+    twice = collection_of(tmp_path / "in", {"a.png": np.array([[1.2, 1.2], [1.7, 1.7]])})
+    with pytest.raises(AnnotationError, match="two in one pixel"):
+        convert(twice, tmp_path / "out", "dot_mask")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError, match="can only be read"):
+        convert(twice, tmp_path / "out", "instance_mask")
+    with pytest.raises(UsageError, match=r"Did you mean 'coco'\?"):
+        convert(twice, tmp_path / "out", "coc")
+    same = collection_of(tmp_path / "in2", {"a.png": spread(1, 40, 30), "a.jpg": spread(1, 40, 30)})
+    with pytest.raises(DataError, match=r"would share the file a\.txt"):
+        convert(same, tmp_path / "out", "yolo")
+    with pytest.raises(DataError, match="no annotated image"):
+        convert(same.where([]), tmp_path / "out", "yolo")
+
+
+SAMPLES: dict[str, bytes] = {}
+
+
+def sample(format: str, folder: Path) -> bytes:
+    """A small valid file of a format, to be damaged."""
+    if format not in SAMPLES:
+        written = "dot_mask" if format == "instance_mask" else format
+        source = collection_of(folder / "in", {"a.png": spread(4, 40, 30)})
+        out = convert(source, folder / "out", written, images="none")
+        SAMPLES[format] = next(p for p in sorted(out.iterdir()) if p.name != "images.csv").read_bytes()
+    return SAMPLES[format]
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_raise_only_our_error(
+    tmp_path_factory: pytest.TempPathFactory, format: str, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("fuzz")
+    content = bytearray(sample(format, folder))
+    kind = data.draw(st.sampled_from(["flip", "cut", "garbage", "splice"]))
+    if kind == "garbage":
+        content = bytearray(data.draw(st.binary(max_size=300)))
+    elif kind == "cut":
+        content = content[: data.draw(st.integers(0, len(content)))]
+    elif kind == "splice":
+        at = data.draw(st.integers(0, len(content)))
+        words = [b"null", b"[]", b"{}", b'"x"', b"1e999", b"-1", b"<a>", b"\x00", b"NaN", b"\n", b","]
+        content[at : at + data.draw(st.integers(0, 8))] = data.draw(st.sampled_from(words))
+    else:
+        for _ in range(data.draw(st.integers(1, 5))):
+            content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    reader = FORMATS.create(format)
+    path = folder / f"a{reader.suffixes[0]}"
+    path.write_bytes(bytes(content))
+    reader.recognises(path)
+    with suppress(AnnotationError):
+        if isinstance(reader, Sidecar):
+            assert reader.read(path, 40, 30).xy.shape[1] == 2
+        elif isinstance(reader, Table):
+            for listed in reader.read(path).values():
+                listed.read(40, 30)
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_a_missing_file_is_named(tmp_path: Path, format: str) -> None:
+    reader = FORMATS.create(format)
+    path = tmp_path / f"gone{reader.suffixes[0]}"
+    assert not reader.recognises(path)
+    with pytest.raises(AnnotationError, match="gone"):
+        reader.read(path, 1, 1) if isinstance(reader, Sidecar) else reader.read(path)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("format", list(FORMATS))
+def test_ten_megabytes_of_garbage_fail_fast(tmp_path: Path, format: str) -> None:
+    reader = FORMATS.create(format)
+    path = tmp_path / f"big{reader.suffixes[0]}"
+    path.write_bytes(np.random.default_rng(0).bytes(10_000_000))
+    assert not reader.recognises(path)
+    with pytest.raises(AnnotationError, match="big") as caught:
+        reader.read(path, 1, 1) if isinstance(reader, Sidecar) else reader.read(path)  # type: ignore[union-attr]
+    assert len(str(caught.value)) < 400
