@@ -17,11 +17,14 @@ _DUST = 1e-9  # objects per cell, so that a density of all zeros has a logarithm
 class GeneralizedLoss(DensityLoss):
     """``UOT(u, v) + tau (sum_j |gamma_j - 1| + sum_i (q_i - u_i)^2)`` (Wan, Liu and Chan 2021, section 3).
 
-    UOT is ``min_P <C, P> + rho KL(q | u) + rho KL(gamma | v) + eps KL(P | u v)`` with ``q = P 1``, ``gamma = P^T 1``
-    and ``C = exp(d / (s L)) - 1`` for a distance of d px. The potentials are constants for the gradient: exact for UOT
-    by the envelope theorem, and the published choice for the other terms, where q is a constant too. The code adds
-    an entropy averaged over all pairs, which is negligible and left out here, and shifts its grid by half a cell,
-    which is not repeated. Without dots the formula leaves ``rho sum u + tau sum u^2``.
+    UOT is ``min_P <C, P> + rho KL(q | u) + rho KL(gamma | v) + eps E(P)`` with ``q = P 1``, ``gamma = P^T 1`` and
+    ``C = exp(d / (s L)) - 1`` for a distance of d px. The entropy is ``E = sum P (ln P / (u v) - 1) + sum u``: the KL
+    divergence from ``u v`` up to a constant, without which every further dot would push the mass down.
+
+    The potentials are constants for the gradient: exact for UOT by the envelope theorem, and the published choice for
+    the other terms, where q is a constant too. The published code adds an entropy averaged over all pairs, which is
+    negligible and left out here, and shifts its grid by half a cell, which is not repeated. Without dots the formula
+    leaves ``(rho + eps) sum u + tau sum u^2``.
 
     Parameters
     ----------
@@ -77,7 +80,7 @@ class GeneralizedLoss(DensityLoss):
         """Return (3,): transport, dot term, cell term of one image."""
         mass = cells.mass.flatten()
         if not len(points) or not len(mass):
-            lost = self.rho * (mass.sum() + len(points))
+            lost = (self.rho + self.epsilon) * mass.sum() + self.rho * len(points)
             return torch.stack([lost, torch.full_like(lost, float(len(points))), mass.square().sum()])
         distance = cells.squared_distances(points).flatten(1).T.sqrt()
         cost = torch.expm1((distance / scale_px).clamp(max=_LARGEST_EXPONENT))
