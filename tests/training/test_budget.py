@@ -1,0 +1,84 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dotcount import config
+from dotcount.training import train
+from dotcount.training.budget import LEAST_EPOCHS, OVERRUN, VALIDATION_SHARE, Pace, fit_cooldown, fit_epoch
+from dotcount.training.folder import read_checkpoint
+
+from .helpers import rows_without_times
+
+
+def test_a_cheap_validation_leaves_the_epoch_alone():
+    assert fit_epoch(Pace(step=0.1, validation=0.1), 600, 50) == (50, 1)
+
+
+def test_a_dear_validation_lengthens_the_epoch():
+    steps, every = fit_epoch(Pace(step=0.1, validation=3), 1200, 50)
+    assert (steps, every) == (170, 1)
+
+
+def test_a_small_budget_shortens_the_epoch():
+    steps, every = fit_epoch(Pace(step=1, validation=0.1), 60, 50)
+    assert steps * LEAST_EPOCHS <= 60
+    assert every == 1
+
+
+def test_where_both_fail_validation_is_made_rarer():
+    assert fit_epoch(Pace(step=1, validation=2), 60, 50) == (5, 3)
+
+
+@given(st.floats(1e-3, 10), st.floats(0, 100), st.floats(10, 1e4), st.integers(1, 500))
+def test_an_epoch_has_steps_and_the_shortest_budget_still_validates(step, validation, budget, steps):
+    fitted, every = fit_epoch(Pace(step, validation), budget, steps)
+    assert fitted >= 1
+    assert 1 <= every <= LEAST_EPOCHS // 3
+    if fitted > 1:
+        assert fitted * step * LEAST_EPOCHS <= budget * 1.001
+    if every < LEAST_EPOCHS // 3:
+        allowed = VALIDATION_SHARE / (1 - VALIDATION_SHARE) * fitted * step
+        assert validation <= every * allowed * 1.001
+
+
+@given(st.floats(0.1, 10), st.floats(20, 1000), st.floats(0, 1))
+def test_a_steady_run_cools_down_as_asked_and_ends_with_its_budget(epoch, budget, share):
+    elapsed, done, fitted = 0.0, 0, None
+    while fitted is None:
+        done, elapsed = done + 1, elapsed + epoch
+        fitted = fit_cooldown(budget, elapsed, done, epoch, share)
+    total, cooldown = fitted
+    assert total - cooldown == done
+    assert abs(total * epoch - budget) <= 1.501 * epoch  # the cool-down has at least one epoch
+    assert abs(cooldown * epoch - share * budget) <= 2.001 * epoch
+
+
+def test_a_run_fits_its_budget_and_its_record_repeats_it_exactly(tiny, tmp_path):
+    minutes = 0.06
+    request = tiny(training__epochs="unset", training__max_minutes=minutes, training__steps_per_epoch="unset")
+    result = train(request, tmp_path / "timed", progress=False)
+    recorded = config.load(tmp_path / "timed" / "config.yaml")
+    state = read_checkpoint(tmp_path / "timed")["run"]
+    assert result.seconds < OVERRUN * 60 * minutes + 2
+    assert recorded.training.max_minutes is None
+    assert recorded.schedule.cooldown_epochs >= 1
+    assert recorded.training.epochs == state["epochs"]
+    if not state["stopped"]:
+        assert state["history"][-1]["learning_rate"] < 0.5 * request.optimizer.learning_rate
+    train(recorded, tmp_path / "counted", progress=False)
+    rows = rows_without_times(tmp_path / "counted")
+    assert rows[: result.epochs + 1] == rows_without_times(tmp_path / "timed")
+
+
+def test_a_timed_run_resumes_with_the_time_that_is_left(tiny, tmp_path):
+    request = tiny(training__epochs="unset", training__max_minutes=0.05)
+    first = train(request, tmp_path / "run", progress=False)
+    (tmp_path / "run" / "model" / "config.json").unlink()
+    again = train(request, tmp_path / "run", resume=True, progress=False)
+    assert again.epochs == first.epochs
+    assert again.seconds == first.seconds
+
+
+def test_other_schedules_need_a_number_of_epochs():
+    with pytest.raises(config.ConfigError, match=r"'schedule.name' is 'cosine'; it must be trapezoid or constant"):
+        config.load(None, ["schedule.name=cosine"], training__max_minutes=1)

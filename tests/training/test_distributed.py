@@ -1,0 +1,14 @@
+import torch
+from safetensors.torch import load_file
+
+from dotcount.training import train
+
+
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tiny, tmp_path):
+    """Gradients are averaged over the crops of all processes; every validation image counts once."""
+    one = train(tiny(training__batch_size=4, training__epochs=2), tmp_path / "one", progress=False)
+    two = train(tiny(training__batch_size=2, training__epochs=2, training__devices=2), tmp_path / "two", progress=False)
+    for name in ("train_loss", "val_mae", "val_rmse", "val_bias"):
+        assert abs(one.best[name] - two.best[name]) < 1e-3 * max(1, abs(one.best[name])), name
+    left, right = (load_file(tmp_path / run / "model" / "model.safetensors") for run in ("one", "two"))
+    assert all(torch.allclose(left[name], right[name], atol=1e-3) for name in left)

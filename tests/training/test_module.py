@@ -1,0 +1,100 @@
+import dataclasses
+
+import pytest
+import torch
+from torch import nn
+
+from dotcount.models import create
+from dotcount.training import TrainingError, train
+from dotcount.training.module import CountingModule, MovingAverage, count, make_optimizer
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
+def test_the_average_follows_its_recursion(decay):
+    model = nn.Linear(2, 1)
+    average = MovingAverage(model, decay)
+    expected = None
+    for n in range(20):
+        with torch.no_grad():
+            model.weight.add_(torch.randn(1, 2))
+        average.update_parameters(model)
+        share = 1 - min(decay, (1 + n) / (10 + n))
+        expected = model.weight.detach().clone() if n == 0 else expected + share * (model.weight.detach() - expected)
+        torch.testing.assert_close(average.module.weight, expected)
+    assert decay > 0 or torch.equal(average.module.weight, model.weight)
+
+
+def test_the_average_is_never_trained():
+    average = MovingAverage(nn.Sequential(nn.Linear(2, 2), nn.Dropout()), 0.9)
+    average.train()
+    assert not any(part.training for part in average.modules())
+    assert not any(p.requires_grad for p in average.parameters())
+
+
+def test_padding_does_not_count():
+    density = torch.ones(2, 1, 3, 3)
+    # Stride 4: the third row of cells has its centre at 10 px, outside an image of 9 px, inside one of 11 px.
+    assert count(density, 4, [(9, 12), (11, 12)]).tolist() == [6, 9]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_the_optimiser_is_the_one_configured(tiny, name, kind):
+    config = tiny(f"optimizer.name={name}", "optimizer.weight_decay=0.5", "optimizer.betas=[0.8, 0.9]")
+    made = make_optimizer(create("compact", width=4), config.optimizer)
+    assert type(made) is kind
+    group = made.param_groups[0]
+    assert (group["weight_decay"], tuple(group["betas"]), group["lr"]) == (0.5, (0.8, 0.9), 1e-3)
+
+
+def break_at(monkeypatch, hook, step, breaking):
+    original = getattr(CountingModule, hook)
+
+    def broken(self, *args, **kwargs):
+        if self.global_step == step:
+            breaking(self)
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(CountingModule, hook, broken)
+
+
+def spoil_weights(module):
+    next(module.model.parameters()).data.fill_(torch.nan)
+
+
+def spoil_gradient(module):
+    next(p for p in module.model.parameters() if p.grad is not None).grad.fill_(torch.inf)
+
+
+@pytest.mark.parametrize(
+    ("hook", "breaking", "what"),
+    [
+        ("training_step", spoil_weights, "the model's density"),
+        ("configure_gradient_clipping", spoil_gradient, "the gradient"),
+    ],
+)
+def test_what_is_not_finite_stops_the_run_with_its_place_and_a_remedy(
+    tiny, tmp_path, monkeypatch, hook, breaking, what
+):
+    break_at(monkeypatch, hook, 4, breaking)
+    message = (
+        rf"{what} is not finite at epoch 2, step 5; lower optimizer.learning_rate \(now 0.001\), and start a new run"
+    )
+    with pytest.raises(TrainingError, match=message) as caught:
+        train(tiny(), tmp_path / "run", progress=False)
+    assert "\n" not in str(caught.value)
+    kept = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert kept["run"]["done"] == 1
+    assert all(bool(value.isfinite().all()) for value in kept["best_weights"].values())
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_the_gradient_is_clipped_and_its_norm_before_that_recorded(tiny, tmp_path):
+    config = tiny("optimizer.name=adam", training__epochs=1)
+    free = train(dataclasses.replace(config, optimizer=clip(config, None)), tmp_path / "free", progress=False)
+    tight = train(dataclasses.replace(config, optimizer=clip(config, 1e-9)), tmp_path / "tight", progress=False)
+    assert tight.best["grad_norm"] > 1e-3
+    assert free.best["grad_norm"] != tight.best["grad_norm"]  # the second step starts from other weights
+
+
+def clip(config, norm):
+    return dataclasses.replace(config.optimizer, clip_norm=norm)

@@ -1,0 +1,235 @@
+import csv
+import errno
+import json
+import signal
+
+import lightning.pytorch as pl
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dotcount import config, data
+from dotcount.data.loading import WholeImageDataset, whole_batch
+from dotcount.errors import ConfigError, DataError, OutputError, UnknownNameError, UsageError
+from dotcount.models import io
+from dotcount.training import train
+from dotcount.training.module import CountingModule, count
+from dotcount.training.resolve import make_plan
+
+from .conftest import draw_scenes
+from .helpers import rows_without_times
+
+
+def test_the_run_folder_holds_what_it_should(finished):
+    assert {p.name for p in finished.run.iterdir()} == {"config.yaml", "metrics.csv", "last.ckpt", "model"}
+    assert {p.name for p in (finished.run / "model").iterdir()} == {"model.safetensors", "config.json", "README.md"}
+    with (finished.run / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["epoch"], row["step"]) for row in rows] == [("1", "3"), ("2", "6"), ("3", "9")]
+    assert all(float(row["val_mae"]) <= float(row["val_rmse"]) for row in rows)
+    assert {"train_loss", "loss_transport", "grad_norm", "learning_rate", "seconds", "val_bias"} <= set(rows[0])
+
+
+def test_the_recorded_configuration_is_resolved_and_repeats_the_run(finished, tmp_path):
+    recorded = config.load(finished.run / "config.yaml")
+    assert recorded.training.precision == "32"
+    assert recorded.loss.options["length_scale"] == 32
+    assert recorded.loss.options["epsilon"] == 0.01
+    assert recorded.schedule.cooldown_epochs == 1
+    train(recorded, tmp_path / "again", progress=False)
+    assert rows_without_times(tmp_path / "again") == rows_without_times(finished.run)
+
+
+def test_another_seed_is_another_run(tiny, finished, tmp_path):
+    train(tiny(training__seed=1), tmp_path / "run", progress=False)
+    assert rows_without_times(tmp_path / "run") != rows_without_times(finished.run)
+
+
+def test_loader_processes_change_nothing(tiny, finished, tmp_path):
+    train(tiny(training__workers=2), tmp_path / "run", progress=False)
+    assert rows_without_times(tmp_path / "run") == rows_without_times(finished.run)
+
+
+def test_the_saved_model_has_the_metrics_of_the_best_epoch(finished):
+    """An independent pass over the validation images with the saved weights gives the MAE in metrics.csv."""
+    model, metadata = io.load(finished.run / "model")
+    images = WholeImageDataset(data.open_collection(finished.config.data.path).split("val").records)
+    errors = []
+    with torch.inference_mode():
+        for sample in images:
+            batch = whole_batch(sample)
+            errors.append(float(count(model(batch.images), model.stride, batch.image_sizes)) - len(sample.points))
+    history = [row["val_mae"] for row in torch.load(finished.run / "last.ckpt", weights_only=True)["run"]["history"]]
+    assert np.abs(errors).mean() == pytest.approx(finished.result.best["val_mae"], rel=1e-5)
+    assert finished.result.best["val_mae"] == min(history)
+    assert finished.result.best["epoch"] == history.index(min(history)) + 1
+    assert metadata["metrics"]["validation"]["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+    assert metadata["metrics"]["validation"]["n"] == 4
+
+
+def test_the_model_tells_what_a_prediction_needs(finished):
+    metadata = json.loads((finished.run / "model" / "config.json").read_text())
+    assert metadata["model"] == "compact"
+    assert metadata["options"] == {"stride": 8, "width": 4, "output": "softplus", "output_scale": 0.1}
+    assert 0 < metadata["peaks"]["threshold"] <= 1
+    assert metadata["interval"]["n"] == 4
+    assert metadata["resize"] == {"min_side": None, "max_side": None}
+    assert metadata["trained_on"]["images"] == 10
+    assert metadata["length_scale"] == 32
+    card = (finished.run / "model" / "README.md").read_text()
+    for part in ("10 images", "4 validation images", "lowest validation mae", "No count interval", "crops of 32 px"):
+        assert part in card
+
+
+def test_the_test_split_is_never_read(tiny, tmp_path):
+    root = tmp_path / "scenes"
+    for name, n in (("train", 8), ("test", 3)):
+        draw_scenes(root / name, n, 5)
+    plan = make_plan(tiny(data__path=str(root)))
+    assert {r.split for r in (*plan.train.records, *plan.validation.records)} == {"train"}
+    assert len(plan.train) + len(plan.validation) == 8
+    assert not {r.name for r in plan.train.records} & {r.name for r in plan.validation.records}
+
+
+def test_the_hold_out_depends_on_its_own_seed_only(tiny, tmp_path):
+    draw_scenes(tmp_path / "train", 10, 5)
+    held = [
+        {r.name for r in make_plan(tiny(*change, data__path=str(tmp_path / "train"))).validation.records}
+        for change in ([], ["training.seed=5"], ["data.split_seed=5", "data.validation=0.4"])
+    ]
+    assert held[0] == held[1]
+    assert (len(held[0]), len(held[2])) == (1, 4)
+
+
+def test_fewer_training_images_are_drawn(tiny):
+    plan = make_plan(tiny("data.train_images=3"))
+    assert (len(plan.train), len(plan.validation)) == (3, 4)
+
+
+def test_crop_and_epoch_fit_the_data(tiny):
+    training = make_plan(tiny(training__crop="unset", training__steps_per_epoch="unset")).config.training
+    assert (training.crop, training.steps_per_epoch, training.epochs) == (64, 50, 3)
+
+
+def test_the_untrained_network_starts_at_the_mean_density(tiny):
+    from dotcount.training.state import RunState
+    from dotcount.training.train import build_module
+
+    plan = make_plan(tiny())
+    module = build_module(plan, RunState())
+    with torch.inference_mode():
+        predicted = float(module.model(torch.rand(1, 3, 64, 80)).sum())
+    assert predicted == pytest.approx(plan.n_dots / len(plan.train), rel=0.5)
+    assert len(module.loss.cache.potentials) == plan.n_dots
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ("training.crop=65", DataError, r"crop 65 px is larger than image .*00\.png \(80 x 64 px\)"),
+        ("model.name=compacct", UnknownNameError, "Did you mean 'compact'"),
+        ("loss.name=uott", UnknownNameError, "Did you mean 'uot'"),
+        ("data.path=nowhere", DataError, "nowhere does not exist"),
+        ("data.path=", UsageError, "data.path is empty"),
+        ("training.device=cuda", UsageError, "not available here"),
+        ("training.device=abacus", UsageError, "choose auto, cpu, cuda or mps"),
+        ("training.precision='16'", UsageError, "not available on a CPU"),
+        ("training.validate_every=0", ConfigError, "validate_every"),
+    ],
+)
+def test_a_request_that_does_not_fit_leaves_nothing_behind(tiny, tmp_path, change, error, message):
+    if "cuda" in change and torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(error, match=message) as caught:
+        train(tiny(change), tmp_path / "run", progress=False)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_cannot_be_written_to(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"file/run: can't be written to"):
+        train(tiny(), tmp_path / "file" / "run", progress=False)
+
+
+def test_rare_validation_still_covers_the_last_epoch(tiny, tmp_path):
+    result = train(tiny("training.validate_every=2"), tmp_path / "run", progress=False)
+    with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
+        validated = [bool(row["val_mae"]) for row in csv.DictReader(file)]
+    assert validated == [False, True, True]
+    assert result.best["epoch"] in (2, 3)
+
+
+def test_a_validation_image_that_cannot_be_decoded_is_left_out(tiny, tmp_path):
+    """A JPEG that is cut short has a good header, so that only decoding tells."""
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for i in range(3):
+            noise = np.random.default_rng(i).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(tmp_path / split / f"{i}.jpg")
+            (tmp_path / split / f"{i}.csv").write_text("x,y\n20,30\n")
+    image = tmp_path / "val" / "1.jpg"
+    image.write_bytes(image.read_bytes()[:2000])
+    with pytest.warns(UserWarning, match=r"left out of validation: .*1\.jpg"):
+        train(tiny(data__path=str(tmp_path), training__epochs=1), tmp_path / "run", progress=False)
+    _, metadata = io.load(tmp_path / "run" / "model")
+    assert metadata["metrics"]["validation"]["n"] == 2
+
+
+def test_images_without_any_object_can_be_validated_on(tiny, tmp_path):
+    for split, dots in (("train", "x,y\n20,30\n"), ("val", "x,y\n")):
+        (tmp_path / split).mkdir()
+        for i in range(2):
+            Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / split / f"{i}.png")
+            (tmp_path / split / f"{i}.csv").write_text(dots)
+    result = train(tiny(data__path=str(tmp_path), training__epochs=1), tmp_path / "run", progress=False)
+    assert result.best["val_mae"] >= 0
+
+
+def test_pretrained_weights_keep_their_own_density(tiny, finished):
+    from dotcount.training.state import RunState
+    from dotcount.training.train import build_module
+
+    saved, _ = io.load(finished.run / "model")
+    module = build_module(make_plan(tiny(model__pretrained=str(finished.run / "model"))), RunState())
+    assert torch.equal(module.model.last_layer.bias, saved.last_layer.bias)
+
+
+def test_interrupting_is_left_to_the_caller_and_can_be_resumed(tiny, finished, tmp_path, monkeypatch):
+    original = CountingModule.training_step
+
+    def step(self, batch, batch_idx):
+        if self.global_step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, batch, batch_idx)
+
+    handler = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patched:
+        patched.setattr(CountingModule, "training_step", step)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny(), tmp_path / "run", progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    train(tiny(), tmp_path / "run", resume=True, progress=False)
+    assert rows_without_times(tmp_path / "run") == rows_without_times(finished.run)
+
+
+@pytest.mark.parametrize("loss", ["bayesian", "dm_count", "gaussian_l2", "generalized"])
+def test_every_loss_trains(tiny, tmp_path, loss):
+    result = train(tiny(loss__name=loss, training__epochs=1), tmp_path / "run", progress=False)
+    assert np.isfinite(result.best["train_loss"])
+
+
+def test_a_full_disk_is_an_error_with_a_remedy(tiny, tmp_path, monkeypatch):
+    def full(self, path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
+    with pytest.raises(OutputError, match=r"last\.ckpt: can't be written \(No space left on device\); free some space"):
+        train(tiny(), tmp_path / "run", progress=False)
+
+
+def test_a_bar_is_shown_when_asked_for(tiny, tmp_path, capsys):
+    train(tiny(training__epochs=2), tmp_path / "run", progress=True)
+    said = capsys.readouterr().err
+    assert "epoch 2/2  loss" in said
