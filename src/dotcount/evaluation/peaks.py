@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from dotcount.errors import InputError
 from dotcount.evaluation._check import as_density
-from dotcount.evaluation.matching import GreedyScorer
+from dotcount.evaluation.matching import THRESHOLDS, GreedyScorer
 from dotcount.points import BoolArray, FloatArray
 
 DEFAULT_THRESHOLD = 0.5
@@ -216,20 +216,27 @@ def choose_threshold(
     sigma
         Score by the greedy matching within this distance, px; by default by the paper's F over 1, ..., 100 px.
     candidates
-        Thresholds to try, objects; by default 0.1, 0.15, ..., 1. The lowest of equally good ones is chosen.
+        Thresholds to try, objects; by default 0.1, 0.15, ..., 1. Of equally good ones the nearest to half an object is
+        chosen, so that an easy validation set does not push it to an end.
     method, radius
         As in :func:`find_peaks`.
     """
     levels = np.arange(2, 21) / 20 if candidates is None else np.unique(np.asarray(candidates, dtype=np.float64))
     if not levels.size:
         raise InputError("candidates is empty: give at least one threshold to try")
-    scorers = [GreedyScorer() if sigma is None else GreedyScorer([sigma]) for _ in levels]
+    distances = THRESHOLDS if sigma is None else (sigma,)
+    scorers = [GreedyScorer(distances) for _ in levels]
     for density, dots in zip(densities, points, strict=True):
         xy, scores = find_peaks(density, stride, float(levels[0]), method=method, radius=radius)
+        kept, alone = -1, GreedyScorer(distances)
         for level, scorer in zip(levels, scorers):
-            scorer.update(xy[scores >= level], dots)
+            if (count := int((scores >= level).sum())) != kept:  # otherwise the same points: match them once
+                kept, alone = count, GreedyScorer(distances)
+                alone.update(xy[:count], dots)
+            scorer.merge(alone)
     if not scorers[0].n_images:
         raise InputError("densities is empty: a threshold is chosen on at least one validation image")
     values = np.array([scorer.compute().f for scorer in scorers])
-    best = int(values.argmax())
+    equal = np.flatnonzero(values >= values.max() - 1e-12)
+    best = int(equal[np.abs(levels[equal] - DEFAULT_THRESHOLD).argmin()])
     return ThresholdChoice(float(levels[best]), float(values[best]), levels, values)
