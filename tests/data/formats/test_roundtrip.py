@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -140,10 +141,8 @@ def sample(format: str, folder: Path) -> bytes:
 @pytest.mark.parametrize("format", list(FORMATS))
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_damaged_files_raise_only_our_error(
-    tmp_path_factory: pytest.TempPathFactory, format: str, data: st.DataObject
-) -> None:
-    folder = tmp_path_factory.mktemp("fuzz")
+def test_damaged_files_raise_only_our_error(tmp_path: Path, format: str, data: st.DataObject) -> None:
+    folder = tmp_path
     content = bytearray(sample(format, folder))
     kind = data.draw(st.sampled_from(["flip", "cut", "garbage", "splice"]))
     if kind == "garbage":
@@ -158,7 +157,7 @@ def test_damaged_files_raise_only_our_error(
         for _ in range(data.draw(st.integers(1, 5))):
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     reader = FORMATS.create(format)
-    path = folder / f"a{reader.suffixes[0]}"
+    path = folder / f"{uuid4()}{reader.suffixes[0]}"
     path.write_bytes(bytes(content))
     reader.recognises(path)
     with suppress(AnnotationError):
