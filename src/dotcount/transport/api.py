@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.transport.certificate import gradient_bound, potential_bound
+from dotcount.transport.certificate import gradient_bound, mass_terms, potential_bound, transport_cost
 from dotcount.transport.costs import Cost
 from dotcount.transport.hard import solve_hard
 from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
@@ -266,14 +266,8 @@ def _solutions(
 
 def _terms(outcome: Outcome) -> list[Terms]:
     """Return the parts of the primal value; the entropy is what the others leave of it."""
-    dual, point = outcome.dual, outcome.point
-    problem, mass = dual.problem, dual.cells.mass
-    ratio = torch.where(mass > 0, point.q / torch.where(mass > 0, mass, 1.0), 0.0)
-    pixels = dual.cells.per_image(mass * problem.pixel_penalty.primal(ratio))
-    v = problem.weights
-    ratio = point.gamma / torch.where(problem.present, v, 1.0)
-    dots = (v * problem.dot_penalty.primal(ratio)).sum(1)
-    transport = outcome.certificate.transport
-    entropy = point.value + outcome.certificate.optimality - transport - pixels - dots
+    pixels, dots = mass_terms(outcome.dual, outcome.point)
+    transport = transport_cost(outcome.dual, outcome.point)
+    entropy = outcome.point.value + outcome.certificate.optimality - transport - pixels - dots
     columns: list[Any] = [part.tolist() for part in (transport, pixels, dots, entropy)]
     return [Terms(*parts) for parts in zip(*columns)]

@@ -22,7 +22,7 @@ class Certificate:
     """Bounds for every image, (B,) float64: W lies in ``[lower, lower + gap]``.
 
     ``optimality``, ``dropped`` and ``rounding`` are the parts of ``gap``; ``shift`` (n_blocks, k) bounds how much too
-    large alpha is; ``transport`` is the plan's cost ``<c, pi>``.
+    large alpha is.
     """
 
     lower: Tensor
@@ -31,7 +31,6 @@ class Certificate:
     dropped: Tensor
     rounding: Tensor
     shift: Tensor
-    transport: Tensor
 
 
 def certify(dual: Dual, point: Point) -> Certificate:
@@ -41,44 +40,58 @@ def certify(dual: Dual, point: Point) -> Certificate:
     reached = torch.isfinite(point.alpha)
     lost = pixel.conjugate(shift - point.alpha) - pixel.conjugate(-point.alpha)
     dropped = cells.per_image(torch.where(reached, cells.mass * lost, 0.0))
-    transport = transport_cost(dual, point)
-    rounding = _rounding(dual, point, transport)
+    rounding = _rounding(dual, point)
     lower = point.value - dropped - rounding
-    return Certificate(lower, point.gap + dropped + 2.0 * rounding, point.gap, dropped, rounding, shift, transport)
+    return Certificate(lower, point.gap + dropped + 2.0 * rounding, point.gap, dropped, rounding, shift)
+
+
+def mass_terms(dual: Dual, point: Point) -> tuple[Tensor, Tensor]:
+    """Return (B,) the prices of the pixels' and of the dots' change of mass."""
+    problem, mass = dual.problem, dual.cells.mass
+    ratio = torch.where(mass > 0, point.q / torch.where(mass > 0, mass, 1.0), 0.0)
+    pixels = dual.cells.per_image(mass * problem.pixel_penalty.primal(ratio))
+    ratio = point.gamma / torch.where(problem.present, problem.weights, 1.0)
+    return pixels, (problem.weights * problem.dot_penalty.primal(ratio)).sum(1)
 
 
 def transport_cost(dual: Dual, point: Point) -> Tensor:
     """Return (B,) the transport cost ``<c, pi>``, float64."""
     paid = dual.pairs.columns_of_cost((point.q / point.total).to(dual.problem.dtype), point.factor)
-    out = torch.zeros_like(point.value)
-    return out.index_add_(0, dual.cells.image, paid)
+    return torch.zeros_like(point.value).index_add_(0, dual.cells.image, paid)
 
 
-def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
+def _rounding(dual: Dual, point: Point) -> Tensor:
     """Return (B,) a bound on the rounding of the value, to first order.
 
     The exponents ``(beta - c) / eps`` carry a relative error of one unit, shares and their sums a few more; their
-    effect on alpha is weighted with the shares, hence on the value with the plan: ``|beta - c|`` is about ``alpha`` there.
+    effect on alpha is weighted with the shares, hence on the value with the plan, where it comes to the transport
+    cost. The primal cost bounds that, as the entropy of a cell's shares is at most ``ln m``.
     """
-    unit = 0.5 * torch.finfo(dual.problem.dtype).eps
-    spread = torch.where(point.q > 0, point.q * (6.0 * dual.epsilon + 4.0 * dual.cells.unit[:, None]), 0.0)
-    dots = (point.gamma * point.beta.abs()).sum(1) * torch.finfo(torch.float64).eps
-    size = torch.finfo(torch.float64).eps * 4.0 * (point.q.sum() + point.m.sum())
-    return unit * (dual.cells.per_image(spread) + 2.0 * transport) + dots + size
+    pixels, dots = mass_terms(dual, point)
+    moved = point.gamma.sum(1)
+    count = dual.problem.present.sum(1).clamp(min=1)
+    transport = (point.value + point.gap - pixels - dots + dual.epsilon * moved * count.log()).clamp(min=0.0)
+    block = torch.zeros_like(moved).scatter_reduce_(0, dual.cells.image, dual.cells.unit, "amax")
+    pairs = 0.5 * torch.finfo(dual.problem.dtype).eps
+    sums = 4.0 * torch.finfo(torch.float64).eps
+    exact = sums * (moved + point.m.sum(1) + (point.gamma * point.beta.abs()).sum(1))
+    return pairs * (2.0 * transport + moved * (6.0 * dual.epsilon + 4.0 * block)) + exact
 
 
 def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:
     """Return (B,) bounds on ``max_j |beta_j - beta*_j|``.
 
-    Two bounds, of which the smaller counts. For KL the fixed-point map of beta is a contraction, and its residual
-    ``ln(m / gamma)`` bounds the distance. For any penalty the dual is strongly concave along the dots' own penalty,
+    There are two bounds. For KL the fixed-point map of beta is a contraction, and its residual
+    ``ln(m / gamma)`` bounds the distance. Where that fails, and for any penalty, the dual is strongly concave along the dots' own penalty,
     and the gap bounds the distance.
     """
-    bound = _concavity_bound(dual, point, certificate.gap)
     pixel, dot = dual.problem.pixel_penalty, dual.problem.dot_penalty
     if isinstance(pixel, KL) and isinstance(dot, KL) and dual.problem.epsilon > 0:
-        bound = torch.minimum(bound, _contraction_bound(dual, point, certificate.shift, pixel.rho, dot.rho))
-    return bound
+        bound = _contraction_bound(dual, point, certificate.shift, pixel.rho, dot.rho)
+        if bool(torch.isfinite(bound).all()):
+            return bound
+        return torch.minimum(bound, _concavity_bound(dual, point, certificate.gap))
+    return _concavity_bound(dual, point, certificate.gap)
 
 
 def _contraction_bound(dual: Dual, point: Point, shift: Tensor, rho_pixel: float, rho_dot: float) -> Tensor:

@@ -73,7 +73,7 @@ class Dual:
 
     def _refer(self, beta: Tensor) -> None:
         self.reference_beta = beta
-        self.reference_alpha = self.pairs.normalise(beta, self.epsilon)
+        self.reference = self.pairs.refer(beta, self.epsilon)
 
     def at(self, beta: Tensor) -> Point:
         """Evaluate the dual at ``beta`` (B, m_max)."""
@@ -83,13 +83,15 @@ class Dual:
         factor = torch.cat([change.flatten(), change.new_zeros(1)])
         dtype = self.problem.dtype
         total = self.pairs.rows(factor.to(dtype)).double()
-        alpha = self.reference_alpha - self.epsilon * total.log()
+        alpha = -self.reference - self.epsilon * total.log()
         total = torch.where(total > 0, total, 1.0)
         pixel, dot, v = self.problem.pixel_penalty, self.problem.dot_penalty, self.problem.weights
-        q = self.cells.mass * pixel.slope(-alpha)
+        conjugate, slope = pixel.conjugate_and_slope(-alpha)
+        q = self.cells.mass * slope
         gamma = (factor * self.pairs.columns((q / total).to(dtype), torch.float64))[:-1].view_as(beta)
-        m = v * dot.slope(-beta)
-        value = self.cells.per_image(self.cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-beta)).sum(1)
+        price, wanted = dot.conjugate_and_slope(-beta)
+        m = v * wanted
+        value = -self.cells.per_image(self.cells.mass * conjugate) - (v * price).sum(1)
         return Point(beta, alpha, factor, total, q, gamma, m, value, self._gap(gamma, beta))
 
     def _gap(self, gamma: Tensor, beta: Tensor) -> Tensor:

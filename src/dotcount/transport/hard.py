@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dotcount.transport.certificate import Certificate
+from dotcount.transport.certificate import Certificate, mass_terms, transport_cost
 from dotcount.transport.dual import Dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.methods.newton import newton
@@ -54,16 +54,12 @@ def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
     nearest = Dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1).tolist())
     alpha = nearest.pairs.hard_minimum(point.beta)
     value = cells.per_image(cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-point.beta)).sum(1)
-    ratio = torch.where(cells.mass > 0, point.q / torch.where(cells.mass > 0, cells.mass, 1.0), 0.0)
-    upper = soft.certificate.transport + cells.per_image(cells.mass * pixel.primal(ratio))
-    upper = upper + (v * dot.primal(point.gamma / torch.where(problem.present, v, 1.0))).sum(1)
+    upper = transport_cost(dual, point) + sum(mass_terms(dual, point))
     rounding = soft.certificate.rounding
     gap = (upper - value).clamp(min=0.0)
     hard = replace(point, alpha=alpha, value=value, gap=gap)
     none = torch.zeros_like(alpha)
-    certificate = Certificate(
-        value - rounding, gap + 2.0 * rounding, gap, torch.zeros_like(gap), rounding, none, soft.certificate.transport
-    )
+    certificate = Certificate(value - rounding, gap + 2.0 * rounding, gap, torch.zeros_like(gap), rounding, none)
     sharp = copy(dual)
     sharp.problem = replace(problem, epsilon=0.0)
     return Outcome(sharp, hard, certificate, evaluations)

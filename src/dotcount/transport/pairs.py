@@ -17,6 +17,8 @@ from dotcount.transport.neighbours import TILE, Neighbours
 
 FLOOR = -80.0
 """Least exponent that is kept apart from zero in float32: ``e^-80`` is still a normal number."""
+SAFE_SPREAD = 40.0
+"""Spread of the scores within a block, in units of epsilon, up to which its cells share one reference."""
 CHUNK = 256
 """Tiles worked on in one go where several passes follow each other: they stay in the cache."""
 
@@ -52,6 +54,9 @@ class Pairs:
         step = torch.arange(SIDE, device=dots.device) * cells.unit.index_select(0, self.block)[:, None]
         self._dx = (near[:, None, :, 0] - step[:, :, None]).to(dtype)
         self._dy = (near[:, None, :, 1] - step[:, :, None]).to(dtype)
+        # How much scores can differ within a block; only for costs that are norms is this known beforehand.
+        side = (SIDE - 1) * float(cells.unit.max())
+        self.spread = {"l1": 2.0, "l2": math.sqrt(2.0)}.get(cost.name, math.inf) * side
         self.share = torch.empty(len(self.block), self.k, TILE, dtype=dtype, device=dots.device)
 
     def costs(self, start: int, stop: int) -> Tensor:
@@ -59,36 +64,46 @@ class Pairs:
         dx, dy = self._dx[start:stop, None], self._dy[start:stop, :, None]
         return self.ground.of_difference(dx, dy).flatten(1, 2)
 
-    def normalise(self, beta: Tensor, epsilon: float) -> Tensor:
-        """Set the shares to ``softmax_j((beta_j - c_ij) / eps)`` and return alpha (n_blocks, k), float64.
+    def refer(self, beta: Tensor, epsilon: float) -> Tensor:
+        """Set the shares to ``exp((beta_j - c_ij - r_i) / eps)`` and return the reference r, (n_blocks, 1 or k) float64.
 
-        ``beta`` is (B, m_max) float64.
+        ``r_i`` is about the largest ``beta_j - c_ij``, so that shares neither overflow nor all vanish; ``beta`` is
+        (B, m_max) float64.
         """
         extended = torch.cat([beta.flatten(), beta.new_full((1,), -math.inf)])
         local = extended.index_select(0, self.index).view(-1, TILE)
-        # Every tile starts with a dot that exists; its potential is taken off before rounding to float32.
+        # Taken off before rounding to float32. Every tile starts with a dot that exists.
         reference = _block_maximum(local[:, :1], self.block, self.n_blocks)
-        relative = ((local - reference.index_select(0, self.block)) / epsilon).to(self.dtype)[:, None, :]
-        chunks = range(0, len(self.block), CHUNK)
-        tops = []
-        for start in chunks:
+        score = ((local - reference.index_select(0, self.block)) / epsilon).to(self.dtype)
+        if self.spread <= SAFE_SPREAD * epsilon:
+            # The best score at the nearest point of the block serves all its cells.
+            best = torch.sub(score, self._nearest_costs(), alpha=1.0 / epsilon).amax(1, keepdim=True)
+            top = _block_maximum(best, self.block, self.n_blocks)
+        else:
+            tops = [
+                torch.sub(
+                    score[start : start + CHUNK, None], self.costs(start, start + CHUNK), alpha=1.0 / epsilon
+                ).amax(2)
+                for start in range(0, len(self.block), CHUNK)
+            ]
+            top = _block_maximum(torch.cat([score.new_zeros(0, self.k), *tops]), self.block, self.n_blocks)
+        offset = top.index_select(0, self.block)[:, :, None]
+        for start in range(0, len(self.block), CHUNK):
             stop = start + CHUNK
-            score = torch.sub(relative[start:stop], self.costs(start, stop), alpha=1.0 / epsilon)
-            self.share[start:stop] = score
-            tops.append(score.amax(2))
-        highest = _block_maximum(torch.cat([self.share.new_zeros(0, self.k), *tops]), self.block, self.n_blocks)
-        offset = highest.index_select(0, self.block)[:, :, None]
-        for start in chunks:
-            part = self.share[start : start + CHUNK]
-            part.sub_(offset[start : start + CHUNK])
+            part = self.share[start:stop]
+            torch.sub(
+                score[start:stop, None] - offset[start:stop], self.costs(start, stop), alpha=1.0 / epsilon, out=part
+            )
             if self.reachable:
                 part.clamp_(min=FLOOR)
             part.exp_()
-        ones = torch.ones(self.n_dots, dtype=self.dtype, device=beta.device)
-        ones[-1] = 0.0
-        total = self.rows(ones)
-        self.share *= torch.where(total > 0, 1.0 / total, 1.0).index_select(0, self.block)[:, :, None]
-        return -reference - epsilon * (highest.double() + total.double().log())
+        return reference + epsilon * top.double()
+
+    def _nearest_costs(self) -> Tensor:
+        """Return (n_tiles, TILE) costs from each dot to the nearest point of the box of its block's cells."""
+        dx = torch.maximum(self._dx[:, -1], -self._dx[:, 0]).clamp_(min=0.0)
+        dy = torch.maximum(self._dy[:, -1], -self._dy[:, 0]).clamp_(min=0.0)
+        return self.ground.of_difference(dx, dy)
 
     def hard_minimum(self, beta: Tensor) -> Tensor:
         """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""

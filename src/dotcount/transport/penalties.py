@@ -50,6 +50,10 @@ class Penalty(ABC):
         """Return ``rho * phi*(z / rho)``, elementwise."""
 
     @abstractmethod
+    def conjugate_and_slope(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return :meth:`conjugate` and :meth:`slope` together, cheaper than one by one."""
+
+    @abstractmethod
     def slope(self, z: Tensor) -> Tensor:
         """Return the first derivative of :meth:`conjugate`, elementwise; never negative."""
 
@@ -72,6 +76,11 @@ class KL(Penalty):
     def conjugate(self, z: Tensor) -> Tensor:
         """Return ``rho (e^{z/rho} - 1)``."""
         return self.rho * torch.expm1(z / self.rho)
+
+    def conjugate_and_slope(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``rho (e^{z/rho} - 1)`` and ``e^{z/rho}``."""
+        excess = torch.expm1(z / self.rho)
+        return self.rho * excess, excess + 1.0
 
     def slope(self, z: Tensor) -> Tensor:
         """Return ``e^{z/rho}``."""
@@ -102,6 +111,10 @@ class Quadratic(Penalty):
         """Return ``z^2 / (4 rho) + z``, ``-rho`` below ``-2 rho``."""
         z = z.clamp(min=-2.0 * self.rho)
         return z * z / (4.0 * self.rho) + z
+
+    def conjugate_and_slope(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both; see :meth:`conjugate` and :meth:`slope`."""
+        return self.conjugate(z), self.slope(z)
 
     def slope(self, z: Tensor) -> Tensor:
         """Return ``1 + z / (2 rho)``, 0 below ``-2 rho``."""

@@ -21,7 +21,7 @@ from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobo
 from dotcount.transport.problem import Problem
 
 FIRST_WIDTH = 0.1
-"""Blur of the first phase, as a share of the extent of the image."""
+"""Largest blur of the first phase, as a share of the extent of the image."""
 ROUGH = 0.02
 """Relative gap at which a phase before the last one ends."""
 ROUGH_BUDGET = 6
@@ -71,7 +71,7 @@ def ladder(problem: Problem) -> list[tuple[float, int]]:
     unit = max(problem.units)
     phases = []
     epsilon = 2.0 * problem.epsilon
-    while epsilon < 2.0 * first:
+    while epsilon <= first:
         factor = 1
         width = min(problem.cost.width(epsilon), 0.25 * problem.cost.reach)
         while 2 * factor * unit <= CELL_TO_BLUR * width and 2 * factor * unit <= 0.5 * problem.extent:
