@@ -20,7 +20,7 @@ def test_counts_points_and_overlays(dotcount, trained, data, tmp_path):
     assert list(counts[0]) == ["image", "count", "low", "high", "status", "error"]
     assert [row["image"] for row in counts] == sorted(row["image"] for row in counts)
     assert all(row["image"].startswith("images/") for row in counts)
-    assert list(csv.reader((out / "points.csv").open()))[0] == ["image", "x", "y", "score"]
+    assert next(csv.reader((out / "points.csv").open())) == ["image", "x", "y", "score"]
     for row in counts:
         with Image.open(out / "overlays" / f"{row['image']}.jpg") as picture:
             assert picture.size == (512, 512)

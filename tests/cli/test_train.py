@@ -33,7 +33,7 @@ def test_a_finished_run_is_not_overwritten(fails, trained, data, tiny):
 def test_resume_needs_only_data_and_run(dotcount, trained, data, tmp_path):
     shutil.copytree(trained, tmp_path / "copy")
     shutil.rmtree(tmp_path / "copy" / "model")
-    code, out, err = dotcount("train", data, "--out", tmp_path / "copy", "--resume")
+    code, _, err = dotcount("train", data, "--out", tmp_path / "copy", "--resume")
     assert code == 0, err
     assert (tmp_path / "copy" / "model" / "model.safetensors").exists()
     before = (trained / "metrics.csv").read_text().splitlines()

@@ -7,10 +7,12 @@ import dotcount
 from dotcount.errors import ImageReadError, InputError, ModelError, UsageError
 from dotcount.prediction import Predictor, load
 
+from .oracles import write_dotted
+
 DOTS = [(2.5, 2.5), (30.5, 10.5), (62.5, 46.5)]
 
 
-def test_count_is_the_sum_and_points_are_in_image_pixels(bright, write_dotted, tmp_path):
+def test_count_is_the_sum_and_points_are_in_image_pixels(bright, tmp_path):
     prediction = Predictor(bright).predict(write_dotted(tmp_path / "a.png", DOTS))
     assert prediction.count == pytest.approx(3)
     assert prediction.density.shape == (12, 16)
@@ -22,7 +24,7 @@ def test_count_is_the_sum_and_points_are_in_image_pixels(bright, write_dotted, t
     assert prediction.interval is None
 
 
-def test_arrays_pil_images_and_files_agree(bright, write_dotted, tmp_path):
+def test_arrays_pil_images_and_files_agree(bright, tmp_path):
     path = write_dotted(tmp_path / "a.png", DOTS)
     pixels = np.asarray(Image.open(path))
     predictor = Predictor(bright)
@@ -43,7 +45,7 @@ def test_arrays_that_are_no_images_are_refused(bright, array):
         Predictor(bright).predict(array)
 
 
-def test_points_and_cells_go_back_to_the_original_size(bright, write_dotted, tmp_path):
+def test_points_and_cells_go_back_to_the_original_size(bright, tmp_path):
     block = [(40 + i, 20 + j) for i in range(8) for j in range(8)]
     path = write_dotted(tmp_path / "a.png", block, size=(64, 48))
     prediction = Predictor(bright, {"resize": {"min_side": 96, "max_side": None}}).predict(path)
@@ -54,7 +56,7 @@ def test_points_and_cells_go_back_to_the_original_size(bright, write_dotted, tmp
     np.testing.assert_allclose(found, (44, 24), atol=1)
 
 
-def test_interval_and_threshold_come_from_the_metadata(bright, write_dotted, tmp_path):
+def test_interval_and_threshold_come_from_the_metadata(bright, tmp_path):
     path = write_dotted(tmp_path / "a.png", DOTS)
     metadata = {"interval": {"level": 0.9, "scale": 0.5, "n": 50, "reason": ""}, "peaks": {"threshold": 1.5}}
     prediction = Predictor(bright, metadata).predict(path)
@@ -64,7 +66,7 @@ def test_interval_and_threshold_come_from_the_metadata(bright, write_dotted, tmp
     assert Predictor(bright, open_ended).predict(path).interval is None
 
 
-def test_one_broken_image_costs_one_row(bright, write_dotted, tmp_path):
+def test_one_broken_image_costs_one_row(bright, tmp_path):
     for i in range(5):
         write_dotted(tmp_path / "in" / f"{i}.png", DOTS)
     (tmp_path / "in" / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")

@@ -57,7 +57,8 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     box = re.search(r'viewBox="[^"]+"', head)
     assert box is not None, "matplotlib writes a viewBox"
     rest = re.sub(r"<metadata>.*?</metadata>", "", rest, flags=re.DOTALL)
-    rest = re.sub(r'<g id="([a-z_]+\d*)">', r"<g>", rest)
+    rest = re.sub(r"<style.*?</style>", "", rest, flags=re.DOTALL)
+    rest = re.sub(r'<g id="[\w.]+">', "<g>", rest)
     for colour, variable in _VARIABLES.items():
         rest = rest.replace(colour, f"var(--{variable})")
     start = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box.group(0)}'
