@@ -70,27 +70,29 @@ def _by_nms(cells: FloatArray, radius: int) -> _Found:
     return mass_x / mass, mass_y / mass, mass
 
 
-def _rings(radius: int) -> list[tuple[list[int], list[int]]]:
-    """Return (row, column) indices into a window, grouped by distance from its centre, nearest first."""
-    rows, columns = np.mgrid[: 2 * radius + 1, : 2 * radius + 1]
-    squared = np.square(rows - radius) + np.square(columns - radius)
-    return [tuple(index.tolist() for index in np.nonzero(squared == d)) for d in np.unique(squared)]  # type: ignore[misc]
+class _Rings:
+    """The cells of a (k, k) window grouped by distance from its centre."""
 
+    def __init__(self, radius: int) -> None:
+        rows, columns = np.mgrid[-radius : radius + 1, -radius : radius + 1]
+        squared = (np.square(rows) + np.square(columns)).ravel()
+        self.order = np.argsort(squared, kind="stable")
+        self.starts = np.flatnonzero(np.diff(squared[self.order], prepend=-1))
+        self.sizes = np.diff(self.starts, append=squared.size)
 
-def _take_unit(window: FloatArray, rings: list[tuple[list[int], list[int]]]) -> FloatArray:
-    """Return the part of a window (k, k) that makes up one unit of mass, nearest cells first."""
-    taken, wanted = np.zeros_like(window), 1.0
-    for ring in rings:
-        there = window[ring].sum()
-        taken[ring] = window[ring] * min(1.0, wanted / there) if there > 0 else 0.0
-        wanted -= there
-        if wanted <= 0:
-            break
-    return taken
+    def take_unit(self, window: FloatArray) -> FloatArray:
+        """Return the part of a window that makes up one unit of mass, nearest cells first."""
+        cells = window.ravel()[self.order]
+        there = np.add.reduceat(cells, self.starts)
+        wanted = 1.0 - (np.cumsum(there) - there)
+        share = np.clip(wanted / np.maximum(there, 1e-300), 0.0, 1.0)
+        taken = np.empty_like(cells)
+        taken[self.order] = cells * np.repeat(share, self.sizes)
+        return taken.reshape(window.shape)
 
 
 def _by_mass(cells: FloatArray, radius: int) -> _Found:
-    side, rings = 2 * radius + 1, _rings(radius)
+    side, rings = 2 * radius + 1, _Rings(radius)
     reach = np.arange(side) - radius + 0.5
     left = np.pad(cells, radius)
     kernel = np.zeros((side, side))
@@ -109,15 +111,15 @@ def _by_mass(cells: FloatArray, radius: int) -> _Found:
         if strength < -stored - 1e-9:
             heapq.heappush(heap, (-strength, row, column))
             continue
-        taken = _take_unit(window, rings)
+        taken = rings.take_unit(window)
         mass = float(taken.sum())
-        if mass < CRUMB:  # only when rounding eats the last crumb; without it the loop might not end
+        if mass < CRUMB:  # when rounding alone decides; without this the loop might not end
             continue
         found.append((column + taken.sum(0) @ reach / mass, row + taken.sum(1) @ reach / mass, mass))
         window -= taken
         heapq.heappush(heap, (-float(np.vdot(window, kernel)), row, column))
     x, y, masses = np.array(found).reshape(-1, 3).T
-    return x, y, masses
+    return x, y, masses.round(12)  # whole units score exactly 1, and so keep the order in which they were found
 
 
 def find_peaks(

@@ -1,0 +1,30 @@
+"""The code on the page about scores runs as printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import dotcount.evaluation
+
+PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs(capsys):
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    exec(block, {})
+    assert "mae=" in capsys.readouterr().out
+
+
+def test_every_function_the_page_names_exists():
+    for name in (
+        "by_count",
+        "by_luminance",
+        "by_label",
+        "by_count_quantile",
+        "find_peaks",
+        "choose_threshold",
+        "calibrate",
+    ):
+        assert f"`{name}" in PAGE
+        assert callable(getattr(dotcount.evaluation, name))
