@@ -83,3 +83,60 @@ def urban_trees(root: Path) -> None:
             write_csv(root / f"points/long_beach_2020_{k}.csv", np.floor(spots(k + 1, seed=k)))
     for split, numbers in (("train", range(4)), ("val", [4]), ("test", [5])):
         (root / f"{split}_socal.txt").write_text("".join(f"long_beach_2020_{k}\n" for k in numbers))
+
+
+def ucf_qnrf(root: Path) -> None:
+    """Write UCF-QNRF: images and ``_ann.mat`` in one folder; dots may lie outside."""
+    for folder, numbers in (("Train", (1, 2, 10)), ("Test", (1,))):
+        for k in numbers:
+            picture(root / folder / f"img_{k:04d}.jpg", seed=k)
+            xy = np.concatenate([spots(k, seed=k), [[-1.5, 3.0]]])
+            scipy.io.savemat(root / folder / f"img_{k:04d}_ann.mat", {"annPoints": xy})
+
+
+def ucf_cc_50(root: Path) -> None:
+    """Write UCF_CC_50 with ten images."""
+    for k in range(1, 11):
+        picture(root / f"{k}.jpg", seed=k)
+        scipy.io.savemat(root / f"{k}_ann.mat", {"annPoints": spots(k, seed=k)})
+
+
+def jhu_crowd(root: Path) -> None:
+    """Write JHU-CROWD++: heads with boxes, occlusion and blur; labels of the images."""
+    for split in ("train", "val", "test"):
+        picture(root / split / "images/0001.jpg")
+        picture(root / split / "images/0002.jpg")
+        (root / split / "gt").mkdir()
+        (root / split / "gt/0001.txt").write_text("10 20 4 5 1 0 \n30 12 4 5 3 1 \n")
+        (root / split / "gt/0002.txt").write_text("")
+        (root / split / "image_labels.txt").write_text("0001,2,protest,2,0\n0002,0,street,0,1\n")
+
+
+def nwpu(root: Path, annotation: str = "mats", parts: bool = False) -> None:
+    """Write NWPU-Crowd: five images, of which the last is a test image without labels."""
+    import json
+
+    for k in range(1, 6):
+        folder = f"images_part{1 + k // 3}" if parts else "images"
+        picture(root / folder / f"{k:04d}.jpg", seed=k)
+        xy = spots(k - 1, seed=k)
+        if k == 5:
+            continue
+        (root / annotation).mkdir(exist_ok=True)
+        if annotation == "mats":
+            scipy.io.savemat(root / f"mats/{k:04d}.mat", {"annPoints": xy, "annBoxes": np.zeros((len(xy), 4))})
+        else:
+            content = {"img_id": f"{k:04d}.jpg", "human_num": len(xy), "points": xy.tolist(), "boxes": []}
+            (root / f"jsons/{k:04d}.json").write_text(json.dumps(content))
+    for split, lines in (("train", "0003 1 1\n0001 0 0\n"), ("val", "0002 2 1\n0004 1 1\n"), ("test", "0005 1 3\n")):
+        (root / f"{split}.txt").write_text(lines)
+
+
+def bone_marrow(root: Path, number: int = 6) -> None:
+    """Write MBM: dot masks beside the images."""
+    for k in range(number):
+        picture(root / f"BM_GRAZ_HE_0001_{k:02d}.png", seed=k)
+        mask = np.zeros((30, 40, 3), dtype=np.uint8)
+        cells = np.unique(np.floor(spots(k + 2, seed=k)).astype(int), axis=0)
+        mask[cells[:, 1], cells[:, 0]] = 255, 0, 0
+        Image.fromarray(mask).save(root / f"BM_GRAZ_HE_0001_{k:02d}_dots.png")

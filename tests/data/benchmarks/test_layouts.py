@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from dotcount.data import open_collection
+from dotcount.data.benchmarks import BENCHMARKS
+from dotcount.data.formats.masks import DotMask
 from dotcount.errors import DataError
 
 from .. import layouts
@@ -104,9 +106,107 @@ def test_urban_trees(tmp_path: Path) -> None:
         open_collection(tmp_path / "trees")
 
 
-@pytest.mark.parametrize("recipe", ["shanghaitech_a", "vgg_cells", "adipocyte", "urban_trees_socal"])
+def test_ucf_qnrf(tmp_path: Path) -> None:
+    layouts.ucf_qnrf(tmp_path)
+    collection = open_collection(tmp_path)
+    assert collection.format == "ucf_qnrf"
+    assert [(r.name, r.split, r.count) for r in collection.records] == [
+        ("Train/img_0001.jpg", "train", 2),
+        ("Train/img_0002.jpg", "train", 3),
+        ("Train/img_0010.jpg", "train", 11),
+        ("Test/img_0001.jpg", "test", 2),
+    ]
+    assert collection.resize == (512, 3072)
+    assert all(r.error is None for r in collection.records)  # a dot outside is known and counted
+
+
+@pytest.mark.parametrize("fold", range(1, 6))
+def test_ucf_cc_50_folds(tmp_path: Path, fold: int) -> None:
+    layouts.ucf_cc_50(tmp_path)
+    collection = open_collection(f"ucf_cc_50_fold{fold}:{tmp_path}")
+    assert [r.count for r in collection.records] == list(range(1, 11))
+    assert [r.count for r in collection.split("test").records] == [2 * fold - 1, 2 * fold]
+    assert len(collection.split("train")) == 8
+    assert open_collection(tmp_path).format.startswith("ucf_cc_50")
+
+
+def test_jhu_crowd(tmp_path: Path) -> None:
+    layouts.jhu_crowd(tmp_path)
+    collection = open_collection(tmp_path)
+    assert collection.format == "jhu_crowd"
+    assert collection.splits == ("train", "val", "test")
+    first, empty = collection.split("val").records
+    assert first.points is not None
+    assert first.points.xy.tolist() == [[10.5, 20.5], [30.5, 12.5]]
+    assert first.classes == ("visible", "hidden, blurred")
+    assert first.labels == {"scene": "protest", "weather": "rain", "weather subset": "Weather"}
+    assert empty.count == 0
+    assert empty.labels == {"scene": "street", "weather": "clear", "distractor": "distractor"}
+    (tmp_path / "train/gt/0001.txt").write_text("10\n")
+    with pytest.raises(DataError, match=r"0001\.txt, line 1: '10' is not x y w h o b"):
+        open_collection(tmp_path)
+
+
+@pytest.mark.parametrize(("annotation", "parts"), [("mats", False), ("jsons", True)])
+def test_nwpu(tmp_path: Path, annotation: str, parts: bool) -> None:
+    layouts.nwpu(tmp_path, annotation, parts)
+    collection = open_collection(tmp_path)
+    assert collection.format == "nwpu"
+    assert {(Path(r.name).stem, r.split, r.count) for r in collection.records} == {
+        ("0003", "train", 2),
+        ("0001", "train", 0),
+        ("0002", "val", 1),
+        ("0004", "val", 3),
+        ("0005", "test", None),
+    }
+    assert collection.records[0].labels == {"luminance": "L1", "level": "S1"}
+    next((tmp_path / annotation).iterdir()).unlink()
+    with pytest.raises(DataError, match=r"000\d\.json: No such file"):
+        open_collection(tmp_path)
+
+
+def test_bone_marrow(tmp_path: Path) -> None:
+    layouts.bone_marrow(tmp_path)
+    collection = open_collection(tmp_path)
+    assert collection.format == "mbm"
+    assert [r.count for r in collection.records] == [2, 3, 4, 5, 6, 7]
+    assert {s: len(collection.split(s)) for s in ("train", "val", "test")} == {"train": 2, "val": 1, "test": 3}
+
+
+def test_every_benchmark_says_whose_it_is() -> None:
+    for name in BENCHMARKS:
+        benchmark = BENCHMARKS.create(name)
+        assert benchmark.title
+        assert benchmark.license
+        assert any(year in benchmark.citation for year in map(str, range(2010, 2025)))
+        low, high = benchmark.resize
+        assert low is None or high is None or low < high
+
+
+def test_releases_are_told_apart() -> None:
+    part_b = BENCHMARKS.create("shanghaitech_b")
+    assert part_b.release("train", 400, 49_151) == "November 2016 release"
+    assert "2015" in (part_b.release("all", 716, 88_488) or "")
+    assert part_b.release("train", 400, 49_150) is None
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        "shanghaitech_a",
+        "vgg_cells",
+        "adipocyte",
+        "urban_trees_socal",
+        "ucf_qnrf",
+        "ucf_cc_50",
+        "jhu_crowd",
+        "nwpu",
+        "mbm",
+    ],
+)
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, recipe: str) -> None:
     layouts.picture(tmp_path / "a.png")
+    assert not BENCHMARKS.create(recipe).recognises(tmp_path)
     with pytest.raises(DataError, match=r"is not laid out like .*expected"):
         open_collection(f"{recipe}:{tmp_path}")
 
@@ -117,6 +217,21 @@ REAL: list[tuple[str, str, dict[str, tuple[int, int]]]] = [
     ("adipocyte", "adipocyte", {"train": (50, 8_003), "val": (50, 7_959), "test": (100, 15_055)}),
     ("urban_trees_socal", "urban_trees_socal", {"train": (383, 19_809), "val": (43, 2_070), "test": (48, 2_681)}),
 ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg_cells", "adipocyte"])
+def test_masks_of_real_cells_agree_with_their_csv(data_folder: Callable[[str], Path], name: str) -> None:
+    """The csv was extracted from the masks by somebody else; the mask reader has to find the same dots."""
+    root = data_folder(name)
+    collection = open_collection(root)
+    masks = sorted((root / "points").iterdir())
+    differing = 0
+    for record, mask in zip(collection.records, masks, strict=True):
+        assert record.points is not None
+        found = DotMask().read(mask, record.points.width, record.points.height)
+        differing += abs(len(found.xy) - len(record.points))
+    assert differing == 0
 
 
 @pytest.mark.slow

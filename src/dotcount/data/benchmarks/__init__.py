@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dotcount.data.benchmarks import cells, shanghaitech, trees
+from dotcount.data.benchmarks import cells, jhu, nwpu, shanghaitech, trees, ucf
 from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals
 
-__all__ = ["BENCHMARKS", "Benchmark", "Totals", "cells", "shanghaitech", "trees"]
+__all__ = ["BENCHMARKS", "Benchmark", "Totals", "cells", "jhu", "nwpu", "shanghaitech", "trees", "ucf"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from dotcount.data.layout import Layout
+from dotcount.data.layout import Entry, Layout
+from dotcount.errors import DataError
 from dotcount.registry import Registry
 
 
@@ -30,7 +32,9 @@ class Benchmark(ABC):
     resize
         (min_side, max_side) of the published protocol; ``None`` leaves a side free.
     totals
-        Published totals by split; a split may have several releases.
+        Published totals by split, ``all`` for the whole; a split may have several releases.
+    protocol
+        How published numbers are made, in a sentence, where the rest does not say it.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Benchmark(ABC):
     license: str
     resize: tuple[int | None, int | None] = (None, None)
     totals: Mapping[str, tuple[Totals, ...]] = {}
+    protocol: str = ""
 
     @abstractmethod
     def recognises(self, root: Path) -> bool:
@@ -54,8 +59,37 @@ class Benchmark(ABC):
             If the folder is not laid out like this benchmark; the message says what is missing.
         """
 
+    def layout(self, entries: Sequence[Entry], unmatched: Sequence[str] = (), **more: Any) -> Layout:
+        """Return a layout with this benchmark's name, licence, citation and resize rule."""
+        if not entries:
+            raise DataError(f"the layout of {self.title} was recognised, but it holds no images; extract it again")
+        return Layout(
+            self.name,
+            entries,
+            unmatched,
+            license=self.license,
+            citation=self.citation,
+            resize=self.resize,
+            **more,
+        )
+
+    def release(self, split: str, images: int, dots: int) -> str | None:
+        """Return the release whose published totals of a split (or ``all``) these are, or ``None``."""
+        known = self.totals.get(split, ())
+        return next((t.release for t in known if (t.images, t.dots) == (images, dots)), None)
+
+    def foreign(self, root: Path, expected: str) -> DataError:
+        """Return the error for a folder of something else."""
+        return DataError(f"{root} is not laid out like {self.title}: expected {expected}")
+
 
 BENCHMARKS: Registry[Benchmark] = Registry("recipe")
+
+
+def orphans(files: Iterable[Path], used: Container[Path]) -> list[str]:
+    """Return a message for each annotation file that no image uses."""
+    remedy = "restore the image or remove the annotation"
+    return [f"annotation {path} has no image; {remedy}" for path in sorted(files) if path not in used]
 
 
 def has(root: Path, *parts: str) -> bool:

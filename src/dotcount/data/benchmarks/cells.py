@@ -1,4 +1,4 @@
-"""Cell counting sets: VGG cells (Lempitsky and Zisserman 2010) and adipocytes (Count-ception, Cohen et al. 2017).
+"""Cell counting sets: VGG cells (Lempitsky and Zisserman 2010), adipocytes and bone marrow (Cohen et al. 2017).
 
 Layout: ``images/``, dot masks in ``points/`` and, where they were extracted, the dots as csv in ``points_csv/``. The
 csv hold pixel indices, counted from 0: those of the VGG cells are exactly the non-zero pixels of the masks, and both
@@ -9,24 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals
+from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals, orphans
 from dotcount.data.discover import pair
 from dotcount.data.formats.csv import parse
+from dotcount.data.formats.masks import DotMask
 from dotcount.data.images import is_image
 from dotcount.data.layout import Dots, Entry, Layout
-from dotcount.errors import DataError
 
 
 def read_pixel_indices(path: Path, _width: int, _height: int) -> Dots:
     """Return the dots of a csv of 0-based pixel indices at the centres of their pixels."""
     rows, _ = parse(path)
     return Dots(np.array([(row.x, row.y) for row in rows]).reshape(-1, 2) + 0.5)
+
+
+def drawn_splits(names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, str]:
+    """Deal names, in the order of their hashes, to splits in proportion to the given sizes."""
+    ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    bounds = np.cumsum([0, *sizes.values()]) * len(ordered) // sum(sizes.values())
+    return {name: split for split, start, stop in zip(sizes, bounds[:-1], bounds[1:]) for name in ordered[start:stop]}
 
 
 class Cells(Benchmark):
@@ -46,7 +53,7 @@ class Cells(Benchmark):
         """Return the images in the order of their names."""
         folder, dots = root / "images", root / "points_csv"
         if not folder.is_dir() or not dots.is_dir():
-            raise DataError(f"{root} is not laid out like {self.title}: expected {self.expected}")
+            raise self.foreign(root, self.expected)
         images = sorted(p for p in folder.iterdir() if is_image(p))
         files = sorted(p for p in dots.iterdir() if p.suffix == ".csv")
         paired = pair([p.relative_to(root) for p in images], [p.relative_to(root) for p in files])
@@ -56,9 +63,7 @@ class Cells(Benchmark):
             match = paired.get(image.relative_to(root))
             read = partial(read_pixel_indices, root / match) if match is not None else None
             entries.append(Entry(image, image.relative_to(root).as_posix(), read, splits[image.name]))
-        lost = sorted({p.relative_to(root) for p in files} - set(paired.values()))
-        unmatched = [f"annotation {root / p} has no image; restore the image or remove it" for p in lost]
-        return Layout(self.name, entries, unmatched, license=self.license, citation=self.citation)
+        return self.layout(entries, orphans(files, {root / p for p in paired.values()}))
 
     def splits(self, names: Sequence[str]) -> dict[str, str]:
         """Return the split of each image name (sorted)."""
@@ -75,7 +80,12 @@ class VggCells(Cells):
     license = "none stated"
     pattern = re.compile(r"\d{3}cell\.png", re.IGNORECASE)
     expected = "images/001cell.png and points_csv/001cell.csv"
-    totals = {"train": (Totals(100, 0, "as distributed"),), "test": (Totals(100, 0, "as distributed"),)}
+    totals = {
+        "train": (Totals(100, 18_045, "as distributed"),),
+        "test": (Totals(100, 17_147, "as distributed"),),
+        "all": (Totals(200, 35_192, "as distributed"),),
+    }
+    protocol = "N = 32 or 50 images drawn from the 100 of the pool, 5 draws or more, tested on the last 100"
 
     def splits(self, names: Sequence[str]) -> dict[str, str]:
         """Return train for the numbers 1 to 100, test for the rest."""
@@ -96,10 +106,36 @@ class Adipocyte(Cells):
     license = "none stated; images from GTEx"
     pattern = re.compile(r".*GTEX-.*Adipose.*\.jpe?g", re.IGNORECASE)
     expected = "images/*_GTEX-*_Adipose-*.jpeg and points_csv/*.csv"
+    totals = {"all": (Totals(200, 31_017, "as distributed"),)}
+    protocol = "5 random splits or more into 50 train, 50 val, 100 test; this is one of them"
 
     def splits(self, names: Sequence[str]) -> dict[str, str]:
-        """Return a quarter train, a quarter val, the rest test, in the order of the hashes of the names."""
-        ordered = sorted(names, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-        quarter = len(ordered) // 4
-        named = ["train"] * quarter + ["val"] * quarter + ["test"] * (len(ordered) - 2 * quarter)
-        return dict(zip(ordered, named))
+        """Return a quarter train, a quarter val, the rest test."""
+        return drawn_splits(names, {"train": 50, "val": 50, "test": 100})
+
+
+@BENCHMARKS.register("mbm")
+class BoneMarrow(Benchmark):
+    """Modified bone marrow: nuclei in human bone marrow, 600 x 600, dot masks ``NAME_dots.png`` beside ``NAME.png``."""
+
+    name = "mbm"
+    title = "modified bone marrow (MBM)"
+    citation = "Cohen et al., Count-ception: counting by fully convolutional redundant counting, ICCV workshops 2017"
+    license = "none stated; images by Kainz et al. 2015"
+    protocol = "10 random splits into 15 train, 14 val, 15 test; this is one of them"
+
+    def recognises(self, root: Path) -> bool:
+        """Return whether masks called ``BM_*_dots.png`` are in the folder."""
+        return next(root.glob("BM_*_dots.png"), None) is not None
+
+    def read(self, root: Path) -> Layout:
+        """Return the images in the order of their names."""
+        masks = {p.with_name(p.name.replace("_dots", "")): p for p in root.glob("*_dots.png")}
+        images = sorted(p for p in root.iterdir() if is_image(p) and p not in set(masks.values()))
+        if not masks:
+            raise self.foreign(root, "BM_GRAZ_HE_0001_01.png with BM_GRAZ_HE_0001_01_dots.png")
+        splits = drawn_splits([p.name for p in images], {"train": 15, "val": 14, "test": 15})
+        entries = [
+            Entry(p, p.name, partial(DotMask().read, masks[p]) if p in masks else None, splits[p.name]) for p in images
+        ]
+        return self.layout(entries, orphans(masks.values(), {masks[p] for p in images if p in masks}))

@@ -14,15 +14,12 @@ import re
 from functools import partial
 from pathlib import Path
 
-from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals, has
+from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals, has, orphans
 from dotcount.data.formats.mat import read_mat_points
 from dotcount.data.images import is_image
 from dotcount.data.layout import Entry, Layout
-from dotcount.errors import DataError
 
 _TRUTH = ("ground-truth", "ground_truth")
-_RELEASE = "November 2016 release"
-_RELEASE_2015 = "2015 release"
 
 
 def _truth_folder(part: Path) -> Path | None:
@@ -70,23 +67,10 @@ class ShanghaiTech(Benchmark):
                 mat = truth / f"GT_{image.stem}.mat"
                 read = partial(read_mat_points, mat) if mat.is_file() else None
                 entries.append(Entry(image, image.relative_to(folder).as_posix(), read, split))
-            stems = {f"GT_{image.stem}" for image in images}
-            lost = sorted(p for p in truth.glob("*.mat") if p.stem not in stems)
-            unmatched += [f"annotation {p} has no image; restore the image or remove the annotation" for p in lost]
+            unmatched += orphans(truth.glob("*.mat"), {truth / f"GT_{image.stem}.mat" for image in images})
         if not entries:
-            raise DataError(
-                f"{root} is not laid out like ShanghaiTech part {self.part}: expected "
-                "train_data/images and train_data/ground-truth"
-            )
-        return Layout(
-            self.name,
-            entries,
-            unmatched,
-            outside="known",
-            license=self.license,
-            citation=self.citation,
-            resize=self.resize,
-        )
+            raise self.foreign(root, "train_data/images and train_data/ground-truth")
+        return self.layout(entries, unmatched, outside="known")
 
 
 @BENCHMARKS.register("shanghaitech_a")
@@ -96,7 +80,8 @@ class PartA(ShanghaiTech):
     name = "shanghaitech_a"
     title = "ShanghaiTech part A"
     part = "A"
-    totals = {"train": (Totals(300, 162_706, _RELEASE),), "test": (Totals(182, 68_795, _RELEASE),)}
+    totals = {"all": (Totals(482, 241_677, "paper"),)}
+    protocol = "whole images; some papers count six photographs that are in both train and test"
 
 
 @BENCHMARKS.register("shanghaitech_b")
@@ -106,4 +91,12 @@ class PartB(ShanghaiTech):
     name = "shanghaitech_b"
     title = "ShanghaiTech part B"
     part = "B"
-    totals = {"train": (Totals(400, 49_151, _RELEASE),), "test": (Totals(316, 39_121, _RELEASE),)}
+    totals = {
+        "train": (Totals(400, 49_151, "November 2016 release"),),
+        "test": (Totals(316, 39_121, "November 2016 release"),),
+        "all": (
+            Totals(716, 88_272, "November 2016 release"),
+            Totals(716, 88_488, "2015 release, which has dots outside their images"),
+        ),
+    }
+    protocol = "whole images"

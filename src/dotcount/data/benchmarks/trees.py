@@ -13,7 +13,6 @@ from pathlib import Path
 from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals
 from dotcount.data.benchmarks.cells import read_pixel_indices
 from dotcount.data.layout import Entry, Layout, ReadDots, no_dots
-from dotcount.errors import DataError
 
 _PARTS = ("train", "val", "test")
 
@@ -54,10 +53,7 @@ class UrbanTrees(Benchmark):
         """Return the images of the split lists, in the order of the lists."""
         suffix, points = _suffix(root), _points_folder(root)
         if suffix is None or points is None:
-            raise DataError(
-                f"{root} is not laid out like urban trees: expected images/, points/ and train_socal.txt, "
-                "val_socal.txt, test_socal.txt"
-            )
+            raise self.foreign(root, "images/, points/ and train_socal.txt, val_socal.txt, test_socal.txt")
         entries = []
         listed = set()
         for split in _PARTS:
@@ -70,4 +66,4 @@ class UrbanTrees(Benchmark):
                 listed.add(name)
         lost = sorted(p for p in points.glob("*.csv") if p.stem not in listed and not suffix)
         unmatched = [f"annotation {p} is in none of the split lists; add its image or remove it" for p in lost]
-        return Layout(self.name, entries, unmatched, absent="zero", license=self.license, citation=self.citation)
+        return self.layout(entries, unmatched, absent="zero")
