@@ -7,8 +7,9 @@ was chosen is written into the recorded configuration. This module imports no to
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -201,35 +202,40 @@ def _require(holds: bool, key: str, value: object, need: str) -> None:
         raise ConfigError(f"config key {key!r} is {value!r}; it must be {need}")
 
 
+_RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
+    ("data.validation", lambda v: 0 < v < 1, "a share between 0 and 1"),
+    ("data.split_seed training.seed", lambda v: v >= 0, "0 or more"),
+    ("data.train_images data.min_side data.max_side", lambda v: v is None or v > 0, "positive or absent"),
+    ("optimizer.learning_rate schedule.power", lambda v: 0 < v < math.inf, "positive"),
+    ("optimizer.weight_decay", lambda v: 0 <= v < math.inf, "0 or more"),
+    ("optimizer.betas", lambda v: all(0 <= beta < 1 for beta in v), "two numbers in [0, 1)"),
+    ("optimizer.clip_norm", lambda v: v is None or v > 0, "positive or absent"),
+    ("schedule.cooldown", lambda v: 0 <= v <= 1, "a share between 0 and 1"),
+    ("schedule.cooldown_epochs training.workers", lambda v: v is None or v >= 0, "0 or more, or absent"),
+    ("schedule.warmup_steps training.cache_mb", lambda v: v >= 0, "0 or more"),
+    ("training.max_minutes", lambda v: v is None or 0 < v < math.inf, "positive or absent"),
+    (
+        "training.epochs training.steps_per_epoch training.crop training.validate_every",
+        lambda v: v is None or v > 0,
+        "positive or absent",
+    ),
+    ("training.batch_size training.devices", lambda v: v > 0, "at least 1"),
+    ("training.ema_decay", lambda v: 0 <= v < 1, "in [0, 1)"),
+)
+
+
 def _check_ranges(config: RunConfig) -> None:
-    training, data = config.training, config.data
+    for keys, holds, need in _RANGES:
+        for key in keys.split():
+            part, name = key.split(".")
+            value = getattr(getattr(config, part), name)
+            _require(holds(value), key, value, need)
+    training, schedule = config.training, config.schedule
     both = training.epochs is not None and training.max_minutes is not None
     _require(not both, "training.max_minutes", training.max_minutes, "absent when training.epochs is given")
-    for key in ("epochs", "max_minutes", "steps_per_epoch", "crop", "validate_every"):
-        value = getattr(training, key)
-        _require(value is None or value > 0, f"training.{key}", value, "positive or absent")
-    for key in ("batch_size", "devices"):
-        _require(getattr(training, key) > 0, f"training.{key}", getattr(training, key), "at least 1")
-    _require(0 <= training.ema_decay < 1, "training.ema_decay", training.ema_decay, "in [0, 1)")
-    _require(0 < data.validation < 1, "data.validation", data.validation, "a share between 0 and 1")
-    rate = config.optimizer.learning_rate
-    _require(rate > 0, "optimizer.learning_rate", rate, "positive")
-    cooldown = config.schedule.cooldown
-    _require(0 <= cooldown <= 1, "schedule.cooldown", cooldown, "a share between 0 and 1")
-    cooldown_epochs = config.schedule.cooldown_epochs
-    _require(
-        cooldown_epochs is None or cooldown_epochs >= 0,
-        "schedule.cooldown_epochs",
-        cooldown_epochs,
-        "0 or more, or absent",
-    )
-    fitted = training.max_minutes is None or config.schedule.name in ("trapezoid", "constant")
-    _require(
-        fitted,
-        "schedule.name",
-        config.schedule.name,
-        "trapezoid or constant with training.max_minutes (others need epochs)",
-    )
+    # A course that depends on the whole number of steps can't begin before a budget has fixed it.
+    open_ended = training.max_minutes is None or schedule.name in ("trapezoid", "constant")
+    _require(open_ended, "schedule.name", schedule.name, "trapezoid or constant with training.max_minutes")
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_a_small_budget_shortens_the_epoch():
 
 
 def test_where_both_fail_validation_is_made_rarer():
-    assert fit_epoch(Pace(step=1, validation=2), 60, 50) == (5, 3)
+    assert fit_epoch(Pace(step=1, validation=2), 60, 50) == (3, 4)
 
 
 @given(st.floats(1e-3, 10), st.floats(0, 100), st.floats(10, 1e4), st.integers(1, 500))

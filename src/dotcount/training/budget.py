@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-LEAST_EPOCHS = 12
+LEAST_EPOCHS = 16
 """A shorter run could not place its cool-down well, and would choose its checkpoint among too few."""
 
 VALIDATION_SHARE = 0.15

@@ -191,10 +191,10 @@ class CountingModule(pl.LightningModule):
 
     def summary(self) -> dict[str, float]:
         """Return the means over the epoch: the loss, its readable terms and the gradient's norm before clipping."""
-        values = {"loss": float(torch.stack(self.losses).double().mean())}
+        values = {"loss": float(torch.stack(self.losses).cpu().double().mean())}
         values |= {f"loss_{name}": sum(parts) / len(parts) for name, parts in self.terms.items()}
         with contextlib.suppress(RuntimeError):
-            values["grad_norm"] = float(torch.stack(self.norms).double().mean())
+            values["grad_norm"] = float(torch.stack(self.norms).cpu().double().mean())
         return values
 
 

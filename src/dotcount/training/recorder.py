@@ -59,9 +59,9 @@ class Recorder(pl.Callback):
         state = self.state
         self.final = state.epochs is not None and state.done + 1 >= state.epochs
         if state.budget_minutes is not None and state.history:
-            # What the first process finds counts for all: they must stop at the same epoch.
-            expected = trainer.strategy.broadcast(self.elapsed()) + self.epoch_seconds()
-            self.final |= state.epochs is not None and expected > OVERRUN * 60 * state.budget_minutes
+            # The last that fits. What the first process finds counts for all: they must stop at the same epoch.
+            after_next = trainer.strategy.broadcast(self.elapsed()) + 2 * self.epoch_seconds()
+            self.final |= state.epochs is not None and after_next > OVERRUN * 60 * state.budget_minutes
         trainer.check_val_every_n_epoch = 1 if self.final else _own(pl_module).config.training.validate_every or 1
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
