@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from dotcount.errors import OutputError
@@ -18,6 +19,20 @@ from dotcount.training.module import CountingModule
 from dotcount.training.state import RunState
 
 CHECKPOINT, METRICS = "last.ckpt", "metrics.csv"
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that a killed process leaves the former one intact.
+
+    Unlike Lightning's own it does not hold the file in memory first, and never moves it between file systems.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Write ``checkpoint`` to ``path``."""
+        path = Path(path)
+        temporary = path.with_name(path.name + ".tmp")
+        torch.save(checkpoint, temporary)
+        temporary.replace(path)
 
 
 class Recorder(pl.Callback):
@@ -135,11 +150,9 @@ class Recorder(pl.Callback):
 
     def _write(self, trainer: pl.Trainer) -> None:
         path = self.folder / CHECKPOINT
-        temporary = path.with_name(path.name + ".tmp")
         try:
-            trainer.save_checkpoint(temporary)
+            trainer.save_checkpoint(path)
             if trainer.is_global_zero:
-                temporary.replace(path)
                 write_metrics(self.folder, self.state.history)
         except OSError as error:
             raise OutputError(

@@ -39,7 +39,7 @@ from dotcount.training.loader import CountingData
 from dotcount.training.measure import measure_pace
 from dotcount.training.module import CountingModule
 from dotcount.training.progress import EpochBar, EpochLines, say
-from dotcount.training.recorder import CHECKPOINT, Recorder, write_metrics
+from dotcount.training.recorder import CHECKPOINT, Recorder, WholeCheckpointIO, write_metrics
 from dotcount.training.resolve import Plan, make_plan
 from dotcount.training.state import RunState
 
@@ -217,6 +217,7 @@ def _fit(
         precision=_PRECISION[training.precision],
         max_epochs=state.epochs or -1,
         callbacks=[recorder, *shown],
+        plugins=[WholeCheckpointIO()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
