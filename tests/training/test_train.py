@@ -1,9 +1,8 @@
 import csv
-import errno
 import json
+import resource
 import signal
 
-import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -221,13 +220,17 @@ def test_every_loss_trains(tiny, tmp_path, loss):
     assert np.isfinite(result.best["train_loss"])
 
 
-def test_a_full_disk_is_an_error_with_a_remedy(tiny, tmp_path, monkeypatch):
-    def full(self, path):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(pl.Trainer, "save_checkpoint", full)
-    with pytest.raises(OutputError, match=r"last\.ckpt: can't be written \(No space left on device\); free some space"):
-        train(tiny(), tmp_path / "run", progress=False)
+def test_a_full_disk_is_an_error_with_a_remedy(tiny, tmp_path):
+    """A limit on the size of files stops the writing of the checkpoint as a full disk does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(OutputError, match=r"last\.ckpt: can't be written \(.*full\); free some space") as caught:
+            train(tiny(), tmp_path / "run", progress=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "last.ckpt").exists()
 
 
 def test_a_bar_is_shown_when_asked_for(tiny, tmp_path, capsys):

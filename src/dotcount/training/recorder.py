@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import time
 from pathlib import Path
@@ -31,7 +32,10 @@ class WholeCheckpointIO(TorchCheckpointIO):
         """Write ``checkpoint`` to ``path``."""
         path = Path(path)
         temporary = path.with_name(path.name + ".tmp")
-        torch.save(checkpoint, temporary)
+        try:
+            torch.save(checkpoint, temporary)
+        except RuntimeError as error:  # how torch reports a file that can't be written to its end
+            raise OSError(errno.EIO, "writing stopped, the disk may be full") from error
         temporary.replace(path)
 
 
