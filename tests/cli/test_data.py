@@ -42,3 +42,16 @@ def test_action_is_required(dotcount):
     code, _, err = dotcount("data")
     assert code == 2
     assert "ACTION" in err
+
+
+def test_convert_writes_what_reads_the_same(dotcount, data, tmp_path):
+    code, out, err = dotcount("data", "convert", data, "--to", "coco", "--out", tmp_path / "coco")
+    assert code == 0, err
+    assert "written as coco" in out
+    before, after = (dotcount("data", "info", place)[1].splitlines()[1:] for place in (data, tmp_path / "coco"))
+    assert sorted(before) == sorted(after)
+
+
+def test_convert_to_an_unknown_format(fails, data, tmp_path):
+    line = fails("data", "convert", data, "--to", "cocoa", "--out", tmp_path / "out", code=2)
+    assert "Did you mean 'coco'?" in line

@@ -1,4 +1,4 @@
-"""Inspect and make data."""
+"""Inspect, convert and make data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ examples:
   dotcount data synth --out made-up
   dotcount data synth --out made-up --kind crowd --train 200 --test 50 --seed 1
 """
-EXAMPLES = EXAMPLES_INFO + EXAMPLES_SYNTH.removeprefix("examples:\n")
+EXAMPLES_CONVERT = """\
+examples:
+  dotcount data convert labels.json --to csv --out cells-csv
+  dotcount data convert shanghaitech_b:ShanghaiTech/part_B --to coco --images link --out crowd-coco
+"""
+EXAMPLES = EXAMPLES_INFO + "".join(text.removeprefix("examples:\n") for text in (EXAMPLES_CONVERT, EXAMPLES_SYNTH))
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +36,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     info = add("info", "say what was recognised, with statistics of the counts", EXAMPLES_INFO)
     info.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
     add_data_format(info)
+    convert = add("convert", "write images and dots in another annotation format", EXAMPLES_CONVERT)
+    convert.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
+    add_data_format(convert)
+    convert.add_argument("--to", default="csv", metavar="NAME", help="format to write (default: csv)")
+    convert.add_argument(
+        "--class", action="append", metavar="NAME", dest="classes", help="keep this class only; may be repeated"
+    )
+    convert.add_argument(
+        "--images", default="copy", choices=("copy", "link", "none"), help="copy them, link to them, or write dots only"
+    )
+    add_out(convert, "new folder for the data")
     synth = add("synth", "draw scenes with exactly known dots, as images and csv", EXAMPLES_SYNTH)
     add_out(synth, "new folder for the data")
     synth.add_argument("--kind", default="cells", help="cells or crowd (default: cells)")
@@ -46,7 +62,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the chosen action."""
-    return synth(args) if args.action == "synth" else info(args)
+    code: int = {"convert": convert, "info": info, "synth": synth}[args.action](args)
+    return code
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Write a data set in another format."""
+    from dotcount.cli.common import require_output_folder
+    from dotcount.data import convert as write
+    from dotcount.data import open_collection
+
+    require_output_folder(args.out)
+    collection = open_collection(args.data, format=args.format, classes=args.classes)
+    write(collection, args.out, args.to, images=args.images)
+    print(f"{collection.note}\n{args.out}: written as {args.to}")
+    return 0
 
 
 def synth(args: argparse.Namespace) -> int:

@@ -16,7 +16,7 @@ VERBS = {
     "train": "learn to count from images with one dot per object",
     "evaluate": "score a trained model on annotated images, with a report",
     "predict": "count and locate objects in images",
-    "data": "inspect data, or make some",
+    "data": "inspect, convert or make data",
 }
 """Verb -> what it does; each is a module of this package with ``configure(parser)`` and ``run(args)``."""
 

@@ -114,7 +114,7 @@ def error_histogram(differences: npt.ArrayLike) -> str:
 def localization_curves(result: GreedyResult) -> str:
     """Return precision and recall of the located points by the distance that counts as a hit."""
     with rc_context(_STYLE):
-        figure, axes = _figure(6.4, 3.4)
+        figure, axes = _figure(4.6, 3.2)
         axes.plot(result.thresholds, result.precision, color=ACCENT, linewidth=1.8, label="precision")
         axes.plot(result.thresholds, result.recall, color=SECOND, linewidth=1.8, linestyle=(0, (5, 2)), label="recall")
         axes.set(xlabel="a point counts as a hit within (px)", ylabel="share", ylim=(0, 1.02), xlim=(0, None))
@@ -147,7 +147,7 @@ def training_curves(history: Sequence[Mapping[str, float]], chosen: float | None
             axes.plot(*pairs.T, color=ACCENT, linewidth=1.6, marker=marker, markersize=3.5)
             if column == "val_mae" and chosen is not None:
                 axes.axvline(chosen, color=SECOND, linewidth=1.2, linestyle=(0, (4, 3)), label="weights kept")
-                axes.legend(loc="upper right")
+                axes.legend(loc="upper center")
             if scale == "log" and (pairs[:, 1] > 0).all() and pairs[:, 1].max() > 5 * pairs[:, 1].min():
                 axes.set_yscale("log")
             else:

@@ -109,7 +109,7 @@ def render(report: Report) -> str:
 
 def number(value: object, digits: int = 1) -> str:
     """Return a number for people: thousands grouped, ``digits`` decimals, a dash for what is absent."""
-    if value is None:
+    if value is None or isinstance(value, jinja2.Undefined):
         return "–"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)

@@ -18,7 +18,7 @@ from dotcount.prediction.files import replacing
 
 ByteImage = npt.NDArray[np.uint8]
 
-FOUND, MISSED, EXTRA = (0, 178, 130), (255, 176, 0), (235, 80, 160)
+FOUND, MISSED, EXTRA = (56, 189, 248), (255, 176, 0), (235, 80, 160)
 """Colours that stay apart for colour-blind readers (after Okabe and Ito); shapes differ as well."""
 
 _SMOOTH = 4  # marks are drawn this much larger and scaled down, for smooth edges
