@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.transport.certificate import gradient_bound, mass_terms, potential_bound, transport_cost
+from dotcount.transport.certificate import gradient_bound, mass_terms, potential_bound
 from dotcount.transport.costs import Cost
 from dotcount.transport.hard import solve_hard
 from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
@@ -267,7 +267,7 @@ def _solutions(
 def _terms(outcome: Outcome) -> list[Terms]:
     """Return the parts of the primal value; the entropy is what the others leave of it."""
     pixels, dots = mass_terms(outcome.dual, outcome.point)
-    transport = transport_cost(outcome.dual, outcome.point)
+    transport = outcome.certificate.transport
     entropy = outcome.point.value + outcome.certificate.optimality - transport - pixels - dots
     columns: list[Any] = [part.tolist() for part in (transport, pixels, dots, entropy)]
     return [Terms(*parts) for parts in zip(*columns)]

@@ -22,7 +22,7 @@ class Certificate:
     """Bounds for every image, (B,) float64: W lies in ``[lower, lower + gap]``.
 
     ``optimality``, ``dropped`` and ``rounding`` are the parts of ``gap``; ``shift`` (n_blocks, k) bounds how much too
-    large alpha is.
+    large alpha is; ``transport`` is the plan's cost ``<c, pi>``.
     """
 
     lower: Tensor
@@ -31,6 +31,7 @@ class Certificate:
     dropped: Tensor
     rounding: Tensor
     shift: Tensor
+    transport: Tensor
 
 
 def certify(dual: Dual, point: Point) -> Certificate:
@@ -40,9 +41,10 @@ def certify(dual: Dual, point: Point) -> Certificate:
     reached = torch.isfinite(point.alpha)
     lost = pixel.conjugate(shift - point.alpha) - pixel.conjugate(-point.alpha)
     dropped = cells.per_image(torch.where(reached, cells.mass * lost, 0.0))
-    rounding = _rounding(dual, point)
+    transport = transport_cost(dual, point)
+    rounding = _rounding(dual, point, transport)
     lower = point.value - dropped - rounding
-    return Certificate(lower, point.gap + dropped + 2.0 * rounding, point.gap, dropped, rounding, shift)
+    return Certificate(lower, point.gap + dropped + 2.0 * rounding, point.gap, dropped, rounding, shift, transport)
 
 
 def mass_terms(dual: Dual, point: Point) -> tuple[Tensor, Tensor]:
@@ -60,22 +62,18 @@ def transport_cost(dual: Dual, point: Point) -> Tensor:
     return torch.zeros_like(point.value).index_add_(0, dual.cells.image, paid)
 
 
-def _rounding(dual: Dual, point: Point) -> Tensor:
+def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
     """Return (B,) a bound on the rounding of the value, to first order.
 
-    The exponents ``(beta - c) / eps`` carry a relative error of one unit, shares and their sums a few more; their
-    effect on alpha is weighted with the shares, hence on the value with the plan, where it comes to the transport
-    cost. The primal cost bounds that, as the entropy of a cell's shares is at most ``ln m``.
+    Costs and potentials, taken relative to the block, carry a relative error of about one unit each, shares and their
+    sums a few; their effect on alpha is weighted with the shares, hence on the value with the plan.
     """
-    pixels, dots = mass_terms(dual, point)
     moved = point.gamma.sum(1)
-    count = dual.problem.present.sum(1).clamp(min=1)
-    transport = (point.value + point.gap - pixels - dots + dual.epsilon * moved * count.log()).clamp(min=0.0)
     block = torch.zeros_like(moved).scatter_reduce_(0, dual.cells.image, dual.cells.unit, "amax")
     pairs = 0.5 * torch.finfo(dual.problem.dtype).eps
     sums = 4.0 * torch.finfo(torch.float64).eps
     exact = sums * (moved + point.m.sum(1) + (point.gamma * point.beta.abs()).sum(1))
-    return pairs * (2.0 * transport + moved * (6.0 * dual.epsilon + 4.0 * block)) + exact
+    return pairs * (2.0 * transport + moved * (6.0 * dual.epsilon + block)) + exact
 
 
 def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dotcount.transport.certificate import Certificate, mass_terms, transport_cost
+from dotcount.transport.certificate import mass_terms
 from dotcount.transport.dual import Dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.methods.newton import newton
@@ -54,12 +54,18 @@ def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
     nearest = Dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1).tolist())
     alpha = nearest.pairs.hard_minimum(point.beta)
     value = cells.per_image(cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-point.beta)).sum(1)
-    upper = transport_cost(dual, point) + sum(mass_terms(dual, point))
+    upper = soft.certificate.transport + sum(mass_terms(dual, point))
     rounding = soft.certificate.rounding
     gap = (upper - value).clamp(min=0.0)
     hard = replace(point, alpha=alpha, value=value, gap=gap)
-    none = torch.zeros_like(alpha)
-    certificate = Certificate(value - rounding, gap + 2.0 * rounding, gap, torch.zeros_like(gap), rounding, none)
+    certificate = replace(
+        soft.certificate,
+        lower=value - rounding,
+        gap=gap + 2.0 * rounding,
+        optimality=gap,
+        dropped=torch.zeros_like(gap),
+        shift=torch.zeros_like(alpha),
+    )
     sharp = copy(dual)
     sharp.problem = replace(problem, epsilon=0.0)
     return Outcome(sharp, hard, certificate, evaluations)

@@ -1,6 +1,6 @@
 """Which dots each block of cells has to look at, with a bound on everything that is left out.
 
-Top-down over boxes of cells: a dot stays a candidate of a box if, at the nearest cell of the box, its score
+Top-down over boxes of cells: a dot stays a candidate of a box if, at the nearest point of the box, its score
 ``beta_j - c`` comes within ``cutoff`` of what the best dot guarantees at the farthest. Whatever is dropped is added to
 a bound on ``ln sum_dropped exp((beta_j - c_ij) / eps)`` that holds for every cell of the box. Nothing is approximate
 but the sum itself, and that error is known.
@@ -19,7 +19,7 @@ from dotcount.transport.costs import Cost
 
 BRANCH = 4
 """Boxes along the side of a box of the next coarser level."""
-ROOT_PAIRS = 1 << 15
+ROOT_PAIRS = 1 << 18
 """The coarsest level is chosen so that it has at most about this many (box, dot) pairs."""
 CHUNK_PAIRS = 1 << 21
 """At most about this many (box, dot) pairs are looked at in one go, to bound the memory."""
@@ -75,28 +75,36 @@ class _Search:
 
         Returns the mask of what stays (n, cy, cx, K) and the bound on what does not (n, cy, cx).
         """
-        low_x, high_x = _distances(x, side, self.grid.columns, self.x[index], self.grid.unit)
-        low_y, high_y = _distances(y, side, self.grid.rows, self.y[index], self.grid.unit)
-        beta = self.beta[index][:, None, None, :]
-        best = beta - self.cost.of_difference(high_x[:, None], high_y[:, :, None])
-        nearest = beta - self.cost.of_difference(low_x[:, None], low_y[:, :, None])
-        guaranteed = best.amax(-1, keepdim=True)
-        keep = (nearest >= guaranteed - self.cutoff) & (nearest > -math.inf)
-        # -inf - -inf where nothing is within reach: nothing is dropped there but pairs of infinite cost.
-        top = torch.where(torch.isfinite(guaranteed), guaranteed, torch.zeros_like(guaranteed))
-        share = torch.exp((nearest - top) / self.epsilon).masked_fill_(keep, 0.0)
-        bound = share.sum(-1).double().log_() + (top[..., 0].double() + self.slack) / self.epsilon
+        dots_x, dots_y = self.x[index], self.y[index]
+        (low_x, high_x), (low_y, high_y) = self.edges(x, side, self.grid.columns), self.edges(y, side, self.grid.rows)
+        gap_x = torch.maximum(low_x[:, :, None] - dots_x[:, None, :], dots_x[:, None, :] - high_x[:, :, None])
+        gap_y = torch.maximum(low_y[:, :, None] - dots_y[:, None, :], dots_y[:, None, :] - high_y[:, :, None])
+        cost = self.cost.of_difference(gap_x.clamp_(min=0.0)[:, None], gap_y.clamp_(min=0.0)[:, :, None])
+        nearest = self.beta[index][:, None, None, :] - cost
+        # The dot that is best at the nearest cell guarantees this much at the farthest.
+        best = nearest.max(-1).indices
+        best_x, best_y = _pick(dots_x, best), _pick(dots_y, best)
+        far_x = torch.maximum(best_x - low_x[:, None], high_x[:, None] - best_x)
+        far_y = torch.maximum(best_y - low_y[:, :, None], high_y[:, :, None] - best_y)
+        guaranteed = _pick(self.beta[index], best) - self.cost.of_difference(far_x, far_y)
+        # Where no dot reaches the whole box nothing is dropped but pairs of infinite cost.
+        top = torch.where(torch.isfinite(guaranteed), guaranteed, 0.0)
+        keep = nearest >= (guaranteed - self.cutoff)[..., None]
+        if self.cost.delta is not None:
+            keep &= nearest > -math.inf
+        share = nearest.sub_(top[..., None]).mul_(1.0 / self.epsilon).exp_().masked_fill_(keep, 0.0)
+        bound = share.sum(-1).double().log_() + (top.double() + self.slack) / self.epsilon
         return keep, torch.logaddexp(bound, log_dropped[:, None, None])
 
+    def edges(self, first: Tensor, side: int, size: int) -> tuple[Tensor, Tensor]:
+        """Return the coordinates (n, c) of the first and last cell centre of boxes, cut off at the border."""
+        last = torch.clamp(first + side, max=size)
+        return (first + 0.5) * self.grid.unit, (last - 0.5) * self.grid.unit
 
-def _distances(first: Tensor, side: int, size: int, dots: Tensor, unit: float) -> tuple[Tensor, Tensor]:
-    """Return the least and greatest coordinate distance (n, c, K) from dots (n, K) to the cell centres of boxes.
 
-    A box covers the cells ``first`` to ``first + side - 1`` (n, c), cut off at the border of the grid.
-    """
-    low = ((first + 0.5) * unit)[:, :, None] - dots[:, None, :]
-    high = ((torch.clamp(first + side, max=size) - 0.5) * unit)[:, :, None] - dots[:, None, :]
-    return torch.maximum(low, -high).clamp_(min=0.0), torch.maximum(-low, high)
+def _pick(values: Tensor, index: Tensor) -> Tensor:
+    """Return ``values[n, index[n, i, j]]`` (n, cy, cx) for values (n, K) and index (n, cy, cx)."""
+    return values.gather(1, index.flatten(1)).view_as(index)
 
 
 def _ranks(counts: Tensor) -> Tensor:

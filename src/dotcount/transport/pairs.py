@@ -19,8 +19,8 @@ FLOOR = -80.0
 """Least exponent that is kept apart from zero in float32: ``e^-80`` is still a normal number."""
 SAFE_SPREAD = 40.0
 """Spread of the scores within a block, in units of epsilon, up to which its cells share one reference."""
-CHUNK = 256
-"""Tiles worked on in one go where several passes follow each other: they stay in the cache."""
+CHUNK = 2048
+"""Tiles worked on in one go where temporaries would add up, to bound the memory."""
 
 
 class Pairs:

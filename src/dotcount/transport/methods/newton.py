@@ -2,7 +2,7 @@
 
 A cold start solves the problem with strong blur first, on pooled cells, and halves the blur until it is the problem's;
 each solution, extrapolated to the next epsilon, starts the next. A warm start goes straight to the last phase.
-Only pairs that matter are stored; if the bound on the rest turns out too loose, the neighbours are chosen anew, more of them.
+Only pairs that matter are stored; if the bound on the rest turns out too loose, the neighbours are chosen anew.
 """
 
 from __future__ import annotations
