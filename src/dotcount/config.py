@@ -38,7 +38,8 @@ class DataConfig:
     split_seed
         Seed of that hold-out, apart from the training seed so that runs with several seeds share one validation set.
     train_images
-        Use only this many training images (drawn with ``split_seed``); all of them when absent.
+        Use only this many training images (drawn with ``split_seed``), those held out for validation among them; all
+        when absent.
     min_side, max_side
         Images are enlarged to a shorter side of at least ``min_side`` px, then shrunk to a longer side of at most
         ``max_side`` px, before anything else; absent: as they are.
@@ -77,7 +78,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """Adam or AdamW with its learning rate, decoupled weight decay, betas, and the clip of the gradient's norm."""
+    """AdamW, or Adam (whose weight decay is added to the gradient), and the clip of the gradient's norm."""
 
     name: Literal["adam", "adamw"] = "adamw"
     learning_rate: float = 1e-3
@@ -125,6 +126,23 @@ class AugmentConfig:
     brightness: float = 0.0
     contrast: float = 0.0
     grey: float = 0.0
+
+
+@dataclass(frozen=True)
+class PeaksConfig:
+    """How the density map becomes points; the threshold is chosen on the validation images.
+
+    Parameters
+    ----------
+    method
+        ``mass``: objects taken out one at a time, so that points and count agree; ``nms``: the paper's non-maximum
+        suppression. See ``dotcount.evaluation.find_peaks``.
+    radius
+        Windows are ``(2 radius + 1)^2`` cells.
+    """
+
+    method: Literal["mass", "nms"] = "mass"
+    radius: int = 1
 
 
 @dataclass(frozen=True)
@@ -191,6 +209,7 @@ class RunConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    peaks: PeaksConfig = field(default_factory=PeaksConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
@@ -219,7 +238,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         lambda v: v is None or v > 0,
         "positive or absent",
     ),
-    ("training.batch_size training.devices", lambda v: v > 0, "at least 1"),
+    ("peaks.radius training.batch_size training.devices", lambda v: v > 0, "at least 1"),
     ("training.ema_decay", lambda v: 0 <= v < 1, "in [0, 1)"),
 )
 

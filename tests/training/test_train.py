@@ -81,6 +81,13 @@ def test_the_model_tells_what_a_prediction_needs(finished):
         assert part in card
 
 
+def test_the_way_to_points_is_recorded_and_its_threshold_chosen_for_it(tiny, finished, tmp_path):
+    train(tiny("peaks.method=nms", "peaks.radius=2", training__epochs=1), tmp_path / "run", progress=False)
+    peaks = io.load(tmp_path / "run" / "model")[1]["peaks"]
+    assert (peaks["method"], peaks["radius"]) == ("nms", 2)
+    assert io.load(finished.run / "model")[1]["peaks"]["method"] == "mass"
+
+
 def test_the_test_split_is_never_read(tiny, tmp_path):
     root = tmp_path / "scenes"
     for name, n in (("train", 8), ("test", 3)):
@@ -101,9 +108,11 @@ def test_the_hold_out_depends_on_its_own_seed_only(tiny, tmp_path):
     assert (len(held[0]), len(held[2])) == (1, 4)
 
 
-def test_fewer_training_images_are_drawn(tiny):
+def test_fewer_training_images_are_drawn_and_a_hold_out_is_among_them(tiny, scenes):
     plan = make_plan(tiny("data.train_images=3"))
     assert (len(plan.train), len(plan.validation)) == (3, 4)
+    plan = make_plan(tiny("data.train_images=5", "data.validation=0.2", data__path=str(scenes / "train")))
+    assert (len(plan.train), len(plan.validation)) == (4, 1)
 
 
 def test_crop_and_epoch_fit_the_data(tiny):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -35,10 +36,11 @@ def write_model(
     densities, dots, predicted = predict(model, batches, torch.device(plan.config.training.device))
     true = [len(xy) for xy in dots]
     stride = int(model.stride)  # type: ignore[arg-type]
-    threshold = best_threshold(densities, dots, stride)
+    peaks = dataclasses.asdict(plan.config.peaks)
+    threshold = best_threshold(densities, dots, stride, **peaks)
     metrics = counting_metrics(predicted, true).to_dict()
     metadata = describe(plan, state, stride) | {
-        "peaks": {"threshold": threshold},
+        "peaks": {"threshold": threshold, **peaks},
         "interval": calibrate(predicted, true, level=INTERVAL_LEVEL).to_dict(),
         "metrics": {"validation": metrics, "best": state.best},
     }
@@ -65,12 +67,15 @@ def predict(
     return densities, dots, counts
 
 
-def best_threshold(densities: list[FloatArray], dots: list[FloatArray], stride: int) -> float:
+def best_threshold(
+    densities: list[FloatArray], dots: list[FloatArray], stride: int, method: str = "mass", radius: int = 1
+) -> float:
     """Return the peak threshold with the best F; the default where no validation image has a dot."""
     chosen = np.linspace(0, len(dots) - 1, min(len(dots), THRESHOLD_IMAGES)).round().astype(int)
     if not any(len(dots[i]) for i in chosen):
         return DEFAULT_THRESHOLD
-    return choose_threshold([densities[i] for i in chosen], [dots[i] for i in chosen], stride).threshold
+    maps, true = [densities[i] for i in chosen], [dots[i] for i in chosen]
+    return choose_threshold(maps, true, stride, method=method, radius=radius).threshold
 
 
 def describe(plan: Plan, state: RunState, stride: int) -> dict[str, Any]:
@@ -84,6 +89,7 @@ def describe(plan: Plan, state: RunState, stride: int) -> dict[str, Any]:
         "resize": {"min_side": config.data.min_side, "max_side": config.data.max_side},
         "dotcount_version": version("dotcount"),
         "loss": config.loss.name,
+        "loss_options": dict(config.loss.options),
         "length_scale": config.loss.options.get("length_scale"),
         "epsilon": config.loss.options.get("epsilon"),
         "trained_on": {

@@ -124,14 +124,14 @@ def choose_images(collection: Collection, config: RunConfig) -> tuple[Collection
         bad = collection.errors()
         reason = f"; the first problem: {bad[0].error}" if bad else ""
         raise DataError(f"{data.path} has no annotated image to train on{reason}")
-    if data.validation_split in collection.splits and len(collection.split(data.validation_split).annotated()):
-        validation = collection.split(data.validation_split).annotated()
-    else:
-        train, validation = hold_out(train, data.validation, data.split_seed)
     if data.train_images is not None and data.train_images < len(train):
         rng = np.random.default_rng(data.split_seed)
         chosen = sorted(rng.permutation(len(train))[: data.train_images].tolist())
         train = train.where([train.records[i] for i in chosen])
+    if data.validation_split in collection.splits and len(collection.split(data.validation_split).annotated()):
+        validation = collection.split(data.validation_split).annotated()
+    else:
+        train, validation = hold_out(train, data.validation, data.split_seed)
     return train, validation
 
 
