@@ -66,6 +66,16 @@ def test_interval_and_threshold_come_from_the_metadata(bright, tmp_path):
     assert Predictor(bright, open_ended).predict(path).interval is None
 
 
+def test_the_way_to_points_comes_from_the_metadata(bright, tmp_path):
+    """Two dots in neighbouring cells: objects taken out by mass are two, local maxima are one."""
+    path = write_dotted(tmp_path / "a.png", [(10, 10), (14, 10)])
+    assert len(Predictor(bright).predict(path).points) == 2
+    assert len(Predictor(bright, {"peaks": {"method": "nms"}}).predict(path).points) == 1
+    apart = write_dotted(tmp_path / "b.png", [(10, 10), (18, 10)])
+    assert len(Predictor(bright, {"peaks": {"method": "nms"}}).predict(apart).points) == 2
+    assert len(Predictor(bright, {"peaks": {"method": "nms", "radius": 2}}).predict(apart).points) == 1
+
+
 def test_one_broken_image_costs_one_row(bright, tmp_path):
     for i in range(5):
         write_dotted(tmp_path / "in" / f"{i}.png", DOTS)

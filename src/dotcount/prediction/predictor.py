@@ -46,8 +46,8 @@ class Predictor:
     model
         Module that maps (1, 3, H, W) RGB in [0, 1] to a density of stride ``model.stride``.
     metadata
-        What training recorded beside the weights in ``config.json``: ``peaks.threshold``, ``interval``, ``resize``.
-        Absent entries mean the default threshold, no interval, no resizing.
+        What training recorded beside the weights in ``config.json``: ``peaks`` (threshold, method, radius),
+        ``interval``, ``resize``. Absent entries mean the default peaks, no interval, no resizing.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
     tile
@@ -69,7 +69,9 @@ class Predictor:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.tile = tile
         self.stride = int(model.stride)  # type: ignore[arg-type]
-        self.threshold = float((self.metadata.get("peaks") or {}).get("threshold", DEFAULT_THRESHOLD))
+        peaks = self.metadata.get("peaks") or {}
+        self.threshold = float(peaks.get("threshold", DEFAULT_THRESHOLD))
+        self.peak_method, self.peak_radius = str(peaks.get("method", "mass")), int(peaks.get("radius", 1))
         interval = self.metadata.get("interval")
         self.interval = CountInterval.from_dict(interval) if interval else None
 
@@ -106,7 +108,14 @@ class Predictor:
                 f"model {self.name} returned a density that is not finite; retrain it or choose another run"
             )
         scale = (width / new_width, height / new_height)
-        xy, scores = find_peaks(density, self.stride, self.threshold, image_size=(new_height, new_width))
+        xy, scores = find_peaks(
+            density,
+            self.stride,
+            self.threshold,
+            method=self.peak_method,
+            radius=self.peak_radius,
+            image_size=(new_height, new_width),
+        )
         count = float(density.sum(dtype=np.float64))
         return Prediction(
             count=count,

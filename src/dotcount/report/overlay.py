@@ -151,8 +151,8 @@ class _Marks:
             nearest = KDTree(xy).query(xy, k=2)[0][:, 1] * view.scale
             radius = min(radius, 0.33 * float(np.median(nearest)))
         self.radius = max(radius, 0.004 * longest, 1.6) * self.factor
-        self.line = max(1, round(0.42 * self.radius))
-        self.edge = max(1, round(0.2 * self.radius))
+        self.line = max(1, round(0.3 * self.radius))
+        self.edge = max(1, round(0.15 * self.radius))
 
     def _box(self, xy: FloatArray, radius: float) -> tuple[float, float, float, float]:
         x, y = xy * self.scale - 0.5
