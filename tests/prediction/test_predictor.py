@@ -24,6 +24,17 @@ def test_count_is_the_sum_and_points_are_in_image_pixels(bright, tmp_path):
     assert prediction.interval is None
 
 
+@pytest.mark.parametrize(("width", "height"), [(9, 8), (10, 8), (11, 9), (8, 11), (1, 1), (3, 2)])
+def test_cells_with_their_centre_outside_do_not_count(bright, width, height):
+    from dotcount.losses import valid_cells
+
+    bright.forward = lambda _: torch.ones(1, 1, -(-height // 4), -(-width // 4))
+    prediction = Predictor(bright).predict(np.zeros((height, width), np.uint8))
+    counted = valid_cells(bright(None), 4, [(height, width)])
+    assert prediction.count == counted.sum()
+    np.testing.assert_array_equal(prediction.density, counted[0].float())
+
+
 def test_arrays_pil_images_and_files_agree(bright, tmp_path):
     path = write_dotted(tmp_path / "a.png", DOTS)
     pixels = np.asarray(Image.open(path))

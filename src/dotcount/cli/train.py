@@ -34,6 +34,11 @@ examples:
   dotcount train cells/ --out runs/cells --max-minutes 20 --resume
   dotcount train cells/ --out runs/b --loss bayesian --set optimizer.learning_rate=0.0003 --set training.batch_size=8
   dotcount train cells/ --out runs/again --config runs/cells/config.yaml --seed 1
+  dotcount train ShanghaiTech/part_B --out runs/shb-uot --config table1/shb-uot
+
+recipes, one for each line of the paper's tables:
+  table1/{nwpu,jhu,qnrf,sha,shb}-{l2,bl,uot}  table5/qnrf-{l2,bl,uot}  table6/qnrf-{l1,l2,wfr}-{kl,quadratic}
+  epsilon/shb-{0,0.001,0.003,0.01,0.03,0.1}
 """
 
 
@@ -49,7 +54,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--crop", type=whole_number(1), metavar="PX", help="side of the square training crops (default: by image size)"
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file with settings; flags take precedence")
+    parser.add_argument(
+        "--config", metavar="FILE", help="YAML file with settings, or a recipe (see below); flags take precedence"
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in RUN exactly where it stopped")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="any setting; may be repeated"
@@ -87,9 +94,10 @@ def requested(args: argparse.Namespace) -> RunConfig:
 
     Resuming with nothing but DATA and RUN takes the settings of the run; otherwise they must be the ones it began with.
     """
-    from dotcount import config
+    from dotcount import config, recipes
 
-    file, recorded = args.config, args.out / "config.yaml"
+    file = None if args.config is None else recipes.find(args.config)
+    recorded = args.out / "config.yaml"
     settings = (args.loss, args.model, args.epochs, args.max_minutes, args.crop, args.seed, args.config, args.format)
     if args.resume and recorded.exists() and not args.overrides and all(value is None for value in settings):
         file = recorded
@@ -99,6 +107,10 @@ def requested(args: argparse.Namespace) -> RunConfig:
         unset = ("training.epochs", "training.max_minutes", "schedule.cooldown_epochs")
         given = {"training.epochs": args.epochs, "training.max_minutes": args.max_minutes}
         overrides = [f"{key}=null" for key in unset if not given.get(key)] + overrides
+    if file is not None and args.max_minutes and _needs_length(config.read_tree(file)):
+        # Put first, so that --set schedule.name=... still has the last word.
+        overrides = ["schedule.name=trapezoid", *overrides]
+        print(f"schedule: trapezoid instead of that in {args.config}, which needs a number of epochs, not of minutes")
     return config.load(
         file,
         overrides,
@@ -112,6 +124,12 @@ def requested(args: argparse.Namespace) -> RunConfig:
         training__device=args.device,
         training__seed=args.seed,
     )
+
+
+def _needs_length(tree: dict[str, Any]) -> bool:
+    """Return whether a configuration's course of the learning rate can't begin before the number of steps is known."""
+    schedule = tree.get("schedule")
+    return isinstance(schedule, dict) and schedule.get("name") in ("cosine", "polynomial")
 
 
 def check_names(config: RunConfig) -> None:

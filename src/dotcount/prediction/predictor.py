@@ -19,7 +19,7 @@ from dotcount.evaluation import DEFAULT_THRESHOLD, CountInterval, find_peaks
 from dotcount.models import io as model_io
 from dotcount.prediction.result import Prediction
 from dotcount.prediction.sources import Source, expand
-from dotcount.prediction.tiling import density_of
+from dotcount.prediction.tiling import FloatMap, density_of
 
 ImageLike = str | Path | npt.NDArray[Any] | Image.Image
 
@@ -107,6 +107,7 @@ class Predictor:
             raise ModelError(
                 f"model {self.name} returned a density that is not finite; retrain it or choose another run"
             )
+        without_padding(density, self.stride, new_height, new_width)
         scale = (width / new_width, height / new_height)
         xy, scores = find_peaks(
             density,
@@ -202,6 +203,13 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"device {name!r} is not available here; use auto or cpu") from error
     return device
+
+
+def without_padding(density: FloatMap, stride: int, height: int, width: int) -> None:
+    """Empty, in place, the cells whose centre lies outside the image; the losses leave them out."""
+    rows, columns = density.shape
+    density[(np.arange(rows) + 0.5) * stride >= height] = 0
+    density[:, (np.arange(columns) + 0.5) * stride >= width] = 0
 
 
 def as_pixels(image: npt.NDArray[Any] | Image.Image) -> npt.NDArray[Any]:

@@ -29,7 +29,7 @@ class Prediction:
     scores
         (n,) strength of each point: the height of its peak, in objects per cell.
     density
-        (h, w) float32, expected objects per cell.
+        (h, w) float32, expected objects per cell; zero where a cell's centre lies outside the image.
     stride
         (sx, sy) size of a density cell in px of the original image; both are the model's stride unless the image was
         resized for the model.
