@@ -93,3 +93,29 @@ def test_missing_file_is_named(tmp_path):
 def test_frame_imports_no_torch():
     code = "import sys, dotcount.config, dotcount.density; sys.exit(bool({'torch', 'jsonargparse'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_extends_another(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "base.yaml").write_text("training: {seed: 1, crop: 64}\nloss: {options: {epsilon: 0.1}}\n")
+    (tmp_path / "inner" / "c.yaml").write_text(
+        "extends: ../base.yaml\ntraining: {seed: 2}\nloss: {options: {rho: 2}}\n"
+    )
+    built = config.load(tmp_path / "inner" / "c.yaml")
+    assert (built.training.seed, built.training.crop) == (2, 64)
+    assert built.loss.options == {"epsilon": 0.1, "rho": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: c.yaml\n", r"c\.yaml extends c\.yaml, which extends it in turn"),
+        ("extends: other.yaml\n", r"other\.yaml: No such file"),
+        ("extends: [a, b]\n", r"extends must name one file"),
+    ],
+)
+def test_what_cannot_be_extended_is_one_clear_line(tmp_path, text, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        config.load(tmp_path / "c.yaml")
+    assert "\n" not in str(caught.value)

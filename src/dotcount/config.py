@@ -284,7 +284,8 @@ def load(file: Path | None = None, overrides: Iterable[str] = (), **values: Any)
     Parameters
     ----------
     file
-        YAML with any part of the tree of :class:`RunConfig`.
+        YAML with any part of the tree of :class:`RunConfig`. A key ``extends`` names another such file, relative to
+        this one, whose settings hold where this one is silent.
     overrides
         Strings such as ``optimizer.learning_rate=0.0003`` or ``loss.options.epsilon=0.005``; the value is read as YAML.
     values
@@ -296,7 +297,7 @@ def load(file: Path | None = None, overrides: Iterable[str] = (), **values: Any)
         If a key does not exist (the nearest is suggested), a value has the wrong type or range, or the file is not
         YAML.
     """
-    tree = _read_yaml(file) if file is not None else {}
+    tree = read_tree(file) if file is not None else {}
     for key, value in values.items():
         if value is not None:
             _assign(tree, key.replace("__", "."), value)
@@ -313,6 +314,32 @@ def _yaml_value(raw: str, text: str) -> Any:
         return yaml.safe_load(raw)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {text!r}: the value is not valid YAML; quote it") from error
+
+
+def read_tree(file: Path) -> dict[str, Any]:
+    """Return the settings of a YAML file as nested plain values, with those of the files it ``extends``, unchecked."""
+    return _with_base(file, ())
+
+
+def _with_base(file: Path, inner: tuple[Path, ...]) -> dict[str, Any]:
+    tree = _read_yaml(file)
+    base = tree.pop("extends", None)
+    if base is None:
+        return tree
+    if not isinstance(base, str):
+        raise ConfigError(f"config file {file}: extends must name one file; got {base!r}")
+    inner = (*inner, file.resolve())
+    if (file.parent / base).resolve() in inner:
+        raise ConfigError(f"config file {file} extends {base}, which extends it in turn; break the circle")
+    return _merged(_with_base(file.parent / base, inner), tree)
+
+
+def _merged(base: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
+    both = dict(base)
+    for key, value in tree.items():
+        under = both.get(key)
+        both[key] = _merged(under, value) if isinstance(under, dict) and isinstance(value, dict) else value
+    return both
 
 
 def _read_yaml(file: Path) -> dict[str, Any]:

@@ -47,6 +47,19 @@ def test_a_recorded_config_can_be_run_again_with_another_length(dotcount, traine
     assert yaml.safe_load((tmp_path / "again" / "config.yaml").read_text())["model"]["options"]["width"] == 4
 
 
+def test_a_recipe_runs_by_its_name_within_a_budget(dotcount, data, tmp_path):
+    """Its settings hold, but for the flags; its polynomial course can't know its end in minutes and is replaced."""
+    network = ["--model", "compact", "--set", "model.pretrained=false", "--set", "model.options.width=4"]
+    scene = ["--format", "auto", "--crop", "64", "--max-minutes", "0.02", *network]
+    code, out, err = dotcount("train", data, "--out", tmp_path / "run", "--config", "table1/shb-uot", *scene)
+    assert code == 0, err
+    assert "schedule: trapezoid instead of that in table1/shb-uot" in out
+    recorded = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert recorded["optimizer"]["learning_rate"] == 1e-5
+    assert (recorded["training"]["batch_size"], recorded["training"]["crop"]) == (1, 64)
+    assert recorded["loss"]["options"]["length_scale"] == 64
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -57,6 +70,7 @@ def test_a_recorded_config_can_be_run_again_with_another_length(dotcount, traine
         (["--set", "model.options.widht=4"], "no option 'widht'. Did you mean 'width'?"),
         (["--set", "loss.options.epsilo=4"], "no option 'epsilo'. Did you mean 'epsilon'?"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--config", "table1/shb-out"], "Did you mean 'table1/shb-uot'?"),
         (["--device", "cdua"], "cdua"),
     ],
 )
