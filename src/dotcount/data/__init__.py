@@ -8,6 +8,7 @@ from dotcount.data.collect import open_collection
 from dotcount.data.convert import convert
 from dotcount.data.images import image_size, read_image, read_pixels, resize_pixels, resize_rule, to_unit
 from dotcount.data.records import Collection, Problem, Record, hold_out
+from dotcount.data.splits import assign_splits, write_splits
 
 if TYPE_CHECKING:
     from dotcount.data.loading import (
@@ -47,6 +48,7 @@ __all__ = [
     "Record",
     "Sample",
     "WholeImageDataset",
+    "assign_splits",
     "collate",
     "convert",
     "crop_loader",
@@ -61,4 +63,5 @@ __all__ = [
     "resize_rule",
     "to_unit",
     "whole_batch",
+    "write_splits",
 ]

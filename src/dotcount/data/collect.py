@@ -15,6 +15,7 @@ from dotcount.data.formats.base import Table, tables
 from dotcount.data.images import image_size, is_image
 from dotcount.data.layout import Entry, Layout, split_of
 from dotcount.data.records import Collection, Problem, Record
+from dotcount.data.splits import with_listed_splits
 from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
@@ -57,7 +58,7 @@ def open_collection(
     if not root.exists():
         raise DataError(f"{root} does not exist; check the path")
     layout = _images(root) if images_only else _layout(root, recipe, format)
-    collection = _assemble(root if root.is_dir() else root.parent, layout, classes)
+    collection = with_listed_splits(_assemble(root if root.is_dir() else root.parent, layout, classes))
     wrong = [p for p in collection.problems if p.kind != "unreadable_image"]
     if strict and wrong:
         more = f" (and {len(wrong) - 1} more problems; `dotcount data check` lists them)" if len(wrong) > 1 else ""

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dotcount.data import open_collection
+from dotcount.data.checks import Report, check, repair, write_page
+from dotcount.data.synthetic import generate, write_dataset
+
+from .. import faults
+from ..layouts import shanghaitech_mat
+
+
+def scenes_as_part_b(root: Path, train: int = 40, test: int = 12) -> Path:
+    """Street scenes in the layout of ShanghaiTech part B, each with at least 12 people."""
+    index = 0
+    for split, number in (("train", train), ("test", test)):
+        folder = root / f"{split}_data/images"
+        folder.mkdir(parents=True)
+        k = 0
+        while k < number:
+            image, points = generate("crowd", 3, index, (256, 192), count=(30, 120))
+            index += 1
+            if len(points) < 12:
+                continue
+            k += 1
+            Image.fromarray(image).save(folder / f"IMG_{k}.jpg", quality=90)
+            shanghaitech_mat(root / f"{split}_data/ground-truth/GT_IMG_{k}.mat", points.xy)
+    return root
+
+
+def found(report: Report, fault: faults.Fault) -> bool:
+    return any(f.kind in fault.kinds and fault.name in f"{f.name} {f.message} {f.related}" for f in report.findings)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Report, dict[str, faults.Fault]]:
+    """Return the reports of an original and of its damaged copy, and what was planted."""
+    root = tmp_path_factory.mktemp("planted")
+    original = scenes_as_part_b(root / "original" / "part_B")
+    damaged = faults.copy(original, root / "damaged" / "part_B")
+    wanted = faults.plant(damaged)
+    reports = [check(open_collection(p, strict=False)) for p in (original, damaged)]
+    return reports[0], reports[1], wanted
+
+
+def test_every_planted_fault_is_found(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+    _, report, wanted = planted
+    assert {what for what, fault in wanted.items() if not found(report, fault)} == set()
+
+
+def test_the_original_has_no_errors(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+    original, _, _ = planted
+    assert [f.message for f in original.findings if f.severity == "error"] == []
+
+
+def test_nothing_else_is_accused(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+    _, report, wanted = planted
+    allowed = [fault.name for fault in wanted.values()] + ["IMG_9999"]
+    others = [f.message for f in report.errors if not any(name in f"{f.name} {f.message}" for name in allowed)]
+    assert others == []
+
+
+def test_findings_are_one_line_and_worst_first(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+    _, report, _ = planted
+    assert all("\n" not in f.message and len(f.message) < 400 for f in report.findings)
+    order = ["error", "warning", "info"]
+    places = [order.index(f.severity) for f in report.findings]
+    assert places == sorted(places)
+
+
+def test_the_report_for_programs(tmp_path: Path, planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+    _, report, _ = planted
+    report.write_json(tmp_path / "check.json")
+    content = json.loads((tmp_path / "check.json").read_text())
+    assert Counter(f["severity"] for f in content["findings"])["error"] == len(report.errors)
+    assert content["statistics"]["images"] == report.figures.images  # type: ignore[union-attr]
+    assert list(tmp_path.iterdir()) == [tmp_path / "check.json"]
+
+
+def test_the_page_stands_alone(tmp_path: Path, planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+    original, report, _ = planted
+    write_page(report, tmp_path / "check.html")
+    text = (tmp_path / "check.html").read_text()
+    assert "swapped axes" in text
+    assert "data:image/jpeg;base64," in text
+    assert 'src="http' not in text
+    write_page(original, tmp_path / "clean.html")
+    assert "Settings to start from" in (tmp_path / "clean.html").read_text()
+
+
+def test_the_corrected_copy_has_no_errors(
+    tmp_path: Path, planted: tuple[Report, Report, dict[str, faults.Fault]]
+) -> None:
+    original, report, wanted = planted
+    changes = repair(report, tmp_path / "fixed")
+    again = check(open_collection(tmp_path / "fixed", strict=False))
+    assert [f.message for f in again.errors] == []
+    assert (tmp_path / "fixed/changes.txt").read_text().splitlines() == changes
+    truth = {r.name: r for r in original.collection.records}
+    mended = {r.name.removeprefix("train/").removeprefix("test/"): r for r in again.collection.records}
+    for what in ("swapped axes", "duplicated dots", "twice as large", "half as large", "dot off the image"):
+        name = wanted[what].name
+        got, expected = mended[name].points, truth[name].points
+        assert got is not None
+        assert expected is not None
+        np.testing.assert_allclose(np.sort(got.xy, axis=0), np.sort(expected.xy, axis=0), atol=1e-6)
+    for what in ("truncated file", "train image in test"):
+        assert wanted[what].name not in mended
+    turned = mended[wanted["turned by EXIF"].name].points
+    original_dots = truth[wanted["turned by EXIF"].name].points
+    assert turned is not None
+    assert original_dots is not None
+    np.testing.assert_allclose(turned.xy, original_dots.rotate90(3).xy, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["cells", "crowd"])
+def test_clean_scenes_raise_nothing(tmp_path: Path, kind: str) -> None:
+    collection = open_collection(write_dataset(tmp_path / "d", kind, train=20, val=5, test=5, size=128))
+    report = check(collection)
+    assert [f for f in report.findings if f.severity == "error"] == []
+    assert report.suggestions is not None
+    assert report.suggestions.crop == 128
+
+
+@pytest.mark.slow
+def test_real_street_scenes(data_folder: Callable[[str], Path], tmp_path: Path) -> None:
+    """The same ten faults in a copy of the real part B; the check of its 716 images takes less than a minute."""
+    source = data_folder("ShanghaiTech/part_B")
+    started = time.perf_counter()
+    original = check(open_collection(source, strict=False))
+    assert time.perf_counter() - started < 60
+    assert [f.message for f in original.errors] == []
+    assert "November 2016 release" in " ".join(f.message for f in original.findings if f.kind == "totals")
+    damaged = faults.copy(source, tmp_path / "part_B")
+    wanted = faults.plant(damaged)
+    report = check(open_collection(damaged, strict=False))
+    assert {what for what, fault in wanted.items() if not found(report, fault)} == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vgg_cells", "adipocyte", "urban_trees_socal"])
+def test_real_sets_have_no_errors(data_folder: Callable[[str], Path], name: str) -> None:
+    assert [f.message for f in check(open_collection(data_folder(name), strict=False)).errors] == []
