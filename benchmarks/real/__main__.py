@@ -5,7 +5,7 @@
     python -m benchmarks.real page
 
 ``run`` gives the two commands of :data:`RUNS` and records what they wrote under ``benchmarks/results/real/NAME``:
-config.yaml, metrics.csv, metrics.json and record.json (commands, machine, versions). ``record`` does only the last part.
+config.yaml, metrics.csv, metrics.json, record.json (commands, machine, versions). ``record`` does only the last part.
 ``page`` writes the table of ``docs/results.md`` from the records.
 """
 

@@ -1,0 +1,28 @@
+"""Run the speed benchmarks one after the other and rewrite their results: ``make bench``.
+
+Needs a quiet machine. Trainings on real data are apart: ``python -m benchmarks.real``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+COMMANDS = (
+    ["-m", "benchmarks.transport"],
+    ["benchmarks/models/cost.py"],
+    ["benchmarks/evaluation_speed.py"],
+)
+
+
+def main() -> int:
+    """Run all; the exit code is that of the first that failed, after the others have had their turn."""
+    codes = []
+    for words in COMMANDS:
+        print("::", " ".join(words), flush=True)
+        codes.append(subprocess.run([sys.executable, *words], check=False).returncode)
+    return next((code for code in codes if code), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
