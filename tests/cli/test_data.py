@@ -55,3 +55,42 @@ def test_convert_writes_what_reads_the_same(dotcount, data, tmp_path):
 def test_convert_to_an_unknown_format(fails, data, tmp_path):
     line = fails("data", "convert", data, "--to", "cocoa", "--out", tmp_path / "out", code=2)
     assert "Did you mean 'coco'?" in line
+
+
+def test_check_passes_good_data_and_suggests_where_to_start(dotcount, data, tmp_path):
+    code, out, err = dotcount("data", "check", data, "--out", tmp_path / "checked")
+    assert code == 0, out + err
+    assert "to start from: crop 64 px" in out
+    assert sorted(path.name for path in (tmp_path / "checked").iterdir()) == ["check.html", "check.json"]
+
+
+def test_check_finds_errors_and_writes_a_corrected_copy(dotcount, folder, tmp_path):
+    dots = {f"{i}.png": [(5 + i, 5), (20, 30), (50, 40)] for i in range(5)}
+    root = folder(dots | {"bad.png": [(5, 5), (500, 5), (20, 20)]})
+    code, out, _ = dotcount("data", "check", root, "--fix", tmp_path / "fixed")
+    assert code == 1
+    assert "error: " in out
+    assert "bad.png" in out
+    assert "corrected copy" in out
+    code, out, err = dotcount("data", "check", tmp_path / "fixed")
+    assert code == 0, out + err
+
+
+def test_split_writes_a_manifest_that_is_used_from_then_on(dotcount, folder, tmp_path):
+    root = folder({f"plate{i}_{j}.png": [(5, 5)] for i in range(6) for j in "ab"})
+    words = ["data", "split", root, "--by", r"plate(\d)", "--shares", "train=0.5,test=0.5", "--seed", 1]
+    code, out, err = dotcount(*words)
+    assert code == 0, err
+    assert "train 6 images" in out
+    assert "test 6 images" in out
+    assert "splits from splits.csv" in dotcount("data", "info", root)[1]
+    assert "exists already" in dotcount(*words)[2]
+
+
+def test_split_refuses_shares_that_make_no_sense(dotcount, folder):
+    root = folder({f"{i}.png": [(5, 5)] for i in range(4)})
+    assert dotcount("data", "split", root, "--shares", "train")[0] == 2
+    code, _, err = dotcount("data", "split", root, "--shares", "train=0.9,test=0.9")
+    assert code == 2
+    assert "add up to 1" in err
+    assert not (root / "splits.csv").exists()

@@ -16,7 +16,9 @@ VERBS = {
     "train": "learn to count from images with one dot per object",
     "evaluate": "score a trained model on annotated images, with a report",
     "predict": "count and locate objects in images",
-    "data": "inspect, convert or make data",
+    "explain": "draw what a model sees in an image, and which dot explains which part of it",
+    "compare": "put runs side by side on the same images: spread over seeds, intervals, paired tests",
+    "data": "check, inspect, convert, split or make data",
 }
 """Verb -> what it does; each is a module of this package with ``configure(parser)`` and ``run(args)``."""
 

@@ -1,0 +1,104 @@
+"""What the actions of ``dotcount data`` do."""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from dotcount.cli.common import require_output_folder
+from dotcount.data import convert as write_converted
+from dotcount.data import open_collection
+from dotcount.data.checks import Report, repair, write_page
+from dotcount.data.checks import check as examine
+from dotcount.data.splits import MANIFEST, assign_splits, write_splits
+from dotcount.data.synthetic import write_dataset
+from dotcount.prediction.files import make_folder
+
+SHOWN = 20  # findings or problems that are printed; more would hide the first ones
+
+
+def info(args: argparse.Namespace) -> int:
+    """Print what was recognised in a data set; 1 if something is wrong with it."""
+    collection = open_collection(args.data, format=args.format, strict=False)
+    print(collection.note)
+    parts = [(name, collection.split(name)) for name in collection.splits] or [("all", collection)]
+    for name, part in parts:
+        counts = np.array([record.count for record in part.annotated().records])
+        if not counts.size:
+            print(f"  {name}: {len(part)} images without dots")
+            continue
+        low, middle, high = counts.min(), np.median(counts), counts.max()
+        print(f"  {name}: {len(part):,} images, {counts.sum():,} dots; per image {low} to {high}, median {middle:g}")
+    for label, text in (("license", collection.license), ("please cite", collection.citation)):
+        if text:
+            print(f"{label}: {text}")
+    for problem in collection.problems[:SHOWN]:
+        print(f"problem: {problem.message}")
+    if len(collection.problems) > SHOWN:
+        print(f"and {len(collection.problems) - SHOWN} more problems")
+    return 1 if collection.problems else 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Print the findings, write them where asked; 1 if there are errors."""
+    for folder in filter(None, (args.out, args.fix)):
+        require_output_folder(folder)
+    collection = open_collection(args.data, format=args.format, strict=False)
+    print(collection.note)
+    report = examine(collection)
+    _print_findings(report)
+    if args.out:
+        make_folder(args.out)
+        report.write_json(args.out / "check.json")
+        write_page(report, args.out / "check.html")
+        print(f"report: {args.out / 'check.html'}")
+    if args.fix:
+        changes = repair(report, args.fix)
+        print(f"corrected copy: {args.fix}, {len(changes)} changes listed in {args.fix / 'changes.txt'}")
+    return 1 if report.errors else 0
+
+
+def _print_findings(report: Report) -> None:
+    for finding in report.findings[:SHOWN]:
+        print(f"{finding.severity}: {finding.message}")
+    if len(report.findings) > SHOWN:
+        print(f"and {len(report.findings) - SHOWN} more; --out DIR writes them all")
+    if not report.findings:
+        print("nothing is wrong")
+    if report.suggestions is not None:
+        found = report.suggestions
+        parts = [f"crop {found.crop} px", f"stride {found.stride} px", f"length scale {found.length_scale:g} px"]
+        if found.sigma is not None:
+            parts.append(f"Gaussian sigma {found.sigma:g} px")
+        print(f"to start from: {', '.join(parts)}")
+
+
+def convert(args: argparse.Namespace) -> int:
+    """Write a data set in another format."""
+    require_output_folder(args.out)
+    collection = open_collection(args.data, format=args.format, classes=args.classes)
+    write_converted(collection, args.out, args.to, images=args.images)
+    print(f"{collection.note}\n{args.out}: written as {args.to}")
+    return 0
+
+
+def split(args: argparse.Namespace) -> int:
+    """Write the manifest of a fresh split."""
+    collection = open_collection(args.data, format=args.format)
+    target = args.out or collection.root / MANIFEST
+    require_output_folder(target.parent)
+    dealt = assign_splits(collection, args.shares, by=args.by, seed=args.seed)
+    write_splits(dealt, target, args.by)
+    parts = [f"{name} {len(dealt.split(name))} images, {dealt.split(name).n_dots:,} dots" for name in dealt.splits]
+    print(f"{target}: {'; '.join(parts)}")
+    return 0
+
+
+def synth(args: argparse.Namespace) -> int:
+    """Write a data set of made-up scenes."""
+    require_output_folder(args.out)
+    sizes = {"train": args.train, "val": args.val, "test": args.test}
+    write_dataset(args.out, args.kind, seed=args.seed, size=args.size, **sizes)
+    print(f"{args.out}: {open_collection(args.out).note}")
+    return 0
