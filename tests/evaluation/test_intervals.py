@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount.errors import InputError
-from dotcount.evaluation import CountInterval, bootstrap_mean, calibrate, compare_paired, sign_flip_p_value
+from dotcount.evaluation import (
+    CountInterval,
+    bootstrap_mean,
+    calibrate,
+    compare_errors,
+    compare_paired,
+    sign_flip_p_value,
+)
 
 
 def test_bootstrap_covers_the_mean_about_as_often_as_it_says():
@@ -130,3 +137,8 @@ def test_bad_arguments_are_named():
         sign_flip_p_value([])
     with pytest.raises(InputError, match="level, scale and n"):
         CountInterval.from_dict({"level": 0.9})
+
+
+def test_errors_of_unequal_length_cannot_be_compared():
+    with pytest.raises(InputError, match="one value per image each; got 2 and 1"):
+        compare_errors([1.0, 2.0], [1.0])

@@ -6,6 +6,7 @@ from dotcount.evaluation.intervals import (
     PairedComparison,
     bootstrap_mean,
     calibrate,
+    compare_errors,
     compare_paired,
     sign_flip_p_value,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "by_luminance",
     "calibrate",
     "choose_threshold",
+    "compare_errors",
     "compare_paired",
     "counting_metrics",
     "find_peaks",

@@ -130,12 +130,25 @@ def compare_paired(
     """
     guess_a, truth = as_pair(predicted_a, true)
     guess_b, _ = as_pair(predicted_b, true)
-    errors_a, errors_b = np.abs(guess_a - truth), np.abs(guess_b - truth)
-    differences = errors_a - errors_b
+    errors = np.abs(guess_a - truth), np.abs(guess_b - truth)
+    return compare_errors(*errors, level=level, resamples=resamples, seed=seed)
+
+
+def compare_errors(
+    errors_a: npt.ArrayLike, errors_b: npt.ArrayLike, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> PairedComparison:
+    """Compare absolute errors (n,) of two methods on the same images; means over several seeds will do.
+
+    See :func:`compare_paired` for the rest.
+    """
+    first, second = as_counts(errors_a, "errors_a"), as_counts(errors_b, "errors_b")
+    if first.shape != second.shape or not first.size:
+        raise InputError(f"errors_a and errors_b need one value per image each; got {first.size} and {second.size}")
+    differences = first - second
     return PairedComparison(
-        n=truth.size,
-        mae_a=float(errors_a.mean()),
-        mae_b=float(errors_b.mean()),
+        n=first.size,
+        mae_a=float(first.mean()),
+        mae_b=float(second.mean()),
         difference=float(differences.mean()),
         interval=bootstrap_mean(differences, level=level, resamples=resamples, seed=seed),
         level=level,

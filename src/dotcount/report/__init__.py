@@ -1,6 +1,22 @@
 """Pictures and the self-contained HTML report."""
 
+from dotcount.report.figures_paper import located_figure, map_picture, points_picture, save_figure, transport_figure
 from dotcount.report.html import Report, render, write_report
 from dotcount.report.overlay import overlay, save_overlay
+from dotcount.report.transport_map import TransportMap, transport_map, transport_settings
 
-__all__ = ["Report", "overlay", "render", "save_overlay", "write_report"]
+__all__ = [
+    "Report",
+    "TransportMap",
+    "located_figure",
+    "map_picture",
+    "overlay",
+    "points_picture",
+    "render",
+    "save_figure",
+    "save_overlay",
+    "transport_figure",
+    "transport_map",
+    "transport_settings",
+    "write_report",
+]

