@@ -1,3 +1,7 @@
+import subprocess
+import sys
+
+
 def test_synth_writes_images_and_dots_that_info_reads(dotcount, tmp_path):
     out = tmp_path / "made-up"
     arguments = ["--train", 3, "--val", 1, "--test", 2, "--size", 64, "--kind", "crowd", "--seed", 4]
@@ -32,6 +36,14 @@ def test_info_lists_problems_and_says_so_by_its_exit_code(dotcount, folder):
     assert code == 1
     assert "problem: " in out
     assert "b.png" in out
+
+
+def test_looking_at_data_needs_no_torch(data):
+    code = (
+        "import sys; from dotcount.cli.main import main; code = main(['data', 'info', sys.argv[1]]); "
+        "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules; sys.exit(code)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(data)], timeout=60, check=True)
 
 
 def test_info_on_a_missing_folder(fails, tmp_path):

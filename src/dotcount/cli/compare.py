@@ -88,8 +88,7 @@ def check(args: argparse.Namespace) -> Collection | None:
     if not todo:
         return None
     from dotcount.data import open_collection
-    from dotcount.prediction import select_split
-    from dotcount.prediction.predictor import model_folder
+    from dotcount.prediction import model_folder, select_split
 
     for folder in todo:
         model_folder(folder)

@@ -57,12 +57,13 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and write the results."""
     require_output_folder(args.out)
     from dotcount.data import open_collection
-    from dotcount.prediction import evaluate, load, select_split
-    from dotcount.prediction.predictor import model_folder
+    from dotcount.prediction import model_folder
 
     model_folder(args.run)
     split = None if args.split == "all" else args.split
     collection = open_collection(args.data, format=args.format)
+    from dotcount.prediction import evaluate, load, select_split
+
     select_split(collection, split)
     print(collection.note)
     predictor = load(args.run, device=args.device, tile=args.tile)

@@ -50,8 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Predict, solve the transport, draw and write."""
     require_output_folder(args.out)
     from dotcount.data import read_image
-    from dotcount.prediction import load
-    from dotcount.prediction.predictor import model_folder
+    from dotcount.prediction import load, model_folder
     from dotcount.report import located_figure, save_figure
 
     model_folder(args.run)
@@ -115,8 +114,8 @@ def told(result: TransportMap) -> str:
     way = "" if distance is None else f", over {distance:.1f} px on average"
     settings = summary["settings"]
     return (
-        f"{summary['dots']} dots receive {summary['transported']:.1f} objects{way}; {summary['left_over']:.1f} are left "
-        f"over, in {summary['places_left_over']} places a quarter or more\n"
+        f"{summary['dots']} dots receive {summary['transported']:.1f} objects{way}; {summary['left_over']:.1f} "
+        f"are left over, in {summary['places_left_over']} places a quarter or more\n"
         f"{summary['unpaid_dots']} dots get less than half an object, {summary['overpaid_dots']} more than one and a "
         f"half\nepsilon {settings['epsilon']:g} = {settings['epsilon_px']:.3g} px, cost {settings['cost']}, "
         f"{settings['penalty']}; value {summary['value']:.4g}, gap {summary['gap']:.1g}"

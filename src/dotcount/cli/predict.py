@@ -45,11 +45,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict; exit code 1 if no image could be read."""
     require_output_folder(args.out)
-    from dotcount.prediction import PredictionSink, expand, load
-    from dotcount.prediction.predictor import model_folder
+    from dotcount.prediction import PredictionSink, expand, model_folder
 
     model_folder(args.run)
     sources = expand(args.sources)
+    from dotcount.prediction import load
+
     predictor = load(args.run, device=args.device, tile=args.tile)
     total = failed = 0
     count = 0.0

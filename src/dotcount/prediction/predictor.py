@@ -17,6 +17,7 @@ from dotcount.data.images import read_pixels, resize_pixels, resize_rule, three_
 from dotcount.errors import DataError, InputError, ModelError, UsageError
 from dotcount.evaluation import DEFAULT_THRESHOLD, CountInterval, find_peaks
 from dotcount.models import io as model_io
+from dotcount.prediction.locate import model_folder
 from dotcount.prediction.result import Prediction
 from dotcount.prediction.sources import Source, expand
 from dotcount.prediction.tiling import FloatMap, density_of
@@ -180,17 +181,6 @@ def load(path: str | Path, *, device: str = "auto", tile: int | None = None) -> 
     folder = model_folder(Path(path))
     module, metadata = model_io.load(folder)
     return Predictor(module, metadata, device=device, tile=tile)
-
-
-def model_folder(run: Path) -> Path:
-    """Return the folder with the weights of a run, or raise a :class:`ModelError` that says what is missing."""
-    if not run.exists():
-        raise ModelError(f"run {run} does not exist; give what `dotcount train --out` wrote")
-    for folder in (run / "model", run):
-        if (folder / "config.json").is_file():
-            return folder
-    hint = "; training has not finished an epoch yet" if (run / "last.ckpt").exists() else ""
-    raise ModelError(f"run {run} holds no model (model/config.json){hint}; give what `dotcount train --out` wrote")
 
 
 def choose_device(name: str) -> torch.device:

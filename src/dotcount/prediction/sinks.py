@@ -7,11 +7,13 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dotcount.errors import OutputError
 from dotcount.prediction.files import make_folder
-from dotcount.prediction.predictor import Outcome
+
+if TYPE_CHECKING:
+    from dotcount.prediction.predictor import Outcome
 
 COUNT_COLUMNS = ("image", "count", "low", "high", "status", "error")
 POINT_COLUMNS = ("image", "x", "y", "score")
