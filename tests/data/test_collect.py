@@ -88,6 +88,24 @@ def test_same_names_in_different_folders_stay_apart(tmp_path: Path) -> None:
         collection.split("tests")
 
 
+def test_numbered_folders_stay_apart(tmp_path: Path) -> None:
+    for k in (1, 2):
+        picture(tmp_path / f"images_{k}/0.png")
+        write_csv(tmp_path / f"points_{k}/0.csv", spots(k))
+    assert {r.name: r.count for r in open_collection(tmp_path).records} == {"images_1/0.png": 1, "images_2/0.png": 2}
+
+
+def test_one_file_for_two_images_is_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "a.jpg")
+    write_csv(tmp_path / "a.csv", spots(2))
+    with pytest.raises(DataError, match=r"a\.csv fits a\.jpg and a\.png; name it a\.png\.csv"):
+        open_collection(tmp_path)
+    (tmp_path / "a.csv").rename(tmp_path / "a.png.csv")
+    write_csv(tmp_path / "a.jpg.csv", spots(3))
+    assert [r.count for r in open_collection(tmp_path).records] == [3, 2]
+
+
 def test_exif_size_bounds_the_dots(tmp_path: Path) -> None:
     from PIL import Image
 

@@ -194,6 +194,19 @@ def test_damaged_files_raise_only_our_error(
             read(path)
 
 
+def test_reading_in_threads_leaves_warnings_as_they_were(tmp_path: Path) -> None:
+    import logging
+    import warnings
+    from concurrent.futures import ThreadPoolExecutor
+
+    paths = [picture(tmp_path / f"{k}.tif", 64, 64, seed=k) for k in range(24)]
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(read_pixels, paths * 4))
+    assert warnings.filters == before
+    assert not logging.getLogger("tifffile").disabled
+
+
 def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture(tmp_path / "a.png", 40, 30)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)

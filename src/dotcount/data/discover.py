@@ -21,7 +21,7 @@ MANIFEST = "images.csv"
 # Folders that say what kind of file they hold, not which images: left out when files of two folders are paired.
 _ROLE = re.compile(
     r"(images?|imgs?|jpegimages|pics|photos|points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?"
-    r"|csvs?|jsons?|xmls?|mats?|rois?|txts?|geojsons?|coords?|centroids?)([-_]?(csv|txt|json|xml|part)?[-_]?\d*)",
+    r"|csvs?|jsons?|xmls?|mats?|rois?|txts?|geojsons?|coords?|centroids?)[-_]?(csv|txt|json|xml|part)?[-_]?(\d*)",
     re.IGNORECASE,
 )
 _MASK_FOLDER = re.compile(
@@ -44,7 +44,14 @@ def list_files(root: Path) -> list[Path]:
 
 
 def _place(relative: Path) -> tuple[str, ...]:
-    return tuple(part.lower() for part in relative.parts[:-1] if not _ROLE.fullmatch(part))
+    """Return the folders that say which images a file belongs to; of ``points_2`` only the 2 does."""
+    place = []
+    for part in relative.parts[:-1]:
+        role = _ROLE.fullmatch(part)
+        word = role.group(3) if role else part.lower()
+        if word:
+            place.append(word)
+    return tuple(place)
 
 
 def _keys(name: str) -> tuple[str, str]:
@@ -144,6 +151,11 @@ def _sidecar_layout(
     ]
     lost = sorted(set(annotations) - set(paired.values()))
     unmatched = [f"annotation {root / f} has no image; restore the image or remove the annotation" for f in lost]
+    taken: dict[Path, Path] = {}
+    for image, file in paired.items():
+        first = taken.setdefault(file, image)
+        if first != image:
+            unmatched.append(f"annotation {root / file} fits {first} and {image}; name it {image.name}{file.suffix}")
     return Layout(format.name, entries, unmatched, format.absent)
 
 

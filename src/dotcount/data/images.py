@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
 import warnings
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     path = Path(path)
     try:
-        with _quiet(), Image.open(path) as image:
+        with _quiet, Image.open(path) as image:
             width, height = image.size
             if isinstance(image, TiffImageFile):  # whose size is turned already, from some version of Pillow on
                 width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
@@ -64,7 +64,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 def orientation(path: str | Path) -> int:
     """Return the EXIF orientation (1 is upright, 2 to 8 are mirrored or turned); 1 where the file states none."""
     try:
-        with _quiet(), Image.open(path) as image:
+        with _quiet, Image.open(path) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
     except (UnidentifiedImageError, Image.DecompressionBombError, *_DECODER_ERRORS):
         return 1
@@ -84,7 +84,7 @@ def read_pixels(path: str | Path) -> PixelArray:
     path = Path(path)
     magic = _magic(path)
     try:
-        with _quiet():
+        with _quiet:
             if magic[:4] in _TIFF_MAGIC:
                 return _read_tiff(path)
             if magic[:8] == _PNG_MAGIC and magic[24:26] in (b"\x10\x02", b"\x10\x06"):
@@ -172,17 +172,34 @@ _DECODER_ERRORS = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeE
 )
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence decoders' warnings about odd metadata: what matters is whether the pixels can be had."""
-    logger = logging.getLogger("tifffile")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logger.disabled = before
+class _Quiet:
+    """Silences decoders' warnings about odd metadata: what matters is whether the pixels can be had.
+
+    Warning filters belong to the process, so with several threads inside only the last one out may restore them.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._restore = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._restore.enter_context(warnings.catch_warnings(action="ignore"))
+                logger = logging.getLogger("tifffile")
+                self._restore.callback(setattr, logger, "disabled", logger.disabled)
+                logger.disabled = True
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._restore.close()
+
+
+_quiet = _Quiet()
 
 
 def _magic(path: Path) -> bytes:
@@ -243,7 +260,7 @@ def _tiff_size(path: Path) -> tuple[int, int]:
     import tifffile
 
     try:
-        with _quiet(), tifffile.TiffFile(path) as tiff:
+        with _quiet, tifffile.TiffFile(path) as tiff:
             page = tiff.pages[0]
             return int(page.imagewidth), int(page.imagelength)  # type: ignore[union-attr]
     except (tifffile.TiffFileError, *_DECODER_ERRORS) as error:

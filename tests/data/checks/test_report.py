@@ -18,7 +18,7 @@ from .. import faults
 from ..layouts import shanghaitech_mat
 
 
-def scenes_as_part_b(root: Path, train: int = 40, test: int = 12) -> Path:
+def scenes_as_part_b(root: Path, train: int = 24, test: int = 6) -> Path:
     """Street scenes in the layout of ShanghaiTech part B, each with at least 12 people."""
     index = 0
     for split, number in (("train", train), ("test", test)):
