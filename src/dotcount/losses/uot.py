@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from dotcount.errors import InputError
 from dotcount.losses.base import Batch, DensityLoss, LossOutput
-from dotcount.transport import Solution, solve_batch
+from dotcount.transport import Solution, solve, solve_batch
 
 
 class PotentialCache(nn.Module):
@@ -75,8 +75,9 @@ class UOTLoss(DensityLoss):
     """Unbalanced optimal transport from the density map to the dots, averaged over the images.
 
     ``W = max_beta -sum_i u_i phi*(-alpha_i) - sum_j phi*(-beta_j)`` with
-    ``alpha_i = -eps ln sum_j exp((beta_j - c_ij) / eps)`` (paper Eq. 7, 8); ``dW/du_i = -phi*(-alpha_i)``. An image without dots costs ``rho`` times its mass. W may be
-    negative, because the entropy is; the terms say what is behind it.
+    ``alpha_i = -eps ln sum_j exp((beta_j - c_ij) / eps)`` (paper Eq. 7, 8);
+    ``dW/du_i = -phi*(-alpha_i)``. An image without dots costs ``rho`` times its mass. W may be negative, because the
+    entropy is; the terms say what is behind it.
 
     Parameters
     ----------
@@ -138,6 +139,7 @@ class UOTLoss(DensityLoss):
             "max_iter": max_iter,
             "method": method,
         }
+        solve(torch.zeros(1, 1), torch.zeros(0, 2), **self.options)  # a wrong option is told here, not in an epoch
         self.cache = PotentialCache(n_dots) if warm_start else None
         self._warned = False
 

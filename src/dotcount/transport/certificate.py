@@ -79,9 +79,9 @@ def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
 def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:
     """Return (B,) bounds on ``max_j |beta_j - beta*_j|``.
 
-    There are two bounds. For KL the fixed-point map of beta is a contraction, and its residual
-    ``ln(m / gamma)`` bounds the distance. Where that fails, and for any penalty, the dual is strongly concave along the dots' own penalty,
-    and the gap bounds the distance.
+    There are two bounds. For KL the fixed-point map of beta is a contraction, and its residual ``ln(m / gamma)``
+    bounds the distance. Where that fails, and for any penalty, the dual is strongly concave along the dots' own
+    penalty, and the gap bounds the distance.
     """
     pixel, dot = dual.problem.pixel_penalty, dual.problem.dot_penalty
     if isinstance(pixel, KL) and isinstance(dot, KL) and dual.problem.epsilon > 0:
@@ -102,7 +102,7 @@ def _contraction_bound(dual: Dual, point: Point, shift: Tensor, rho_pixel: float
     low = point.gamma * torch.exp(-largest / epsilon)[:, None]
     high = point.gamma * torch.exp(largest / rho_pixel)[:, None] + spilled[:, None]
     residual = torch.maximum(torch.log(point.m / low).abs(), torch.log(point.m / high).abs())
-    residual = torch.where(dual.problem.present, residual, 0.0).amax(1).nan_to_num(math.inf)
+    residual = torch.where(dual.problem.present, residual, 0.0).amax(1).nan_to_num(math.inf, posinf=math.inf)
     residual = residual + 64.0 * torch.finfo(dual.problem.dtype).eps
     step = rho_dot * epsilon / (rho_dot + epsilon)
     rate = step * abs(1.0 / epsilon - 1.0 / rho_pixel)

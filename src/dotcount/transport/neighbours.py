@@ -23,6 +23,8 @@ ROOT_PAIRS = 1 << 18
 """The coarsest level is chosen so that it has at most about this many (box, dot) pairs."""
 CHUNK_PAIRS = 1 << 21
 """At most about this many (box, dot) pairs are looked at in one go, to bound the memory."""
+UNDERFLOW = -80.0
+"""Exponents below this are counted as this, lest the bound vanish in float32."""
 TILE = 32
 """Dots of one tile; a block's list is padded to whole tiles."""
 
@@ -90,16 +92,21 @@ class _Search:
         # Where no dot reaches the whole box nothing is dropped but pairs of infinite cost.
         top = torch.where(torch.isfinite(guaranteed), guaranteed, 0.0)
         keep = nearest >= (guaranteed - self.cutoff)[..., None]
+        none = keep
         if self.cost.delta is not None:
-            keep &= nearest > -math.inf
-        share = nearest.sub_(top[..., None]).mul_(1.0 / self.epsilon).exp_().masked_fill_(keep, 0.0)
+            unreachable = nearest == -math.inf
+            keep &= ~unreachable
+            none = keep | unreachable
+        share = (
+            nearest.sub_(top[..., None]).mul_(1.0 / self.epsilon).clamp_(min=UNDERFLOW).exp_().masked_fill_(none, 0.0)
+        )
         bound = share.sum(-1).double().log_() + (top.double() + self.slack) / self.epsilon
         return keep, torch.logaddexp(bound, log_dropped[:, None, None])
 
     def edges(self, first: Tensor, side: int, size: int) -> tuple[Tensor, Tensor]:
         """Return the coordinates (n, c) of the first and last cell centre of boxes, cut off at the border."""
-        last = torch.clamp(first + side, max=size)
-        return (first + 0.5) * self.grid.unit, (last - 0.5) * self.grid.unit
+        last = torch.clamp(first + side, max=size).to(self.x.dtype)
+        return (first.to(self.x.dtype) + 0.5) * self.grid.unit, (last - 0.5) * self.grid.unit
 
 
 def _pick(values: Tensor, index: Tensor) -> Tensor:
@@ -246,15 +253,17 @@ def _neighbours_of_image(
         everything = torch.arange(m, device=dots.device).repeat(grid.n_blocks)
         counts = torch.full((grid.n_blocks,), m, device=dots.device)
         return everything, counts, torch.full((grid.n_blocks,), -math.inf, dtype=torch.float64, device=dots.device)
-    # float32 is enough to choose; its rounding, a few ulp of the largest number, goes into the bound.
+    # float32 is enough to choose; its rounding, a few ulp of the largest number, goes into the bound. Not so for wfr,
+    # whose cost is singular.
+    dtype = torch.float32 if cost.delta is None else torch.float64
     largest = float(dots.abs().max()) + max(grid.rows, grid.columns) * grid.unit
     largest = max(largest, largest * largest if cost.name == "sql2" else 0.0) + float(beta.abs().max())
-    far = torch.full((1,), -math.inf, device=dots.device)
+    far = torch.full((1,), -math.inf, device=dots.device, dtype=dtype)
     search = _Search(
         grid=grid,
-        x=torch.cat([dots[:, 0].float(), far.new_zeros(1)]),
-        y=torch.cat([dots[:, 1].float(), far.new_zeros(1)]),
-        beta=torch.cat([beta.float(), far]),
+        x=torch.cat([dots[:, 0].to(dtype), far.new_zeros(1)]),
+        y=torch.cat([dots[:, 1].to(dtype), far.new_zeros(1)]),
+        beta=torch.cat([beta.to(dtype), far]),
         cost=cost,
         epsilon=epsilon,
         cutoff=cutoff,

@@ -65,7 +65,7 @@ class Pairs:
         return self.ground.of_difference(dx, dy).flatten(1, 2)
 
     def refer(self, beta: Tensor, epsilon: float) -> Tensor:
-        """Set the shares to ``exp((beta_j - c_ij - r_i) / eps)`` and return the reference r, (n_blocks, 1 or k) float64.
+        """Set the shares to ``exp((beta_j - c_ij - r_i) / eps)`` and return r, (n_blocks, 1 or k) float64.
 
         ``r_i`` is about the largest ``beta_j - c_ij``, so that shares neither overflow nor all vanish; ``beta`` is
         (B, m_max) float64.

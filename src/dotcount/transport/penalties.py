@@ -99,9 +99,10 @@ class KL(Penalty):
         # rho KL(x | m) with m = e^{z/rho}, as x (r - ln(1 + r)) with r = m/x - 1: exact where x is near m.
         target = torch.exp(z / self.rho)
         positive = ratio > 0
-        safe = torch.where(positive, ratio, torch.ones_like(ratio))
+        safe = torch.where(positive, ratio, 1.0)
         excess = (target - safe) / safe
-        return self.rho * torch.where(positive, safe * (excess - torch.log1p(excess)), target)
+        log = torch.where(excess.abs() < 0.5, torch.log1p(excess), z / self.rho - safe.log())
+        return self.rho * torch.where(positive, (safe * (excess - log)).clamp(min=0.0), target)
 
 
 class Quadratic(Penalty):

@@ -123,6 +123,8 @@ class Solution:
     def plan(self, *, threshold: float = 1e-6, chunk: int = 1 << 22) -> Tensor:
         """Return the sparse (h * w, m) plan ``pi_ij = q_i p_ij`` in mass units.
 
+        Without blur (epsilon = 0) every cell sends all it sends to the dot that is best for it.
+
         Parameters
         ----------
         threshold
@@ -142,9 +144,8 @@ class Solution:
             masses.append(flat_mass[cells[row]] * share[row, column])
         size = (flat_mass.numel(), m)
         if not rows:
-            return torch.sparse_coo_tensor(
-                torch.zeros(2, 0, dtype=torch.int64), flat_mass.new_zeros(0), size
-            ).coalesce()
+            none = torch.zeros(2, 0, dtype=torch.int64, device=flat_mass.device)
+            return torch.sparse_coo_tensor(none, flat_mass.new_zeros(0), size, is_coalesced=True)
         index = torch.stack([torch.cat(rows), torch.cat(columns)])
         return torch.sparse_coo_tensor(index, torch.cat(masses), size, is_coalesced=True)
 

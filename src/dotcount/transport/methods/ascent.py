@@ -12,7 +12,9 @@ from dotcount.transport.dual import Dual, Point
 from dotcount.transport.penalties import KL
 
 FORCING = 0.2
-"""Relative residual to which the linear systems are solved."""
+"""Relative residual to which the linear systems are solved while far from the optimum."""
+NEAR = 0.02
+"""Relative gap below which Newton's model is trusted to reach the goal in one step, if solved well enough."""
 CG_STEPS = 60
 """Bound on the conjugate-gradient steps of one linear system."""
 SUFFICIENT = 1e-4
@@ -33,7 +35,7 @@ class Progress:
 
 
 def conjugate_gradient(
-    product: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, rows: int, relative: float, steps: int
+    product: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, relative: Tensor, steps: int
 ) -> Tensor:
     """Solve ``A x = right`` for each image, preconditioned with the diagonal; images of zeros stay zero.
 
@@ -43,10 +45,8 @@ def conjugate_gradient(
         Symmetric positive definite product on flat vectors, block-diagonal in the images.
     right, diagonal
         (rows * m + 1,), the last element of ``right`` 0.
-    rows
-        Number of images.
     relative
-        Stop when every image's preconditioned residual norm has fallen by this factor.
+        (B,): stop when every image's preconditioned residual norm has fallen by its factor.
     steps
         Stop after this many products.
     """
@@ -59,6 +59,7 @@ def conjugate_gradient(
     def spread(scalars: Tensor) -> Tensor:
         return scalars if rows == 1 else torch.cat([scalars.repeat_interleave(width), scalars.new_zeros(1)])
 
+    rows = len(relative)
     width = (len(right) - 1) // rows
     tiny = torch.finfo(right.dtype).tiny
     inverse = 1.0 / diagonal
@@ -82,7 +83,7 @@ def conjugate_gradient(
     return x
 
 
-def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor) -> Tensor:
+def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal: Tensor) -> Tensor:
     """Return the (B, m_max) step: Newton's for ``gamma = m``, or for ``ln gamma = ln m`` where ``logarithmic`` (B,)."""
     penalty, v = dual.problem.dot_penalty, dual.problem.weights
     bend = v * penalty.curvature(-point.beta)
@@ -100,7 +101,10 @@ def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor) -> T
     floor = torch.cat([1e-7 * (bend + point.gamma / dual.epsilon).flatten(), right.new_zeros(1)]).to(diagonal)
     diagonal = torch.maximum(diagonal, floor)
     diagonal = torch.where(diagonal > 0, diagonal, 1.0)
-    step = conjugate_gradient(product, flat, diagonal, len(v), FORCING, CG_STEPS)
+    near = point.gap < NEAR * point.value.abs().clamp(min=1.0)
+    exact = (0.5 * torch.sqrt(goal / point.gap.clamp(min=1e-300))).clamp(1e-3, FORCING)
+    relative = torch.where(near & todo, exact, FORCING).to(flat.dtype)
+    step = conjugate_gradient(product, flat, diagonal, relative, CG_STEPS)
     return step[:-1].view_as(v).double() * size
 
 
@@ -126,11 +130,12 @@ def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int) ->
     logarithmic, stalled = torch.ones_like(active), torch.zeros_like(active)
     noise = 4.0 * torch.finfo(dual.problem.dtype).eps
     while True:
-        converged = point.gap <= tol * point.value.abs().clamp(min=1.0)
+        goal = tol * point.value.abs().clamp(min=1.0)
+        converged = point.gap <= goal
         todo = active & ~converged & ~stalled
         if used >= budget or not bool(todo.any()):
             return Progress(point, evaluations, converged)
-        step = _direction(dual, point, logarithmic, todo)
+        step = _direction(dual, point, logarithmic, todo, goal)
         slope = ((point.m - point.gamma) * step).sum(1)
         size = (point.q.sum() + point.m.sum()).clamp(min=1.0) * noise * dual.epsilon
         length = torch.ones_like(slope)

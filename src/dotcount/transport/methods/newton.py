@@ -34,6 +34,10 @@ SHARE_OF_GAP, SHARE_OF_DROPPED = 0.6, 0.3
 """How the allowed gap is divided between the point and the pairs left out; the rest is for rounding."""
 DROPPED_PER_CUTOFF = 16.0
 """What is left out beyond a cutoff of t epsilon, relative to ``eps * mass * e^-t``: a guess, checked afterwards."""
+WARM_BUDGET = 30
+"""Evaluations after which a warm start that has not converged is given up."""
+FEW_PAIRS = 20_000
+"""Up to this many (block, dot) pairs of an image on average a blurred phase takes all of them."""
 REBUILDS = 6
 """How often the last phase may choose its neighbours anew."""
 
@@ -55,14 +59,19 @@ def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Ou
     last: Point | None = None
     if bool(cold.any()):
         beta, last = _descend(problem, beta, cold, control, dense, evaluations)
-    outcome = _finish(problem, beta, control, dense, evaluations, last)
+    if not bool(start.warm.any()):
+        return _finish(problem, beta, control, dense, evaluations, last)
+    trust = min(control.max_iter, int(evaluations.max()) + WARM_BUDGET)
+    outcome = _finish(problem, beta, replace(control, max_iter=trust), dense, evaluations, last)
+    failed = present & ~(outcome.certificate.gap <= limit(outcome.point, control.tol))
+    if not bool(failed.any()) or int(evaluations.max()) >= control.max_iter:
+        return outcome
     # A warm start that leads nowhere is given up for a cold one.
-    failed = present & start.warm & (outcome.certificate.gap > limit(outcome.point, control.tol))
-    if bool(failed.any()) and int(evaluations.max()) < control.max_iter:
-        beta = torch.where(failed[:, None], 0.0, outcome.point.beta)
-        beta, last = _descend(problem, beta, failed, control, dense, evaluations)
-        outcome = _finish(problem, beta, control, dense, evaluations, last)
-    return outcome
+    lost = failed & start.warm
+    beta = torch.where(lost[:, None], 0.0, outcome.point.beta)
+    if bool(lost.any()):
+        beta, last = _descend(problem, beta, lost, control, dense, evaluations)
+    return _finish(problem, beta, control, dense, evaluations, last)
 
 
 def ladder(problem: Problem) -> list[tuple[float, int]]:
@@ -85,7 +94,6 @@ def _descend(
     problem: Problem, beta: Tensor, active: Tensor, control: Control, dense: bool, evaluations: Tensor
 ) -> tuple[Tensor, Point | None]:
     """Run the blurred phases on the active images; return the start of the last phase and the last point."""
-    cutoff = math.inf if dense else ROUGH_CUTOFF
     before: Tensor | None = None
     point: Point | None = None
     for epsilon, factor in ladder(problem):
@@ -93,7 +101,8 @@ def _descend(
         if left <= 0:
             break
         cells = make_cells(problem.densities, problem.units, factor)
-        dual = Dual(problem, cells, epsilon, beta, cutoff, active.tolist())
+        few = len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
+        dual = Dual(problem, cells, epsilon, beta, math.inf if dense or few else ROUGH_CUTOFF, active.tolist())
         progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left))
         evaluations += progress.evaluations
         point = progress.point

@@ -1,0 +1,60 @@
+"""Run the benchmark, write the JSON, the plot and the tables of the documentation page.
+
+    python -m benchmarks.transport [--quick] [--only compare scaling batches training] [--page]
+
+Sections that are not run keep their figures in the JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from benchmarks.transport import compare, page, scaling
+from benchmarks.transport.measure import machine
+
+SECTIONS = ("compare", "scaling", "batches", "training")
+RESULTS = Path(__file__).parents[1] / "results" / "transport.json"
+CERTIFICATES = RESULTS.with_name("transport_certificates.json")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transport", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--quick", action="store_true", help="few problems, for a look; nothing is written")
+    parser.add_argument("--page", action="store_true", help="only rewrite the page and the plot from the JSON")
+    arguments = parser.parse_args()
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if not arguments.page:
+        for name in arguments.only:
+            start = time.perf_counter()
+            results[name] = {"machine": machine(), "records": _run(name, arguments.quick)}
+            results[name]["seconds"] = round(time.perf_counter() - start, 1)
+            if not arguments.quick:
+                _write(results)
+    if not arguments.quick:
+        found = json.loads(CERTIFICATES.read_text()) if CERTIFICATES.exists() else None
+        page.write(results if found is None else {**results, "certificates": found})
+
+
+def _run(name: str, quick: bool) -> list[dict]:
+    if name == "compare":
+        return compare.compare(quick, print)
+    if name == "scaling":
+        return scaling.scaling(print)
+    if name == "batches":
+        return scaling.batches(print)
+    return scaling.training_steps(print)
+
+
+def _write(results: dict) -> None:
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    part = RESULTS.with_suffix(".part")
+    part.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
+    part.replace(RESULTS)
+
+
+if __name__ == "__main__":
+    main()
