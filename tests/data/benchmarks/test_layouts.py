@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,6 +84,25 @@ def test_vgg_cells(tmp_path: Path) -> None:
     for record in collection.records:
         assert record.points is not None
         np.testing.assert_array_equal(record.points.xy % 1, 0.5)  # pixel centres
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_cells_without_csv_are_read_from_their_masks(tmp_path: Path, flat: bool) -> None:
+    layouts.vgg_cells(tmp_path)
+    from_csv = open_collection(tmp_path)
+    shutil.rmtree(tmp_path / "points_csv")
+    if flat:
+        for path in [*(tmp_path / "images").iterdir(), *(tmp_path / "points").iterdir()]:
+            path.rename(tmp_path / path.name)
+        (tmp_path / "images").rmdir()
+        (tmp_path / "points").rmdir()
+    from_masks = open_collection(tmp_path)
+    assert from_masks.format == "vgg_cells"
+    for one, two in zip(from_csv.records, from_masks.records, strict=True):
+        assert one.points is not None
+        assert two.points is not None
+        assert one.split == two.split
+        assert sorted(set(map(tuple, one.points.xy))) == sorted(map(tuple, two.points.xy))
 
 
 def test_adipocyte(tmp_path: Path) -> None:

@@ -55,8 +55,9 @@ def test_ten_thousand_dots(tmp_path: Path) -> None:
         ("x,y\n3,4\n5,6\n", [[3.5, 4.5], [5.5, 6.5]]),
         ("x_px,y_px\n3,4\n", [[3, 4]]),
         ("x,y\n", []),
+        ("  1.5  2\n30 4.25 \n", [[1.5, 2], [30, 4.25]]),
     ],
-    ids=["plain", "semicolon", "tab", "swapped", "extra", "bare", "mark", "indices", "positions", "none"],
+    ids=["plain", "semicolon", "tab", "swapped", "extra", "bare", "mark", "indices", "positions", "none", "blanks"],
 )
 def test_dialects(tmp_path: Path, text: str, xy: list) -> None:
     path = tmp_path / "a.csv"

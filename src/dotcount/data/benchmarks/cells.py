@@ -1,8 +1,9 @@
 """Cell counting sets: VGG cells (Lempitsky and Zisserman 2010), adipocytes and bone marrow (Cohen et al. 2017).
 
-Layout: ``images/``, dot masks in ``points/`` and, where they were extracted, the dots as csv in ``points_csv/``. The
-csv hold pixel indices, counted from 0: those of the VGG cells are exactly the non-zero pixels of the masks, and both
-sets span 0 to width - 1. A dot is therefore at ``x + 1/2``.
+Layout: ``images/``, dot masks in ``points/`` and, where they were extracted, the dots as csv in ``points_csv/``; the
+VGG cells also as their authors pack them, ``NNNcell.png`` and ``NNNdots.png`` in one folder. The csv hold pixel
+indices, counted from 0: those of the VGG cells are exactly the non-zero pixels of the masks, and both sets span 0 to
+width - 1. A dot is therefore at ``x + 1/2``.
 """
 
 from __future__ import annotations
@@ -37,31 +38,37 @@ def drawn_splits(names: Sequence[str], sizes: Mapping[str, int]) -> dict[str, st
 
 
 class Cells(Benchmark):
-    """A set of images with csv dots beside them; subclasses name the images and draw the splits."""
+    """A set of images with their dots as csv or masks; subclasses name the images and draw the splits."""
 
     pattern: re.Pattern[str]
+    mask_pattern: re.Pattern[str]
     expected: str
 
+    def _find(self, root: Path) -> tuple[list[Path], list[Path]]:
+        """Return the images, in ``images/`` or here, and their dots: the csv or, without any, the masks."""
+        folder = root / "images" if (root / "images").is_dir() else root
+        images = sorted(p for p in folder.iterdir() if self.pattern.fullmatch(p.name))
+        if (root / "points_csv").is_dir():
+            return images, sorted((root / "points_csv").glob("*.csv"))
+        masks = root / "points" if (root / "points").is_dir() else root
+        return images, sorted(p for p in masks.iterdir() if self.mask_pattern.fullmatch(p.name) and p not in images)
+
     def recognises(self, root: Path) -> bool:
-        """Return whether ``images/`` holds names of this set and ``points_csv/`` is there."""
-        folder = root / "images"
-        if not folder.is_dir() or not (root / "points_csv").is_dir():
-            return False
-        return any(self.pattern.fullmatch(p.name) for p in folder.iterdir())
+        """Return whether images and dots have the names of this set."""
+        return root.is_dir() and all(self._find(root))
 
     def read(self, root: Path) -> Layout:
         """Return the images in the order of their names."""
-        folder, dots = root / "images", root / "points_csv"
-        if not folder.is_dir() or not dots.is_dir():
+        images, files = self._find(root)
+        if not images or not files:
             raise self.foreign(root, self.expected)
-        images = sorted(p for p in folder.iterdir() if is_image(p))
-        files = sorted(p for p in dots.iterdir() if p.suffix == ".csv")
         paired = pair([p.relative_to(root) for p in images], [p.relative_to(root) for p in files])
         splits = self.splits([p.name for p in images])
         entries = []
         for image in images:
             match = paired.get(image.relative_to(root))
-            read = partial(read_pixel_indices, root / match) if match is not None else None
+            reader = read_pixel_indices if match is not None and match.suffix == ".csv" else DotMask().read
+            read = partial(reader, root / match) if match is not None else None
             entries.append(Entry(image, image.relative_to(root).as_posix(), read, splits[image.name]))
         return self.layout(entries, orphans(files, {root / p for p in paired.values()}))
 
@@ -79,7 +86,8 @@ class VggCells(Cells):
     citation = "Lempitsky and Zisserman, Learning to count objects in images, NeurIPS 2010"
     license = "none stated"
     pattern = re.compile(r"\d{3}cell\.png", re.IGNORECASE)
-    expected = "images/001cell.png and points_csv/001cell.csv"
+    mask_pattern = re.compile(r"\d{3}dots\.png", re.IGNORECASE)
+    expected = "001cell.png with 001dots.png, or images/001cell.png with points_csv/001cell.csv"
     totals = {
         "train": (Totals(100, 18_045, "as distributed"),),
         "test": (Totals(100, 17_147, "as distributed"),),
@@ -105,7 +113,8 @@ class Adipocyte(Cells):
     citation = "Cohen et al., Count-ception: counting by fully convolutional redundant counting, ICCV workshops 2017"
     license = "none stated; images from GTEx"
     pattern = re.compile(r".*GTEX-.*Adipose.*\.jpe?g", re.IGNORECASE)
-    expected = "images/*_GTEX-*_Adipose-*.jpeg and points_csv/*.csv"
+    mask_pattern = pattern
+    expected = "images/*_GTEX-*_Adipose-*.jpeg with points_csv/*.csv or points/*.jpeg"
     totals = {"all": (Totals(200, 31_017, "as distributed"),)}
     protocol = "5 random splits or more into 50 train, 50 val, 100 test; this is one of them"
 

@@ -1,6 +1,7 @@
 """Dots in csv files: one file for many images (``image,x,y``), or one beside each image (``x,y``).
 
-Columns are found by name in any order and case; ``,``, ``;`` and tab separate; ``;`` may go with a decimal comma.
+Columns are found by name in any order and case; ``,``, ``;``, tab or blanks separate; ``;`` may go with a decimal
+comma.
 
 Coordinates of a csv are of two kinds. Files whose numbers are all whole hold indices of pixels, as tools that click on
 pixels write them; a dot then sits at the pixel's centre, ``x + 1/2``. (Shown for the vgg_cells csv, which list exactly
@@ -20,6 +21,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +51,13 @@ class Columns:
 def _dialect(text: str) -> str:
     line = text.splitlines()[0] if text else ""
     counts = {mark: line.count(mark) for mark in (",", ";", "\t")}
-    return max(counts, key=lambda mark: counts[mark])
+    return max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else " "
+
+
+def _reader(text: str, mark: str) -> Any:
+    if mark == " ":  # any number of blanks separates
+        text = "\n".join(" ".join(line.split()) for line in text.splitlines())
+    return csv.reader(io.StringIO(text), delimiter=mark, strict=True)
 
 
 def _number(cell: str, decimal_comma: bool) -> float:
@@ -99,7 +107,7 @@ class _Row:
 def _parse(path: Path) -> tuple[list[_Row], Columns]:
     text = read_text(path)
     mark = _dialect(text)
-    reader = csv.reader(io.StringIO(text), delimiter=mark, strict=True)
+    reader = _reader(text, mark)
     lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     columns = find_columns(lines[0][1], mark == ";") if lines else None
     if columns is None:
@@ -145,7 +153,7 @@ def _columns_of(path: Path) -> Columns | None:
     text = head(path)
     mark = _dialect(text)
     try:
-        first = next(csv.reader(io.StringIO(text), delimiter=mark), None)
+        first = next(_reader(text, mark), None)
     except csv.Error:
         return None
     return find_columns(first, mark == ";") if first else None
