@@ -145,9 +145,11 @@ class Solution:
         size = (flat_mass.numel(), m)
         if not rows:
             none = torch.zeros(2, 0, dtype=torch.int64, device=flat_mass.device)
-            return torch.sparse_coo_tensor(none, flat_mass.new_zeros(0), size, is_coalesced=True)
+            return torch.sparse_coo_tensor(
+                none, flat_mass.new_zeros(0), size, is_coalesced=True, check_invariants=False
+            )
         index = torch.stack([torch.cat(rows), torch.cat(columns)])
-        return torch.sparse_coo_tensor(index, torch.cat(masses), size, is_coalesced=True)
+        return torch.sparse_coo_tensor(index, torch.cat(masses), size, is_coalesced=True, check_invariants=False)
 
     def _share(self, cells: Tensor, alpha: Tensor) -> Tensor:
         """Return ``p_ij`` for the given cells, (len(cells), m); rows sum to 1."""
