@@ -125,12 +125,17 @@ def _in_runs(groups: Mapping[str, Sequence[str]], shares: Mapping[str, float]) -
 
 
 def _drawn(groups: Mapping[str, Sequence[str]], shares: Mapping[str, float], seed: int) -> dict[str, str]:
-    """Give each group, in an order drawn by hash, to the split that lacks most images relative to its share."""
+    """Give each group, in an order drawn by hash, to the split that lacks most images relative to its share.
+
+    The last groups go to splits that are still empty, if there are as many of these.
+    """
     order = sorted(groups, key=lambda g: hashlib.sha256(f"{seed}:{g}".encode()).hexdigest())
     filled = dict.fromkeys(shares, 0)
     result = {}
-    for group in order:
-        split = min(shares, key=lambda s: (filled[s] + len(groups[group]) / 2) / shares[s])
+    for left, group in zip(range(len(order), 0, -1), order):
+        empty = [s for s in shares if not filled[s]]
+        open_splits = empty if len(empty) == left else list(shares)
+        split = min(open_splits, key=lambda s: (filled[s] + len(groups[group]) / 2) / shares[s])
         filled[split] += len(groups[group])
         result.update(dict.fromkeys(groups[group], split))
     return result

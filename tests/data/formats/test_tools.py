@@ -355,7 +355,7 @@ def test_instance_masks(tmp_path: Path, depth: type) -> None:
 
 @pytest.mark.parametrize(
     ("image", "mask"),
-    [("001cell.png", "001dots.png"), ("images/a.jpg", "masks/a.png"), ("BM_01.png", "BM_01_dots.png")],
+    [("a1cell.png", "a1dots.png"), ("images/a.jpg", "masks/a.png"), ("plate 1.png", "plate 1_mask.png")],
 )
 def test_masks_beside_their_images(tmp_path: Path, image: str, mask: str) -> None:
     picture(tmp_path / image, 200, 100)
