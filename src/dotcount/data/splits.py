@@ -193,6 +193,15 @@ def _read_manifest(collection: Collection) -> tuple[dict[str, str], list[Problem
     return _resolve(collection, path, [(row["image"], row["split"]) for row in rows])
 
 
+def listed_digests(root: Path) -> dict[str, str]:
+    """Return the SHA-256 of each image when ``splits.csv`` was written; empty without one."""
+    path = root / MANIFEST
+    if not path.is_file():
+        return {}
+    rows = csv.DictReader(io.StringIO(read_text(path)))
+    return {row["image"]: row["sha256"] for row in rows if row.get("image") and row.get("sha256")}
+
+
 def _read_lists(collection: Collection) -> tuple[dict[str, str], list[Problem]]:
     rows: list[tuple[str, str]] = []
     for name in _LISTS:

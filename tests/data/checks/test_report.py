@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dotcount.data import open_collection
+from dotcount.data import assign_splits, open_collection, write_splits
 from dotcount.data.checks import Report, check, repair, write_page
 from dotcount.data.synthetic import generate, write_dataset
 
 from .. import faults
-from ..layouts import shanghaitech_mat
+from ..layouts import picture, shanghaitech_mat, spots, write_csv
 
 
 def scenes_as_part_b(root: Path, train: int = 24, test: int = 6) -> Path:
@@ -119,6 +119,17 @@ def test_the_corrected_copy_has_no_errors(
     assert turned is not None
     assert original_dots is not None
     np.testing.assert_allclose(turned.xy, original_dots.rotate90(3).xy, atol=1e-6)
+
+
+def test_files_that_changed_since_the_split_are_told(tmp_path: Path) -> None:
+    for k in range(6):
+        picture(tmp_path / f"{k}.png", seed=k)
+        write_csv(tmp_path / f"{k}.csv", spots(3, seed=k))
+    write_splits(assign_splits(open_collection(tmp_path), {"train": 0.5, "test": 0.5}), tmp_path / "splits.csv")
+    assert [f for f in check(open_collection(tmp_path)).findings if f.kind == "changed"] == []
+    picture(tmp_path / "4.png", seed=99)
+    changed = [f.name for f in check(open_collection(tmp_path)).findings if f.kind == "changed"]
+    assert changed == ["4.png"]
 
 
 @pytest.mark.parametrize("kind", ["cells", "crowd"])

@@ -17,6 +17,7 @@ from dotcount.data.checks.pictures import Picture, look_at
 from dotcount.data.checks.relation import check_relation
 from dotcount.data.checks.statistics import Statistics, Suggestions, statistics, suggest
 from dotcount.data.records import Collection, Record
+from dotcount.data.splits import listed_digests
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
@@ -68,7 +69,8 @@ def check(collection: Collection, workers: int = 2) -> Report:
     Kinds of findings: what the reader found (``missing_image``, ``missing_annotation``, ``unreadable_annotation``,
     ``unreadable_image``, ``not_finite``), dots against their frame (``outside``, ``swapped_axes``, ``scaled``,
     ``off_by_one``, ``exif_rotated``), dots against the pictures (``misplaced``), ``duplicate_dots``, ``near_dots``,
-    ``duplicate_across_splits``, ``duplicate_image``, ``empty``, ``exif``, ``class_imbalance``, ``totals``.
+    ``duplicate_across_splits``, ``duplicate_image``, ``empty``, ``exif``, ``class_imbalance``, ``totals``,
+    ``changed`` (since the splits were made).
     """
     records = collection.records
     pictures = look_at(records, workers)
@@ -81,6 +83,7 @@ def check(collection: Collection, workers: int = 2) -> Report:
     findings += duplicate_images(records, pictures)
     findings += check_relation(records, pictures)
     findings += _exif(records, pictures, {f.name for f in findings if f.kind == "exif_rotated"})
+    findings += _changed(collection, pictures)
     findings += _empty(records)
     figures = statistics(collection)
     if figures is not None:
@@ -104,6 +107,17 @@ def _exif(records: Sequence[Record], pictures: Sequence[Picture], explained: set
                 "upright here; make sure that the dots were made on the upright picture"
             )
             yield Finding("exif", "warning", record.name, message)
+
+
+def _changed(collection: Collection, pictures: Sequence[Picture]) -> Iterator[Finding]:
+    """Report files that differ from when the splits were made."""
+    listed = listed_digests(collection.root)
+    for record, picture in zip(collection.records, pictures):
+        if picture.digest and listed.get(record.name, picture.digest) != picture.digest:
+            message = (
+                f"{record.name} is not the file that it was when splits.csv was written; split anew, or restore it"
+            )
+            yield Finding("changed", "warning", record.name, message)
 
 
 def _empty(records: Sequence[Record]) -> Iterator[Finding]:
