@@ -1,4 +1,4 @@
-"""MATLAB files with dots: v5 (scipy) and v7.3 (HDF5).
+"""MATLAB files with dots: v5 and v7.3 (HDF5).
 
 Known variables are ``image_info{1}.location`` (ShanghaiTech, NWPU), ``annPoints`` (UCF-QNRF, UCF_CC_50) and
 ``points``; else the one (n, 2) numeric array of the file. Coordinates are taken as positions; a benchmark that numbers
@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.mat5 import read_mat5
 from dotcount.data.formats.structured import size_of
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
+_MAX_VISITS = 10_000
 _NAMES = ("annPoints", "image_info", "points", "location", "dots", "coords", "xy")
 
 
@@ -68,28 +70,27 @@ def read_mat_points(path: Path, _width: int = 0, _height: int = 0) -> Dots:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    import scipy.io
-
     try:
         with path.open("rb") as file:
             start = file.read(128)
+            if b"MATLAB 7.3" in start or start[:8] == b"\x89HDF\r\n\x1a\n":
+                return _load_hdf5(path)
+            return read_mat5(start + file.read())
     except OSError as error:
         raise AnnotationError(f"annotation {path}: {error.strerror or error}; check the path") from error
-    if b"MATLAB 7.3" in start or start[:8] == b"\x89HDF\r\n\x1a\n":
-        return _load_hdf5(path)
-    try:
-        content = scipy.io.loadmat(path)
-    except Exception as error:  # scipy raises a dozen kinds on damaged files, zlib's and struct's among them
-        detail = " ".join(str(error).split())[:100] or type(error).__name__
-        raise AnnotationError(f"annotation {path} is not a readable .mat file ({detail}); save it again") from error
-    return {name: value for name, value in content.items() if not name.startswith("__")}
+    except (ValueError, MemoryError, OverflowError) as error:
+        raise AnnotationError(f"annotation {path} is not a readable .mat file ({error}); save it again") from error
 
 
 def _load_hdf5(path: Path) -> dict[str, Any]:
     import h5py
 
+    visits = 0
+
     def value(item: Any, file: Any, depth: int = 0) -> Any:
-        if depth > 6:
+        nonlocal visits
+        visits += 1
+        if depth > 6 or visits > _MAX_VISITS:  # references may lead in circles
             return None
         if isinstance(item, h5py.Group):
             return {name: value(item[name], file, depth + 1) for name in item if not name.startswith("#")}
@@ -109,10 +110,8 @@ def _load_hdf5(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _points_in(value: Any, depth: int = 0) -> np.ndarray | None:
+def _points_in(value: Any) -> np.ndarray | None:
     """Search structs and cells for the array of dots, ``location`` first."""
-    if depth > 8:
-        return None
     if isinstance(value, dict):
         names = sorted(value, key=lambda n: (_NAMES.index(n) if n in _NAMES else len(_NAMES), n))
         return _first(value[n] for n in names if n != "number") if names else None
@@ -120,16 +119,8 @@ def _points_in(value: Any, depth: int = 0) -> np.ndarray | None:
         return _first(value)
     if not isinstance(value, np.ndarray):
         return None
-    if value.dtype.names:
-        fields = sorted(value.dtype.names, key=lambda n: (_NAMES.index(n) if n in _NAMES else len(_NAMES), n))
-        return _first(value[name] for name in fields if name != "number")
-    if value.dtype == object:
-        return _first(value.ravel())
-    if value.dtype.kind in "iuf" and value.ndim == 2:
-        if value.shape[1] == 2 or value.size == 0:
-            return value.astype(np.float64).reshape(-1, 2)
-        if value.shape[0] == 2:
-            return None
+    if value.dtype.kind in "iuf" and value.ndim == 2 and (value.shape[1] == 2 or value.size == 0):
+        return value.astype(np.float64).reshape(-1, 2)
     return None
 
 
