@@ -36,7 +36,7 @@ def test_evaluations_are_taken_as_they_are(dotcount, runs, data, tmp_path):
     """They lie in their runs, so that the runs' names and seeds are known."""
     for run in runs[:2]:
         assert dotcount("evaluate", run, data, "--out", run / "test", "--examples", 0)[0] == 0
-    code, out, err = dotcount("compare", runs[0] / "test", runs[1] / "test", "--out", tmp_path / "out")
+    code, _, err = dotcount("compare", runs[0] / "test", runs[1] / "test", "--out", tmp_path / "out")
     assert code == 0, err
     told = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert [(m["name"], len(m["runs"])) for m in told["methods"]] == [("uot", 2)]

@@ -55,8 +55,23 @@ def test_mass_out_of_reach_is_left_over_and_a_dot_out_of_reach_unpaid():
 
 
 def test_a_dot_that_takes_two_objects_is_overpaid():
+    """Both penalties weigh the same, so that the transport meets half-way: at the geometric mean of 2 and 1."""
     result = transport_map(predicted(blobs([(5, 5, 2.0)])), [centre(5, 5)], 4, SETTINGS)
     assert len(result.overpaid) == 1
+    np.testing.assert_allclose(result.predicted, [2.0])
+    np.testing.assert_allclose(result.paid, [2**0.5], rtol=1e-3)
+    np.testing.assert_allclose(result.unmatched_mass, [2 - 2**0.5], rtol=1e-3)
+
+
+def test_a_dot_that_is_served_from_far_away_is_unpaid():
+    """Half-way to the next dot is 20 px; the mass of the second dot lies 28 px away, and still goes there."""
+    dots = [centre(3, 3), centre(3, 13)]
+    result = transport_map(predicted(blobs([(3, 3, 1.0), (10, 13, 1.0)])), dots, 4, SETTINGS)
+    np.testing.assert_allclose(result.predicted, [1, 1], atol=0.05)
+    np.testing.assert_allclose(result.nearby, [1, 0], atol=0.05)
+    np.testing.assert_allclose(result.distance, [0, 28], atol=0.5)
+    np.testing.assert_allclose(result.unpaid, dots[1:])
+    assert len(transport_map(predicted(blobs([(10, 13, 1.0)])), dots[1:], 4, SETTINGS).unpaid) == 0
 
 
 def test_owner_share_and_distance_are_those_of_the_whole_plan():
@@ -71,7 +86,9 @@ def test_owner_share_and_distance_are_those_of_the_whole_plan():
     gaps = np.linalg.norm(centres[:, None] - dots, axis=2)
     np.testing.assert_allclose(result.distance, (plan * gaps).sum(0) / plan.sum(0), rtol=1e-2, atol=0.02)
     np.testing.assert_allclose(result.paid, plan.sum(0), rtol=1e-5)
-    np.testing.assert_allclose(result.predicted.sum(), density.sum(), rtol=1e-5)
+    share = plan / plan.sum(1, keepdims=True)
+    np.testing.assert_allclose(result.predicted, density.ravel() @ share, rtol=1e-2)
+    np.testing.assert_allclose(result.predicted.sum(), density.sum(), rtol=1e-2)
     summary = result.summary()
     assert summary["mean_distance_px"] == pytest.approx((plan * gaps).sum() / plan.sum(), rel=1e-2)
     assert summary["converged"]
@@ -104,6 +121,7 @@ def test_the_tables_hold_one_row_a_dot_and_a_place(tmp_path):
         rows = list(csv.DictReader(file))
     assert [(float(row["x"]), float(row["y"])) for row in rows] == dots
     assert float(rows[0]["paid"]) == pytest.approx(1, abs=0.05)
+    assert list(rows[0]) == ["dot", "x", "y", "predicted", "nearby", "paid", "distance_px", "area_px"]
     assert (rows[1]["distance_px"], rows[1]["area_px"], rows[1]["predicted"]) == ("", "0", "0")
     assert (tmp_path / "unmatched.csv").read_text().splitlines()[1] == "18,50,0.8"
     told = json.loads((tmp_path / "explanation.json").read_text())

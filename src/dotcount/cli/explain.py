@@ -116,8 +116,8 @@ def told(result: TransportMap) -> str:
     return (
         f"{summary['dots']} dots receive {summary['transported']:.1f} objects{way}; {summary['left_over']:.1f} "
         f"are left over, in {summary['places_left_over']} places a quarter or more\n"
-        f"{summary['unpaid_dots']} dots get less than half an object, {summary['overpaid_dots']} more than one and a "
-        f"half\nepsilon {settings['epsilon']:g} = {settings['epsilon_px']:.3g} px, cost {settings['cost']}, "
-        f"{settings['penalty']}; value {summary['value']:.4g}, gap {summary['gap']:.1g}"
+        f"less than half a predicted object is near {summary['unpaid_dots']} dots, more than one and a half go to "
+        f"{summary['overpaid_dots']}\nepsilon {settings['epsilon']:g} = {settings['epsilon_px']:.3g} px, "
+        f"cost {settings['cost']}, {settings['penalty']}; value {summary['value']:.4g}, gap {summary['gap']:.1g}"
         f"{'' if summary['converged'] else ' (NOT converged)'}"
     )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -258,7 +257,8 @@ def _group_name(group: Sequence[ScoredRun]) -> str:
     """Return what the names of the runs have in common; without that, the first one's."""
     if len(group) == 1:
         return group[0].name
-    common = os.path.commonprefix([run.name for run in group]).rstrip("-_. /")
+    letters = zip(*(run.name for run in group))
+    common = "".join(same[0] for same in takewhile(lambda same: len(set(same)) == 1, letters)).rstrip("-_. /")
     for ending in ("seed", "s"):
         shorter = common.removesuffix(ending)
         if shorter != common and shorter.endswith(("-", "_", ".", "/")):

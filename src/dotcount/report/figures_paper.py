@@ -24,7 +24,7 @@ Pixels = npt.NDArray[np.float32]
 
 BLACK, WHITE, GREEN = (0, 0, 0), (255, 255, 255), (40, 200, 90)
 
-_HUES, _NEIGHBOURS = 24, 8
+_HUES, _NEIGHBOURS = 24, 7
 _PANEL = 4.6  # width of a panel, inches
 
 
@@ -37,14 +37,20 @@ def dot_colours(dots: FloatArray) -> FloatArray:
     if not len(dots):
         return np.zeros((0, 3))
     near = KDTree(dots).query(dots, k=min(_NEIGHBOURS, len(dots)))[1].reshape(len(dots), -1)
+    known: list[set[int]] = [set() for _ in dots]
+    for k, others in enumerate(near.tolist()):
+        for other in others:  # neighbours are mutual: a lone dot's nearest may have eight that are nearer
+            known[k].add(other)
+            known[other].add(k)
     hues = np.full(len(dots), np.nan)
     candidates = np.arange(_HUES) / _HUES
-    for k, others in enumerate(near):
-        taken = hues[others][np.isfinite(hues[others])]
+    for k, around in enumerate(known):
+        near_hues = hues[list(around)]
+        taken = near_hues[np.isfinite(near_hues)]
         apart = np.abs((candidates[:, None] - taken + 0.5) % 1 - 0.5).min(axis=1, initial=0.5)
         # Ties go to another hue each time, so that scattered dots do not all start with red.
         best = np.flatnonzero(apart >= apart.max() - 1e-9)
-        hues[k] = candidates[best[k % len(best)]] + k / (len(dots) * _HUES)
+        hues[k] = candidates[best[k % len(best)]] + k / (4 * len(dots) * _HUES)
     return np.array([colorsys.hsv_to_rgb(hue % 1, 0.75, 1.0) for hue in hues])
 
 
@@ -53,8 +59,8 @@ def map_picture(transport: TransportMap, prediction: Prediction, view: View) -> 
 
     Annotated dots are black. Every cell has the colour of the dot that takes most of its mass, the brighter the more
     it takes: the square root of the mass, relative to its 99 % quantile. A pink cross marks predicted mass that goes
-    nowhere, an amber ring a dot that gets less than half an object, a blue one a dot that gets more than one and a
-    half.
+    nowhere, an amber ring a dot that less than half a predicted object goes to from nearby, a blue one a dot that more
+    than one and a half go to.
     """
     brightness = np.zeros_like(transport.taken)
     some = transport.taken > 0
@@ -80,7 +86,7 @@ def points_picture(view: View, xy: FloatArray, colour: tuple[int, int, int] = GR
     """Return the image with a disc at each point (n, 2) px."""
     marks = Marks(view, xy)
     for point in xy:
-        marks.dot(point, colour, BLACK)
+        marks.dot(point, colour, BLACK, 0.6)
     return marks.over(view.image)
 
 
@@ -127,7 +133,7 @@ def transport_figure(pixels: Pixels, prediction: Prediction, transport: Transpor
     view = View.fit(pixels, side)
     flat = prediction.width > 1.6 * prediction.height
     aspect = prediction.height / prediction.width
-    size = (_PANEL * 1.1, _PANEL * aspect * 3 + 1.4) if flat else (_PANEL * 3.1, _PANEL * aspect + 0.9)
+    size = (_PANEL * 1.1, _PANEL * aspect * 3 + 1.4) if flat else (_PANEL * 3.1, _PANEL * aspect + 0.7)
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(3, 1) if flat else figure.subplots(1, 3)
     _picture_panel(panels[0], points_picture(view, transport.dots, MISSED), prediction)
@@ -138,7 +144,8 @@ def transport_figure(pixels: Pixels, prediction: Prediction, transport: Transpor
     panels[2].set_title("(c) transport map")
     figure.supxlabel(
         "(c): a cell has the colour of the dot that takes most of its mass, the brighter the more. Black: dots.\n"
-        "Amber ring: dot with less than half an object. Blue ring: with more than 1.5. Pink cross: mass left over.",
+        "Amber ring: dot with less than half a predicted object nearby. Blue ring: with more than 1.5. "
+        "Pink cross: mass left over.",
         fontsize="small",
     )
     for axes in panels:

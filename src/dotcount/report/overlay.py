@@ -159,26 +159,30 @@ class Marks:
         return x - radius, y - radius, x + radius, y + radius
 
     def disc(self, xy: FloatArray, colour: tuple[int, int, int]) -> None:
+        """Draw a disc with a white edge."""
         self.draw.ellipse(self._box(xy, 0.85 * self.radius), fill=colour, outline=(255, 255, 255), width=self.edge)
 
-    def dot(self, xy: FloatArray, colour: tuple[int, int, int], edge: tuple[int, int, int]) -> None:
-        """Draw a small disc, under half as wide as the other marks, so that these can go around it."""
-        self.draw.ellipse(self._box(xy, 0.4 * self.radius + self.edge), fill=edge)
-        self.draw.ellipse(self._box(xy, 0.4 * self.radius), fill=colour)
+    def dot(self, xy: FloatArray, colour: tuple[int, int, int], edge: tuple[int, int, int], size: float = 0.4) -> None:
+        """Draw a small disc, ``size`` times as wide as the other marks, so that these can go around it."""
+        self.draw.ellipse(self._box(xy, size * self.radius + self.edge), fill=edge)
+        self.draw.ellipse(self._box(xy, size * self.radius), fill=colour)
 
     def ring(self, xy: FloatArray, colour: tuple[int, int, int]) -> None:
+        """Draw a ring with a dark edge."""
         self.draw.ellipse(
             self._box(xy, self.radius + self.edge), outline=(20, 20, 20, 150), width=self.line + self.edge
         )
         self.draw.ellipse(self._box(xy, self.radius), outline=colour, width=self.line)
 
     def cross(self, xy: FloatArray, colour: tuple[int, int, int]) -> None:
+        """Draw a cross with a dark edge."""
         left, top, right, bottom = self._box(xy, 0.85 * self.radius)
         for width, ink in ((self.line + 2 * self.edge, (20, 20, 20, 150)), (self.line, (*colour, 255))):
             self.draw.line((left, top, right, bottom), fill=ink, width=width)
             self.draw.line((left, bottom, right, top), fill=ink, width=width)
 
     def over(self, base: Image.Image) -> Image.Image:
+        """Return ``base``, of the size of the view, with the marks on it."""
         marks = self.canvas.reduce(self.factor)
         return Image.alpha_composite(base.convert("RGBA"), marks).convert("RGB")
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.spatial import KDTree
 
 from dotcount.evaluation import find_peaks
 from dotcount.points import FloatArray
@@ -21,7 +22,7 @@ from dotcount.transport import Solution, solve
 IntArray = npt.NDArray[np.int64]
 
 UNPAID, OVERPAID = 0.5, 1.5
-"""A dot is marked when it receives less, or more, than this many objects."""
+"""A dot is marked when fewer predicted objects than this go to it from nearby, or more from anywhere."""
 
 LEFTOVER = 0.25
 """A place where at least this much predicted mass is left over, in objects, is listed."""
@@ -45,14 +46,18 @@ class TransportMap:
         (h, w) the dot that takes most of each cell's mass; -1 where none takes any.
     taken
         (h, w) mass that the owner takes.
+    predicted
+        (m,) predicted objects that go to each dot, ``sum_i u_i p_ij``; 1 is right, and they add up to the count as far
+        as it is in reach.
+    nearby
+        (m,) those of them from nearer than half-way to the next dot (or two cells, where dots are closer): a dot where
+        nothing is predicted is served from far away, because the transport must serve it.
     paid
-        (m,) mass that each dot receives, objects; 1 is right.
+        (m,) mass that arrives, ``sum_i q_i p_ij``: the transport meets half-way between what is predicted and one.
     distance
         (m,) mean distance that this mass comes from, px; NaN where there is none.
     area
-        (m,) area of the cells that a dot owns, px^2.
-    predicted
-        (m,) predicted mass in these cells, objects.
+        (m,) area of the cells that a dot owns and that hold at least a hundredth of the fullest one's mass, px^2.
     leftover
         (h, w) predicted mass that goes nowhere.
     unmatched, unmatched_mass
@@ -64,23 +69,24 @@ class TransportMap:
     dots: FloatArray
     owner: IntArray
     taken: FloatArray
+    predicted: FloatArray
+    nearby: FloatArray
     paid: FloatArray
     distance: FloatArray
     area: FloatArray
-    predicted: FloatArray
     leftover: FloatArray
     unmatched: FloatArray
     unmatched_mass: FloatArray
 
     @property
     def unpaid(self) -> FloatArray:
-        """Return the (k, 2) dots that get less than half an object."""
-        return self.dots[self.paid < UNPAID]
+        """Return the (k, 2) dots that less than half a predicted object goes to from nearby."""
+        return self.dots[self.nearby < UNPAID]
 
     @property
     def overpaid(self) -> FloatArray:
-        """Return the (k, 2) dots that get more than one and a half objects."""
-        return self.dots[self.paid > OVERPAID]
+        """Return the (k, 2) dots that more than one and a half predicted objects go to."""
+        return self.dots[self.predicted > OVERPAID]
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the whole image as plain values."""
@@ -94,8 +100,8 @@ class TransportMap:
             "mean_distance_px": mean,
             "left_over": float(self.leftover.sum()),
             "places_left_over": len(self.unmatched),
-            "unpaid_dots": int((self.paid < UNPAID).sum()),
-            "overpaid_dots": int((self.paid > OVERPAID).sum()),
+            "unpaid_dots": len(self.unpaid),
+            "overpaid_dots": len(self.overpaid),
             "value": solution.value,
             "gap": solution.gap,
             "converged": solution.converged,
@@ -105,12 +111,13 @@ class TransportMap:
 
     def save(self, out: Path) -> None:
         """Write ``dots.csv``, ``unmatched.csv`` and ``explanation.json`` into the folder ``out``."""
-        with CsvSink(out / "dots.csv", ("dot", "x", "y", "paid", "distance_px", "area_px", "predicted")) as sink:
+        with CsvSink(
+            out / "dots.csv", ("dot", "x", "y", "predicted", "nearby", "paid", "distance_px", "area_px")
+        ) as sink:
             for k, (x, y) in enumerate(self.dots):
                 distance = float(self.distance[k]) if np.isfinite(self.distance[k]) else None
-                sink.write(
-                    k + 1, float(x), float(y), float(self.paid[k]), distance, float(self.area[k]), self.predicted[k]
-                )
+                masses = self.predicted[k], self.nearby[k], self.paid[k]
+                sink.write(k + 1, float(x), float(y), *masses, distance, self.area[k])
         with CsvSink(out / "unmatched.csv", ("x", "y", "mass")) as sink:
             for (x, y), mass in zip(self.unmatched, self.unmatched_mass):
                 sink.write(float(x), float(y), float(mass))
@@ -166,7 +173,10 @@ def transport_map(
     total = np.bincount(columns, mass, len(xy))
     with np.errstate(invalid="ignore", divide="ignore"):
         distance = np.bincount(columns, mass * gaps, len(xy)) / total
-    owned = owner >= 0
+    sent = solution.pixel_mass.numpy().ravel()[cells]
+    share = np.divide(mass, sent, out=np.zeros_like(mass), where=sent > 0)
+    offered = share * density.numpy().ravel()[cells]
+    shown = (owner >= 0) & (taken >= 0.01 * taken.max())
     left = np.clip(-solution.pixel_defect.numpy(), 0, None)
     peaks, peak_mass = find_peaks(left, 1, LEFTOVER)
     return TransportMap(
@@ -176,14 +186,23 @@ def transport_map(
         dots=xy,
         owner=owner,
         taken=taken,
+        predicted=np.bincount(columns, offered, len(xy)),
+        nearby=np.bincount(columns, offered * (gaps <= _reach(xy, side)[columns]), len(xy)),
         paid=solution.dot_mass.numpy(),
         distance=distance,
-        area=np.bincount(owner[owned], minlength=len(xy)) * float(side.prod()),
-        predicted=np.bincount(owner[owned], prediction.density[owned], len(xy)),
+        area=np.bincount(owner[shown], minlength=len(xy)) * float(side.prod()),
         leftover=left,
         unmatched=peaks * side,
         unmatched_mass=peak_mass,
     )
+
+
+def _reach(dots: FloatArray, side: FloatArray) -> FloatArray:
+    """Return (m,) how far around each dot, px, what is predicted counts as its own."""
+    if len(dots) < 2:
+        return np.full(len(dots), np.inf)
+    nearest = KDTree(dots).query(dots, k=2)[0][:, 1]
+    return np.maximum(nearest / 2, 2 * float(side.max()))
 
 
 def _owners(
