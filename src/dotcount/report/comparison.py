@@ -108,7 +108,7 @@ class Comparison:
         """Return the cells of the table, as text, in the order of :data:`COLUMNS`."""
         first = self.methods[0].name
         against = {b: pair for a, b, pair in self.pairs if a == first}
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for method in self.methods:
             figures, (low, high) = method.figures(), method.interval
             pair = against.get(method.name)

@@ -170,9 +170,9 @@ def transport_map(
     centres = np.stack([cells % shape[1], cells // shape[1]], axis=1) + 0.5
     gaps = np.linalg.norm(centres * side - xy[columns], axis=1)
     owner, taken = _owners(cells, columns, mass, shape)
-    total = np.bincount(columns, mass, len(xy))
+    total = _sums(columns, mass, len(xy))
     with np.errstate(invalid="ignore", divide="ignore"):
-        distance = np.bincount(columns, mass * gaps, len(xy)) / total
+        distance = _sums(columns, mass * gaps, len(xy)) / total
     sent = solution.pixel_mass.numpy().ravel()[cells]
     share = np.divide(mass, sent, out=np.zeros_like(mass), where=sent > 0)
     offered = share * density.numpy().ravel()[cells]
@@ -186,15 +186,20 @@ def transport_map(
         dots=xy,
         owner=owner,
         taken=taken,
-        predicted=np.bincount(columns, offered, len(xy)),
-        nearby=np.bincount(columns, offered * (gaps <= _reach(xy, side)[columns]), len(xy)),
+        predicted=_sums(columns, offered, len(xy)),
+        nearby=_sums(columns, offered * (gaps <= _reach(xy, side)[columns]), len(xy)),
         paid=solution.dot_mass.numpy(),
         distance=distance,
-        area=np.bincount(owner[shown], minlength=len(xy)) * float(side.prod()),
+        area=_sums(owner[shown], np.full(int(shown.sum()), side.prod()), len(xy)),
         leftover=left,
         unmatched=peaks * side,
         unmatched_mass=peak_mass,
     )
+
+
+def _sums(groups: IntArray, values: FloatArray, n: int) -> FloatArray:
+    """Return (n,) the sum of the values of each group, float also where there is none."""
+    return np.bincount(groups, values, n).astype(np.float64)
 
 
 def _reach(dots: FloatArray, side: FloatArray) -> FloatArray:
