@@ -32,7 +32,7 @@ CELL_TO_BLUR = 2.2
 """Cells are pooled as long as their side stays below this many blur widths."""
 SHARE_OF_GAP, SHARE_OF_DROPPED = 0.6, 0.3
 """How the allowed gap is divided between the point and the pairs left out; the rest is for rounding."""
-DROPPED_PER_CUTOFF = 16.0
+DROPPED_PER_CUTOFF = 32.0
 """What is left out beyond a cutoff of t epsilon, relative to ``eps * mass * e^-t``: a guess, checked afterwards."""
 WARM_BUDGET = 30
 """Evaluations after which a warm start that has not converged is given up."""
@@ -166,7 +166,7 @@ def _cutoff(problem: Problem, tol: float, last: Point | None) -> float:
     """Guess how far below the best a score may lie, in units of epsilon, so that little enough is left out."""
     mass = sum(one.sum() for one in problem.densities)
     if last is None:
-        goal = torch.tensor([max(1.0, 0.02 * m) for m in problem.n_dots])
+        goal = torch.tensor([max(1.0, 0.005 * m) for m in problem.n_dots])
         moved = torch.minimum(torch.as_tensor(mass).cpu(), torch.tensor(float(sum(problem.n_dots)))).expand(len(goal))
     else:
         goal, moved = last.value.abs().clamp(min=1.0), last.m.sum(1)
