@@ -62,9 +62,10 @@ def fit(model, loss, steps, size, rate):
 
 @pytest.mark.parametrize("name", EVERY)
 def test_five_steps_of_every_loss_stay_finite(name):
-    """Side by side on one model after the other, 32 px for the large ones: half a minute in all."""
-    for loss in LOSSES:
-        fit(build(name), losses.create(loss), 5, 32 if name in HEAVY else 64, 1e-4)
+    """One after the other on the same network, to save time; the rest of the large pairs are among the slow tests."""
+    model = build(name)
+    for loss in ["uot"] if name in ("csrnet", "can") else LOSSES:
+        fit(model, losses.create(loss), 5, 32 if name in HEAVY else 64, 1e-4)
 
 
 @pytest.mark.parametrize("loss", list(LOSSES))

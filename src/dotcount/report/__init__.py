@@ -1,9 +1,9 @@
 """Pictures and the self-contained HTML report."""
 
+from dotcount.report.explanation import TransportMap, transport_map, transport_settings
 from dotcount.report.figures_paper import located_figure, map_picture, points_picture, save_figure, transport_figure
 from dotcount.report.html import Report, render, write_report
 from dotcount.report.overlay import overlay, save_overlay
-from dotcount.report.transport_map import TransportMap, transport_map, transport_settings
 
 __all__ = [
     "Report",

@@ -17,8 +17,8 @@ from scipy.spatial import KDTree
 from dotcount.points import FloatArray
 from dotcount.prediction import Prediction
 from dotcount.prediction.files import replacing
+from dotcount.report.explanation import TransportMap
 from dotcount.report.overlay import EXTRA, FOUND, MISSED, Marks, View
-from dotcount.report.transport_map import TransportMap
 
 Pixels = npt.NDArray[np.float32]
 
