@@ -11,6 +11,7 @@ from PIL import Image
 from dotcount import config, data
 from dotcount.data.loading import WholeImageDataset, whole_batch
 from dotcount.errors import ConfigError, DataError, OutputError, UnknownNameError, UsageError
+from dotcount.evaluation import fit_count_scale
 from dotcount.models import io
 from dotcount.training import train
 from dotcount.training.module import CountingModule, count
@@ -54,16 +55,19 @@ def test_the_saved_model_has_the_metrics_of_the_best_epoch(finished):
     """An independent pass over the validation images with the saved weights gives the MAE in metrics.csv."""
     model, metadata = io.load(finished.run / "model")
     images = WholeImageDataset(data.open_collection(finished.config.data.path).split("val").records)
-    errors = []
+    counts, true = [], []
     with torch.inference_mode():
         for sample in images:
             batch = whole_batch(sample)
-            errors.append(float(count(model(batch.images), model.stride, batch.image_sizes)) - len(sample.points))
+            counts.append(float(count(model(batch.images), model.stride, batch.image_sizes)))
+            true.append(len(sample.points))
+    errors, fitted = np.subtract(counts, true), fit_count_scale(counts, true)
     history = [row["val_mae"] for row in torch.load(finished.run / "last.ckpt", weights_only=True)["run"]["history"]]
     assert np.abs(errors).mean() == pytest.approx(finished.result.best["val_mae"], rel=1e-5)
     assert finished.result.best["val_mae"] == min(history)
     assert finished.result.best["epoch"] == history.index(min(history)) + 1
-    assert metadata["metrics"]["validation"]["mae"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+    assert metadata["count_scale"] == pytest.approx(fitted.scale, rel=1e-5)
+    assert metadata["metrics"]["validation"]["mae"] == pytest.approx(np.abs(fitted.held_out - true).mean(), rel=1e-5)
     assert metadata["metrics"]["validation"]["n"] == 4
 
 

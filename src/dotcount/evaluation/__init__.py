@@ -21,6 +21,7 @@ from dotcount.evaluation.matching import (
     sigma_from_boxes,
 )
 from dotcount.evaluation.peaks import DEFAULT_THRESHOLD, ThresholdChoice, choose_threshold, find_peaks
+from dotcount.evaluation.scaling import CountScale, fit_count_scale
 from dotcount.evaluation.subsets import (
     COUNT_BINS,
     LUMINANCE_BINS,
@@ -42,6 +43,7 @@ __all__ = [
     "THRESHOLDS",
     "Bin",
     "CountInterval",
+    "CountScale",
     "CountingMetrics",
     "GreedyResult",
     "GreedyScorer",
@@ -61,6 +63,7 @@ __all__ = [
     "compare_paired",
     "counting_metrics",
     "find_peaks",
+    "fit_count_scale",
     "game",
     "greedy_match",
     "mean_luminance",

@@ -49,7 +49,7 @@ class GaussianL2Loss(DensityLoss):
         beta: float = 0.3,
         neighbours: int = 3,
         min_sigma: float = 1.0,
-        max_sigma: float = math.inf,
+        max_sigma: float | None = None,
         reduction: str = "sum",
     ) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class GaussianL2Loss(DensityLoss):
             raise InputError(f"kernel must be 'fixed' or 'adaptive'; got {kernel!r}")
         if reduction not in ("sum", "mean"):
             raise InputError(f"reduction must be 'sum' or 'mean'; got {reduction!r}")
-        if not (sigma > 0 and beta > 0 and neighbours >= 1 and 0 < min_sigma <= max_sigma):
+        if not (sigma > 0 and beta > 0 and neighbours >= 1 and 0 < min_sigma <= (max_sigma or min_sigma)):
             raise InputError(
                 "gaussian_l2 needs sigma > 0, beta > 0, neighbours >= 1 and 0 < min_sigma <= max_sigma; "
                 f"got {sigma}, {beta}, {neighbours}, {min_sigma}, {max_sigma}"

@@ -48,7 +48,8 @@ class Predictor:
         Module that maps (1, 3, H, W) RGB in [0, 1] to a density of stride ``model.stride``.
     metadata
         What training recorded beside the weights in ``config.json``: ``peaks`` (threshold, method, radius),
-        ``interval``, ``resize``. Absent entries mean the default peaks, no interval, no resizing.
+        ``interval``, ``resize``, ``count_scale`` (a factor on the density, fitted on held-out images). Absent entries
+        mean the default peaks, no interval, no resizing, a factor of 1.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
     tile
@@ -70,6 +71,7 @@ class Predictor:
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.tile = tile
         self.stride = int(model.stride)  # type: ignore[arg-type]
+        self.count_scale = float(self.metadata.get("count_scale", 1.0))
         peaks = self.metadata.get("peaks") or {}
         self.threshold = float(peaks.get("threshold", DEFAULT_THRESHOLD))
         self.peak_method, self.peak_radius = str(peaks.get("method", "mass")), int(peaks.get("radius", 1))
@@ -109,6 +111,7 @@ class Predictor:
                 f"model {self.name} returned a density that is not finite; retrain it or choose another run"
             )
         without_padding(density, self.stride, new_height, new_width)
+        density *= self.count_scale
         scale = (width / new_width, height / new_height)
         xy, scores = find_peaks(
             density,

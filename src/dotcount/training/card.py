@@ -34,8 +34,8 @@ or `dotcount predict path/to/this/folder images/ --out results`.
 |---|---|---|
 | {mae:.3g} | {rmse:.3g} | {bias:+.3g} |
 
-This is the checkpoint with the {selected}. It was chosen on these images, so expect somewhat larger errors on new ones.
-A peak needs a mass of {threshold:g} to be reported as a location, the value with the best F on the validation images.
+{scaling}This is the checkpoint with the {selected}. It was chosen on these images, so expect somewhat larger errors on
+new ones. A peak needs a mass of {threshold:g} to be reported as a location, the value with the best F on these images.
 
 {interval}
 
@@ -76,6 +76,7 @@ def model_card(metadata: dict[str, Any]) -> str:
         selected=metadata["selected_by"],
         threshold=metadata["peaks"]["threshold"],
         interval=_interval(metadata["interval"]),
+        scaling=_scaling(metadata["count_scale"]),
         citation=f"\n## Please cite\n\n{data['citation']}\n" if data["citation"] else "",
     )
 
@@ -87,6 +88,15 @@ def _resize(rule: dict[str, Any]) -> str:
     if rule["max_side"]:
         parts.append(f"shrunk to a longer side of at most {rule['max_side']} px")
     return " and ".join(parts) if parts else "used at their own size"
+
+
+def _scaling(scale: float) -> str:
+    if scale == 1:
+        return ""
+    return (
+        f"Densities are multiplied by {scale:.4g}, which removes the mean error on these images; the figures above are "
+        "leave-one-out. "
+    )
 
 
 def _interval(interval: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""After the last epoch: peak threshold and count interval from the validation images, then the model folder."""
+"""After the last epoch: count scale, peak threshold and interval from validation images, then the model folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ import torch
 from torch import nn
 
 from dotcount.data import Batch
-from dotcount.evaluation import DEFAULT_THRESHOLD, calibrate, choose_threshold, counting_metrics
+from dotcount.evaluation import (
+    DEFAULT_THRESHOLD,
+    CountScale,
+    calibrate,
+    choose_threshold,
+    counting_metrics,
+    fit_count_scale,
+)
 from dotcount.models import io as model_io
 from dotcount.points import FloatArray
 from dotcount.training.card import model_card
@@ -32,16 +39,23 @@ INTERVAL_LEVEL = 0.9
 def write_model(
     out: Path, model: nn.Module, batches: Iterable[Batch | None], plan: Plan, state: RunState
 ) -> dict[str, Any]:
-    """Choose threshold and interval with the best weights in ``model``, write ``out``/model, return its metadata."""
+    """Fit scale, threshold and interval to the best weights in ``model``, write ``out``/model, return its metadata.
+
+    Interval and errors are of the counts that leave-one-out scales give, so that no image is judged by itself.
+    """
     densities, dots, predicted = predict(model, batches, torch.device(plan.config.training.device))
     true = [len(xy) for xy in dots]
     stride = int(model.stride)  # type: ignore[arg-type]
+    fitted = (
+        fit_count_scale(predicted, true) if plan.config.training.calibrate else CountScale(1.0, np.array(predicted))
+    )
     peaks = dataclasses.asdict(plan.config.peaks)
-    threshold = best_threshold(densities, dots, stride, **peaks)
-    metrics = counting_metrics(predicted, true).to_dict()
+    threshold = best_threshold([fitted.scale * density for density in densities], dots, stride, **peaks)
+    metrics = counting_metrics(fitted.held_out, true).to_dict()
     metadata = describe(plan, state, stride) | {
         "peaks": {"threshold": threshold, **peaks},
-        "interval": calibrate(predicted, true, level=INTERVAL_LEVEL).to_dict(),
+        "count_scale": fitted.scale,
+        "interval": calibrate(fitted.held_out, true, level=INTERVAL_LEVEL).to_dict(),
         "metrics": {"validation": metrics, "best": state.best},
     }
     model_io.save(model, out / MODEL, metadata, model_card(metadata))
