@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.transport import compare, page, scaling
@@ -30,16 +31,18 @@ def main() -> None:
     if not arguments.page:
         for name in arguments.only:
             start = time.perf_counter()
-            results[name] = {"machine": machine(), "records": _run(name, arguments.quick)}
-            results[name]["seconds"] = round(time.perf_counter() - start, 1)
-            if not arguments.quick:
-                _write(results)
+            results[name] = {"machine": machine(), "records": []}
+            for record in _run(name, arguments.quick):
+                results[name]["records"].append(record)
+                results[name]["seconds"] = round(time.perf_counter() - start, 1)
+                if not arguments.quick:
+                    _write(results)
     if not arguments.quick:
         found = json.loads(CERTIFICATES.read_text()) if CERTIFICATES.exists() else None
         page.write(results if found is None else {**results, "certificates": found})
 
 
-def _run(name: str, quick: bool) -> list[dict]:
+def _run(name: str, quick: bool) -> Iterable[dict]:
     if name == "compare":
         return compare.compare(quick, print)
     if name == "scaling":

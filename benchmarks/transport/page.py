@@ -47,17 +47,25 @@ def _cell(record: dict[str, Any], name: str) -> str:
     return f"{run['seconds'] * 1e3:.3g}{gap}"
 
 
+def _ratio(record: dict[str, Any]) -> str:
+    """Return how many times longer the dense run to the gap took; `>` where it was given up before."""
+    if "lbfgs_to_gap" not in record:
+        return "-"
+    run = record["lbfgs_to_gap"]
+    return f"{'> ' if run['gap'] > 1e-5 else ''}{run['seconds'] / record['cold']['seconds']:.1f}"
+
+
 def _compare(section: dict[str, Any]) -> str:
     names = ("cold", "warm", "lbfgs_default", "lbfgs_to_gap", "pot_sinkhorn", "geomloss")
     head = ("phase", "N", "M", "eps", "ours, cold", "ours, warm", "L-BFGS, 20 iterations", "L-BFGS to 1e-5", "POT",
             "geomloss", "L-BFGS / ours", "gradient error, ours / default", "MB, ours / default")  # fmt: skip
     rows = []
     for r in section["records"]:
-        ratio = f"{r['lbfgs_to_gap']['seconds'] / r['cold']['seconds']:.1f}" if "lbfgs_to_gap" in r else "-"
+        ratio = _ratio(r)
         error, memory = f"{r['cold']['gradient_error']:.0e}", f"{r['cold']['peak_mb']:.0f}"
         if "lbfgs_default" in r:
             error += f" / {r['lbfgs_default']['gradient_error']:.0e}"
-            memory += f" / {r['lbfgs_default']['peak_mb']:.0f}"
+            memory += f" / {r['lbfgs_default'].get('peak_mb', float('nan')):.0f}"
         base = (r["phase"], str(r["n"]), str(r["m"]), f"{r['epsilon']:g}")
         rows.append((*base, *(_cell(r, name) for name in names), ratio, error, memory))
     return f"Milliseconds (relative gap). {_run_on(section)}\n\n{_table(head, rows)}"

@@ -70,6 +70,7 @@ class Dual:
         self.pairs = Pairs(cells, self.neighbours, problem.dots, problem.cost, problem.dtype)
         self._refer(beta)
         self.search_beta = beta
+        self.concentration: Tensor | None = None
 
     def _refer(self, beta: Tensor) -> None:
         self.reference_beta = beta
@@ -100,11 +101,12 @@ class Dual:
         ratio = gamma / torch.where(self.problem.present, v, torch.ones_like(v))
         return (v * self.problem.dot_penalty.fenchel_young(ratio, -beta)).sum(1)
 
-    def curvature(self, point: Point, dot_curvature: Tensor) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-        """Return the product with ``-d2G/dbeta2`` at ``point`` and its diagonal, flat in the pairs' dtype.
+    def curvature(self, point: Point, dot_curvature: Tensor, near: bool) -> tuple[Callable[[Tensor], Tensor], Tensor]:
+        """Return the product with ``-d2G/dbeta2`` at ``point`` and about its diagonal, flat in the pairs' dtype.
 
         ``diag(dot_curvature) + diag(gamma) / eps - P^T (q / eps - u phi*''(-alpha)) P``. The exact second derivative
         has ``dot_curvature = v phi*''(-beta)`` (B, m_max). Vectors are flat with the dummy's 0 at the end.
+        ``near`` says that the shares have changed little since the last call.
         """
         dtype = self.problem.dtype
         bend = self.cells.mass * self.problem.pixel_penalty.curvature(-point.alpha)
@@ -119,8 +121,12 @@ class Dual:
             spread = self.pairs.rows(factor * x).mul_(second)
             return torch.addcmul(fixed * x, factor, self.pairs.columns(spread), value=-1.0)
 
-        shared = self.pairs.columns_squared(second)
-        return product, fixed - factor.square() * shared
+        # How concentrated a dot's mass is, sum_i w p^2 / sum_i w p, changes little: good enough to precondition with.
+        spread = torch.cat([point.gamma.flatten() / self.epsilon, point.factor[-1:]]).to(dtype)
+        if self.concentration is None or not near:
+            shared = factor.square() * self.pairs.columns_squared(second)
+            self.concentration = torch.where(spread > 0, shared / spread, 0.0)
+        return product, fixed - self.concentration * spread
 
     def dropped(self, point: Point) -> Tensor:
         """Return (n_blocks, k) bounds on how much too large alpha is for want of the pairs left out."""

@@ -97,11 +97,11 @@ def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal
     right = right * todo[:, None]
     size = right.abs().amax(1, keepdim=True).clamp(min=1e-300)
     flat = torch.cat([(right / size).flatten(), right.new_zeros(1)]).to(dual.problem.dtype)
-    product, diagonal = dual.curvature(point, bend)
+    near = point.gap < NEAR * point.value.abs().clamp(min=1.0)
+    product, diagonal = dual.curvature(point, bend, bool((near | ~todo).all()))
     floor = torch.cat([1e-7 * (bend + point.gamma / dual.epsilon).flatten(), right.new_zeros(1)]).to(diagonal)
     diagonal = torch.maximum(diagonal, floor)
     diagonal = torch.where(diagonal > 0, diagonal, 1.0)
-    near = point.gap < NEAR * point.value.abs().clamp(min=1.0)
     exact = (0.5 * torch.sqrt(goal / point.gap.clamp(min=1e-300))).clamp(1e-3, FORCING)
     relative = torch.where(near & todo, exact, FORCING).to(flat.dtype)
     step = conjugate_gradient(product, flat, diagonal, relative, CG_STEPS)
