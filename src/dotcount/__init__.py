@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dotcount.errors import DotcountError
     from dotcount.points import Points
     from dotcount.prediction import Evaluation, Prediction, Predictor, evaluate, load
-    from dotcount.training import TrainResult, train
+    from dotcount.training.train import TrainResult, train
 
 _HOME = {
     "Collection": "data",
