@@ -1,6 +1,6 @@
 """Run the benchmark, write the JSON, the plot and the tables of the documentation page.
 
-    python -m benchmarks.transport [--quick] [--only compare scaling batches training] [--page]
+    python -m benchmarks.transport [--quick] [--only compare scaling batches training] [--resume] [--page]
 
 Sections that are not run keep their figures in the JSON.
 """
@@ -26,13 +26,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
     parser.add_argument("--quick", action="store_true", help="few problems, for a look; nothing is written")
     parser.add_argument("--page", action="store_true", help="only rewrite the page and the plot from the JSON")
+    parser.add_argument("--resume", action="store_true", help="keep the comparisons that the JSON already has")
     arguments = parser.parse_args()
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if not arguments.page:
         for name in arguments.only:
             start = time.perf_counter()
-            results[name] = {"machine": machine(), "records": []}
-            for record in _run(name, arguments.quick):
+            old = results.get(name, {}).get("records", []) if arguments.resume and name == "compare" else []
+            results[name] = {"machine": machine(), "records": list(old)}
+            for record in _run(name, arguments.quick, {_case(r) for r in old}):
                 results[name]["records"].append(record)
                 results[name]["seconds"] = round(time.perf_counter() - start, 1)
                 if not arguments.quick:
@@ -42,9 +44,13 @@ def main() -> None:
         page.write(results if found is None else {**results, "certificates": found})
 
 
-def _run(name: str, quick: bool) -> Iterable[dict]:
+def _case(record: dict) -> tuple[float, int, int, str]:
+    return record["epsilon"], record["n"], record["m"], record["phase"]
+
+
+def _run(name: str, quick: bool, done: set) -> Iterable[dict]:
     if name == "compare":
-        return compare.compare(quick, print)
+        return compare.compare(quick, done, print)
     if name == "scaling":
         return scaling.scaling(print)
     if name == "batches":

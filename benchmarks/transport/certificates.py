@@ -74,6 +74,22 @@ def _compare(got: Solution, exact: Solution) -> dict[str, float]:
     }
 
 
+def _save(found: list[dict[str, float]], seed: int) -> dict:
+    """Write the figures of what was found so far and return them."""
+    known = [f for f in found if f["known"]]
+    result = {
+        "problems": len(found), "seed": seed, "optimum_known": len(known), "torch": torch.__version__,
+        "not_converged": sum(not f["converged"] for f in found),
+        "below": sum(bool(f["below"]) for f in known), "above": sum(bool(f["above"]) for f in known),
+        "gradient": sum(bool(f["gradient"]) for f in known),
+        "largest_gap": max(f["gap"] for f in found), "largest_gap_of_the_reference": max(f["exact_gap"] for f in known),
+    }  # fmt: skip
+    part = RESULTS.with_suffix(".part")
+    part.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
+    part.replace(RESULTS)
+    return result
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", type=int, default=10_000)
@@ -92,18 +108,8 @@ def main() -> None:
                 print(f"seed {seed}: {last}", flush=True)
             if len(found) % 500 == 0:
                 print(f"{len(found)} problems, {time.perf_counter() - start:.0f} s", flush=True)
-    known = [f for f in found if f["known"]]
-    result = {
-        "problems": len(found), "seed": arguments.seed, "optimum_known": len(known), "torch": torch.__version__,
-        "not_converged": sum(not f["converged"] for f in found),
-        "below": sum(bool(f["below"]) for f in known), "above": sum(bool(f["above"]) for f in known),
-        "gradient": sum(bool(f["gradient"]) for f in known),
-        "largest_gap": max(f["gap"] for f in found), "largest_gap_of_the_reference": max(f["exact_gap"] for f in known),
-    }  # fmt: skip
-    print(result)
-    part = RESULTS.with_suffix(".part")
-    part.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n")
-    part.replace(RESULTS)
+                _save(found, arguments.seed)
+    print(_save(found, arguments.seed))
 
 
 if __name__ == "__main__":

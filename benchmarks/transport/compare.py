@@ -28,9 +28,11 @@ def cases(quick: bool) -> Iterator[tuple[float, int, int, str]]:
                     yield epsilon, side, m, phase
 
 
-def compare(quick: bool, log: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """Yield one record a problem."""
+def compare(quick: bool, done: set, log: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Yield one record a problem, but for those (epsilon, N, M, phase) that are done."""
     for epsilon, side, m, phase in cases(quick):
+        if (epsilon, side * side, m, phase) in done:
+            continue
         record = _one(problem(phase, side, m), side, epsilon)
         log(f"{phase} N={side * side} M={m} eps={epsilon}: " + _summary(record))
         yield record

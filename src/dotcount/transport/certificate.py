@@ -132,5 +132,6 @@ def gradient_bound(alpha: Tensor, shift: Tensor, potential: float, penalty: Pena
         return 0.0
     if not math.isfinite(potential):
         return math.inf
-    z = -alpha[reached]
-    return float((penalty.conjugate(z + potential + shift[reached]) - penalty.conjugate(z)).max())
+    # The conjugate is convex: the error grows with both, so the largest of each will do.
+    z, off = -alpha[reached].amin(), shift[reached].amax()
+    return float(penalty.conjugate(z + potential + off) - penalty.conjugate(z))

@@ -52,8 +52,8 @@ class Pairs:
         flat = torch.cat([dots.view(-1, 2), dots.new_zeros(1, 2)])
         near = flat.index_select(0, self.index).view(-1, TILE, 2) - cells.corner.index_select(0, self.block)[:, None]
         step = torch.arange(SIDE, device=dots.device) * cells.unit.index_select(0, self.block)[:, None]
-        self._dx = (near[:, None, :, 0] - step[:, :, None]).to(dtype)
-        self._dy = (near[:, None, :, 1] - step[:, :, None]).to(dtype)
+        near, step = near.to(dtype), step.to(dtype)[:, :, None]
+        self._dx, self._dy = near[:, None, :, 0] - step, near[:, None, :, 1] - step
         # How much scores can differ within a block; only for costs that are norms is this known beforehand.
         side = (SIDE - 1) * float(cells.unit.max())
         self.spread = {"l1": 2.0, "l2": math.sqrt(2.0)}.get(cost.name, math.inf) * side
