@@ -114,7 +114,7 @@ def page() -> None:
         notes.append(
             f"### {about['title']}\n\n```\n{shown}\n```\n\nSeed {about['seed']}, {about['machine']}; {versions}; "
             f"commit {about['commit']}. Files: `{where}`. One run; the interval is a bootstrap over test images, "
-            f"not over seeds."
+            f"not over seeds." + (f"\n\n{about['note']}" if "note" in about else "")
         )
     text = PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
