@@ -216,12 +216,16 @@ def test_interrupting_is_left_to_the_caller_and_can_be_resumed(tiny, finished, t
             signal.raise_signal(signal.SIGINT)
         return original(self, batch, batch_idx)
 
-    handler = signal.getsignal(signal.SIGINT)
-    with monkeypatch.context() as patched:
-        patched.setattr(CountingModule, "training_step", step)
-        with pytest.raises(KeyboardInterrupt):
-            train(tiny(), tmp_path / "run", progress=False)
-    assert signal.getsignal(signal.SIGINT) is handler
+    # A shell without job control starts background commands with the signal ignored.
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(CountingModule, "training_step", step)
+            with pytest.raises(KeyboardInterrupt):
+                train(tiny(), tmp_path / "run", progress=False)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, inherited)
     # Loader processes read ahead: from the right epoch also when they start in the middle of a run.
     train(tiny(training__workers=1), tmp_path / "run", resume=True, progress=False)
     assert rows_without_times(tmp_path / "run") == rows_without_times(finished.run)
