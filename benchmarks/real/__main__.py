@@ -36,7 +36,7 @@ RUNS: dict[str, tuple[str, str, str]] = {
     ),
     "vgg_cells": (
         "vgg_cells:{data}/vgg_cells",
-        "--max-minutes 9 --crop 128",
+        "--max-minutes 4 --crop 128",
         "VGG cells, first 100 images to train, last 100 to test",
     ),
 }

@@ -65,16 +65,16 @@ def transport_cost(dual: Dual, point: Point) -> Tensor:
 def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
     """Return (B,) an allowance for the rounding of the value.
 
-    Costs and potentials, taken relative to the block, carry a relative error of about one unit each, shares and their
-    sums a few; their effect on alpha is weighted with the shares, hence on the value with the plan. That is the worst
-    case, all errors pointing one way; a quarter of it is allowed, several times what was ever measured.
+    Costs and potentials, taken relative to the block, carry a relative error of a few units each, shares and their
+    sums as well; their effect on alpha is weighted with the shares, hence on the value with the plan. All errors are
+    taken to point one way: with few dots they may.
     """
     moved = point.gamma.sum(1)
     block = torch.zeros_like(moved).scatter_reduce_(0, dual.cells.image, dual.cells.unit, "amax")
-    pairs = 0.125 * torch.finfo(dual.problem.dtype).eps
+    pairs = 0.5 * torch.finfo(dual.problem.dtype).eps
     sums = 4.0 * torch.finfo(torch.float64).eps
     exact = sums * (moved + point.m.sum(1) + (point.gamma * point.beta.abs()).sum(1))
-    return pairs * (2.0 * transport + moved * (6.0 * dual.epsilon + block)) + exact
+    return pairs * (8.0 * transport + moved * (8.0 * dual.epsilon + 4.0 * block)) + exact
 
 
 def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:
