@@ -63,7 +63,7 @@ def transport_cost(dual: Dual, point: Point) -> Tensor:
 
 
 def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
-    """Return (B,) an allowance for the rounding of the value.
+    """Return (B,) a bound on the rounding of the value, to first order.
 
     Costs and potentials, taken relative to the block, carry a relative error of a few units each, shares and their
     sums as well; their effect on alpha is weighted with the shares, hence on the value with the plan. All errors are
@@ -74,7 +74,7 @@ def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
     pairs = 0.5 * torch.finfo(dual.problem.dtype).eps
     sums = 4.0 * torch.finfo(torch.float64).eps
     exact = sums * (moved + point.m.sum(1) + (point.gamma * point.beta.abs()).sum(1))
-    return pairs * (8.0 * transport + moved * (8.0 * dual.epsilon + 4.0 * block)) + exact
+    return pairs * (4.0 * transport + moved * (6.0 * dual.epsilon + 2.0 * block)) + exact
 
 
 def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:

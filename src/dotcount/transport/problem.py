@@ -80,6 +80,8 @@ def make_problem(
         mass[b, : len(one)] = 1.0 if weight is None else weight.detach().double()
     masked = [d.detach().double() if v is None else d.detach().double() * v for d, v in zip(densities, valid)]
     same = all(one.shape == masked[0].shape for one in masked)
+    # The wfr cost is singular at its reach: float32 would not do.
+    double = densities[0].dtype == torch.float64 or cost.delta is not None
     present = torch.arange(width, device=device) < torch.tensor(n_dots, device=device)[:, None]
     return Problem(
         densities=torch.stack(masked) if same else masked,
@@ -92,7 +94,7 @@ def make_problem(
         pixel_penalty=penalties[0],
         dot_penalty=penalties[1],
         epsilon=epsilon,
-        dtype=torch.float64 if exact or densities[0].dtype == torch.float64 else torch.float32,
+        dtype=torch.float64 if exact or double else torch.float32,
     )
 
 
