@@ -20,11 +20,25 @@ def as_counts(values: npt.ArrayLike, name: str) -> FloatArray:
     return array
 
 
-def as_pair(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return predicted and true counts of equal, positive length."""
+def as_aligned(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return predicted and true counts of equal length, which may be 0."""
     guess, truth = as_counts(predicted, "predicted"), as_counts(true, "true")
     if guess.shape != truth.shape:
         raise InputError(f"predicted and true must have one value per image each; got {guess.size} and {truth.size}")
+    return guess, truth
+
+
+def as_calibration(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return predicted counts >= 0 and true counts of equal length, which may be 0."""
+    guess, truth = as_aligned(predicted, true)
+    if (guess < 0).any():
+        raise InputError(f"predicted counts must not be negative; got {guess.min():g}")
+    return guess, truth
+
+
+def as_pair(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return predicted and true counts of equal, positive length."""
+    guess, truth = as_aligned(predicted, true)
     if not guess.size:
         raise InputError("predicted and true are empty: there is no image to score")
     return guess, truth

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dotcount.errors import InputError
-from dotcount.evaluation._check import as_counts, as_pair
+from dotcount.evaluation._check import as_calibration, as_counts, as_pair
 from dotcount.points import FloatArray
 
 _CHUNK = 2_000_000  # numbers drawn at a time, which bounds the memory of a bootstrap over many images
@@ -221,11 +221,7 @@ def calibrate(predicted: npt.ArrayLike, true: npt.ArrayLike, *, level: float = 0
         Wanted coverage, between 0 and 1.
     """
     _check_level(level)
-    guess, truth = as_counts(predicted, "predicted"), as_counts(true, "true")
-    if guess.shape != truth.shape:
-        raise InputError(f"predicted and true must have one value per image each; got {guess.size} and {truth.size}")
-    if (guess < 0).any():
-        raise InputError(f"predicted counts must not be negative; got {guess.min():g}")
+    guess, truth = as_calibration(predicted, true)
     n = truth.size
     rank = math.ceil((n + 1) * level - 1e-9)
     if rank > n:

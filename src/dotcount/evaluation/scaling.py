@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dotcount.errors import InputError
-from dotcount.evaluation._check import as_counts
+from dotcount.evaluation._check import as_calibration
 from dotcount.points import FloatArray
 
 LARGEST = 2.0
@@ -50,11 +49,7 @@ def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike) -> CountScale
     InputError
         If the shapes differ, or a predicted count is negative.
     """
-    guess, truth = as_counts(predicted, "predicted"), as_counts(true, "true")
-    if guess.shape != truth.shape:
-        raise InputError(f"predicted and true must have one value per image each; got {guess.size} and {truth.size}")
-    if (guess < 0).any():
-        raise InputError(f"predicted counts must not be negative; got {guess.min():g}")
+    guess, truth = as_calibration(predicted, true)
     unscaled = CountScale(1.0, guess)
     others_true, others_guess = truth.sum() - truth, guess.sum() - guess
     if guess.size < 2 or not (others_guess > 0).all() or not (others_true > 0).all():
