@@ -40,9 +40,10 @@ class DataConfig:
     train_images
         Use only this many training images (drawn with ``split_seed``), those held out for validation among them; all
         when absent.
-    min_side, max_side
+    min_side, max_side, max_short_side
         Images are enlarged to a shorter side of at least ``min_side`` px, then shrunk to a longer side of at most
-        ``max_side`` px, before anything else; absent: as they are.
+        ``max_side`` px and a shorter side of at most ``max_short_side`` px, before anything else; absent: the rule of
+        the benchmark that DATA is, else as they are.
     """
 
     path: str = ""
@@ -54,6 +55,7 @@ class DataConfig:
     train_images: int | None = None
     min_side: int | None = None
     max_side: int | None = None
+    max_short_side: int | None = None
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,11 @@ def _require(holds: bool, key: str, value: object, need: str) -> None:
 _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("data.validation", lambda v: 0 < v < 1, "a share between 0 and 1"),
     ("data.split_seed training.seed", lambda v: v >= 0, "0 or more"),
-    ("data.train_images data.min_side data.max_side", lambda v: v is None or v > 0, "positive or absent"),
+    (
+        "data.train_images data.min_side data.max_side data.max_short_side",
+        lambda v: v is None or v > 0,
+        "positive or absent",
+    ),
     ("optimizer.learning_rate schedule.power", lambda v: 0 < v < math.inf, "positive"),
     ("optimizer.weight_decay", lambda v: 0 <= v < math.inf, "0 or more"),
     ("optimizer.betas", lambda v: all(0 <= beta < 1 for beta in v), "two numbers in [0, 1)"),

@@ -16,8 +16,6 @@ from dotcount.data.images import (
     orientation,
     read_image,
     read_pixels,
-    resize_pixels,
-    resize_rule,
     to_unit,
 )
 from dotcount.errors import ImageReadError
@@ -212,42 +210,6 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(ImageReadError, match=r"a\.png claims more than .* cut it into tiles"):
         read_image(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize(
-    ("rule", "expected"),
-    [
-        ((100, 50, None, None), (100, 50)),
-        ((100, 50, 50, 100), (100, 50)),
-        ((100, 50, 100, None), (200, 100)),
-        ((4000, 3000, 512, 2048), (2048, 1536)),
-        ((300, 100, 200, 450), (450, 150)),
-        ((1, 1000, None, 10), (1, 10)),
-    ],
-)
-def test_resize_rule(rule: tuple[int, int, int | None, int | None], expected: tuple[int, int]) -> None:
-    assert resize_rule(*rule) == expected
-
-
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 3000), st.integers(1, 3000))
-def test_resize_rule_never_exceeds_the_long_side(width: int, height: int, low: int, high: int) -> None:
-    new_width, new_height = resize_rule(width, height, low, high)
-    assert max(new_width, new_height) <= high
-    assert abs(new_width / width * height - new_height) <= 1 + height / width + width / height
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
-def test_resizing_keeps_depth_and_position(kind: type) -> None:
-    """A bright pixel stays at its place in the corner convention: the centre of mass scales."""
-    pixels = np.zeros((20, 30, 3), dtype=kind)
-    pixels[4, 21] = 200
-    larger = resize_pixels(pixels, 60, 40)
-    assert larger.dtype == kind
-    weight = larger[..., 0].astype(float)
-    x = (weight.sum(0) * (np.arange(60) + 0.5)).sum() / weight.sum()
-    y = (weight.sum(1) * (np.arange(40) + 0.5)).sum() / weight.sum()
-    assert (x, y) == pytest.approx((43.0, 9.0), abs=0.02)
-    assert resize_pixels(pixels, 30, 20) is pixels
 
 
 def test_values_map_to_the_unit_interval() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount.config import AugmentConfig
-from dotcount.data import Record, hold_out, open_collection
+from dotcount.data import Record, ResizeRule, hold_out, open_collection
 from dotcount.data.loading import (
     CropDataset,
     EpochSampler,
@@ -135,9 +135,9 @@ def test_a_crop_larger_than_an_image_is_named_at_set_up(tmp_path: Path) -> None:
     records = [*some_records(tmp_path), Record(picture(tmp_path / "s.png", 20, 50), "s.png", Points.empty(20, 50))]
     with pytest.raises(DataError, match=r"crop 24 px is larger than image .*s\.png \(20 x 50 px\); use --crop 20"):
         CropDataset(records, 24)
-    CropDataset(records, 24, min_side=24)
+    CropDataset(records, 24, resize=ResizeRule(min_side=24))
     with pytest.raises(DataError, match="crop 24 px"):
-        require_crop(records, 24, max_side=40)
+        require_crop(records, 24, ResizeRule(max_side=40))
 
 
 def test_fitting_crop() -> None:
@@ -147,17 +147,17 @@ def test_fitting_crop() -> None:
     assert fitting_crop(of(400, 300)) == 256
     assert fitting_crop(of(400, 150)) == 128
     assert fitting_crop(of(20)) == 20
-    assert fitting_crop(of(20), min_side=100) == 96
+    assert fitting_crop(of(20), resize=ResizeRule(min_side=100)) == 96
 
 
 def test_min_side_enlarges_image_and_dots(tmp_path: Path) -> None:
     record = some_records(tmp_path)[4]
-    sample = load_sample(record, min_side=60)
+    sample = load_sample(record, ResizeRule(min_side=60))
     assert sample.image.shape == (60, 80, 3)
     assert sample.points is not None
     assert record.points is not None
     np.testing.assert_allclose(sample.points.xy, record.points.xy * 2)
-    whole = WholeImageDataset([record], min_side=60, cache_mb=1)
+    whole = WholeImageDataset([record], resize=ResizeRule(min_side=60), cache_mb=1)
     for _ in range(2):
         np.testing.assert_array_equal(whole[0].image, sample.image)
     batch = whole_batch(whole[0], 5)

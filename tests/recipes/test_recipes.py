@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from dotcount import config, losses, models, recipes
+from dotcount.data import ResizeRule
 from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.errors import ConfigError
 
@@ -53,9 +54,9 @@ def test_table_1_follows_the_protocols(name):
     data, loss = name.removeprefix("table1/").split("-")
     built = load(name)
     crop = {"nwpu": 384, "sha": 256}.get(data, 512)
-    sides = {"nwpu": (384, 2048), "jhu": (512, 2048), "qnrf": (512, 3072), "sha": (256, None), "shb": (None, None)}
+    rules = {"nwpu": (384, 2048), "jhu": (512, 2048), "qnrf": (512, None, 2048), "sha": (256,), "shb": ()}
     assert built.training.crop == crop
-    assert (built.data.min_side, built.data.max_side) == sides[data]
+    assert ResizeRule.of(built.data) == ResizeRule(*rules[data])
     assert (built.training.batch_size, built.training.ema_decay, built.optimizer.clip_norm) == (1, 0, None)
     assert built.optimizer.name == "adam"
     assert built.optimizer.learning_rate == (1e-6 if name == "table1/sha-bl" else 1e-5)
@@ -71,9 +72,8 @@ def test_the_benchmarks_own_resize_rules_are_the_recipes():
     """Where a recipe states no side, the benchmark's rule must not step in with another."""
     for name in TABLE1:
         built = load(name)
-        rule = BENCHMARKS.create(built.data.format).resize
-        mine = (built.data.min_side, built.data.max_side)
-        assert all(own == found for own, found in zip(mine, rule) if found is not None), name
+        mine = ResizeRule.of(built.data)
+        assert mine.or_else(BENCHMARKS.create(built.data.format).resize) == mine, name
 
 
 @pytest.mark.parametrize("loss", ["l2", "bl", "uot"])

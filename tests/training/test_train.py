@@ -77,7 +77,7 @@ def test_the_model_tells_what_a_prediction_needs(finished):
     assert metadata["options"] == {"stride": 8, "width": 4, "output": "softplus", "output_scale": 0.1}
     assert 0 < metadata["peaks"]["threshold"] <= 1
     assert metadata["interval"]["n"] == 4
-    assert metadata["resize"] == {"min_side": None, "max_side": None}
+    assert metadata["resize"] == {"min_side": None, "max_side": None, "max_short_side": None}
     assert metadata["trained_on"]["images"] == 10
     assert metadata["length_scale"] == 32
     card = (finished.run / "model" / "README.md").read_text()

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from dotcount.data.collect import open_collection
 from dotcount.data.convert import convert
-from dotcount.data.images import image_size, read_image, read_pixels, resize_pixels, resize_rule, to_unit
+from dotcount.data.images import image_size, read_image, read_pixels, to_unit
 from dotcount.data.records import Collection, Problem, Record, hold_out
+from dotcount.data.resizing import ResizeRule, resize_pixels
 from dotcount.data.splits import assign_splits, write_splits
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ __all__ = [
     "EpochSampler",
     "Problem",
     "Record",
+    "ResizeRule",
     "Sample",
     "WholeImageDataset",
     "assign_splits",
@@ -60,7 +62,6 @@ __all__ = [
     "read_image",
     "read_pixels",
     "resize_pixels",
-    "resize_rule",
     "to_unit",
     "whole_batch",
     "write_splits",

@@ -117,41 +117,6 @@ def to_unit(pixels: PixelArray) -> UnitArray:
     return (values - np.float32(low)) / span
 
 
-def resize_rule(width: int, height: int, min_side: int | None, max_side: int | None) -> tuple[int, int]:
-    """Return the (width, height) after enlarging the shorter side to ``min_side``, then shrinking to ``max_side``.
-
-    The longer side never exceeds ``max_side``, so an extremely long image may end up below ``min_side``. The aspect
-    ratio is kept to the nearest pixel; ``None`` leaves that side of the rule out.
-    """
-    scale = 1.0
-    if min_side is not None:
-        scale = max(1.0, min_side / min(width, height))
-    if max_side is not None:
-        scale = min(scale, max_side / max(width, height))
-    if scale == 1.0:
-        return width, height
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def resize_pixels(pixels: PixelArray, width: int, height: int) -> PixelArray:
-    """Resample an (H, W, 3) array with an antialiased bilinear filter in the corner convention; the depth stays."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    if pixels.dtype == np.uint8:
-        image = Image.fromarray(np.ascontiguousarray(pixels))
-        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
-    bands = [
-        np.asarray(
-            Image.fromarray(pixels[..., k].astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
-        )
-        for k in range(pixels.shape[-1])
-    ]
-    resized = np.stack(bands, axis=-1)
-    if np.issubdtype(pixels.dtype, np.integer):
-        return np.rint(resized).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
-    return resized.astype(pixels.dtype)
-
-
 def three_channels(pixels: PixelArray) -> PixelArray:
     """Return (H, W, 3) from (H, W), (H, W, 1), (H, W, 2: grey and alpha) or (H, W, C >= 3)."""
     if pixels.ndim == 2:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from dotcount.data.resizing import ResizeRule
 from dotcount.points import FloatArray
 
 
@@ -80,7 +81,7 @@ class Layout:
     summary: str = ""
     license: str | None = None
     citation: str | None = None
-    resize: tuple[int | None, int | None] = (None, None)
+    resize: ResizeRule = field(default_factory=ResizeRule)
 
 
 SPLIT_WORDS = {

@@ -18,11 +18,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dotcount.config import AugmentConfig
 from dotcount.data.cache import PixelCache
-from dotcount.data.images import PixelArray, UnitArray, image_size, read_pixels, resize_pixels, resize_rule, to_unit
+from dotcount.data.images import PixelArray, UnitArray, image_size, read_pixels, to_unit
 from dotcount.data.records import Record
+from dotcount.data.resizing import ResizeRule, resize_pixels
 from dotcount.data.transforms import training_sample
 from dotcount.errors import DataError, ImageReadError
 from dotcount.points import Points
+
+AS_THEY_ARE = ResizeRule()
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,14 @@ class Batch:
     indices: list[int]
 
 
-def scaled_size(record: Record, min_side: int | None = None, max_side: int | None = None) -> tuple[int, int]:
+def scaled_size(record: Record, resize: ResizeRule = AS_THEY_ARE) -> tuple[int, int]:
     """Return the (width, height) px that the resize rule gives for the image of a record."""
     points = record.points
     width, height = (points.width, points.height) if points is not None else image_size(record.image)
-    return resize_rule(width, height, min_side, max_side)
+    return resize.size(width, height)
 
 
-def _scaled(record: Record, min_side: int | None, max_side: int | None) -> tuple[PixelArray, Points | None]:
+def _scaled(record: Record, resize: ResizeRule) -> tuple[PixelArray, Points | None]:
     """Return pixels and dots of a record after the resize rule, from the file."""
     pixels = read_pixels(record.image)
     height, width = pixels.shape[:2]
@@ -76,7 +79,7 @@ def _scaled(record: Record, min_side: int | None, max_side: int | None) -> tuple
             f"image {record.image} decodes to {width} x {height} px, but its header said "
             f"{points.width} x {points.height}; it was changed or is damaged: replace it"
         )
-    target = resize_rule(width, height, min_side, max_side)
+    target = resize.size(width, height)
     if target == (width, height):
         return pixels, points
     return resize_pixels(pixels, *target), points.resize(*target) if points is not None else None
@@ -94,7 +97,7 @@ def point_tensor(points: Points) -> Tensor:
     return torch.from_numpy(np.where(points.xy <= size, np.minimum(xy, last), xy))
 
 
-def load_sample(record: Record, min_side: int | None = None, max_side: int | None = None) -> Sample:
+def load_sample(record: Record, resize: ResizeRule = AS_THEY_ARE) -> Sample:
     """Read the image of a record and apply the resize rule to it and its dots.
 
     Raises
@@ -104,13 +107,11 @@ def load_sample(record: Record, min_side: int | None = None, max_side: int | Non
     """
     if record.error is not None:
         raise DataError(record.error)
-    pixels, points = _scaled(record, min_side, max_side)
+    pixels, points = _scaled(record, resize)
     return Sample(to_unit(pixels), points, record)
 
 
-def require_crop(
-    records: Sequence[Record], crop: int, min_side: int | None = None, max_side: int | None = None
-) -> None:
+def require_crop(records: Sequence[Record], crop: int, resize: ResizeRule = AS_THEY_ARE) -> None:
     """Make sure that every image holds a square of ``crop`` px.
 
     Raises
@@ -118,8 +119,8 @@ def require_crop(
     DataError
         If one does not; the message names the smallest and the remedy.
     """
-    smallest = min(records, key=lambda r: min(scaled_size(r, min_side, max_side)))
-    width, height = scaled_size(smallest, min_side, max_side)
+    smallest = min(records, key=lambda r: min(scaled_size(r, resize)))
+    width, height = scaled_size(smallest, resize)
     if min(width, height) < crop:
         raise DataError(
             f"crop {crop} px is larger than image {smallest.image} ({width} x {height} px); "
@@ -127,14 +128,12 @@ def require_crop(
         )
 
 
-def fitting_crop(
-    records: Sequence[Record], limit: int = 256, min_side: int | None = None, max_side: int | None = None
-) -> int:
+def fitting_crop(records: Sequence[Record], limit: int = 256, resize: ResizeRule = AS_THEY_ARE) -> int:
     """Return the crop for these images: ``limit``, or the largest multiple of 32 px that fits the smallest of them.
 
     Images below 32 px give their shorter side itself.
     """
-    shortest = min(min(scaled_size(r, min_side, max_side)) for r in records)
+    shortest = min(min(scaled_size(r, resize)) for r in records)
     if shortest >= limit:
         return limit
     return shortest // 32 * 32 or shortest
@@ -153,8 +152,8 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         Flips, turns and colour changes.
     seed
         Seed of all randomness here.
-    min_side, max_side
-        The resize rule, applied before cropping.
+    resize
+        Applied before cropping.
     cache_mb
         Memory for decoded images in each process, MB. Decoded images stay in the depth of their files.
 
@@ -176,8 +175,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         augment: AugmentConfig | None = None,
         seed: int = 0,
         *,
-        min_side: int | None = None,
-        max_side: int | None = None,
+        resize: ResizeRule = AS_THEY_ARE,
         cache_mb: float = 0,
     ) -> None:
         if not records:
@@ -185,12 +183,12 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         for record in records:
             if record.points is None or record.error is not None:
                 raise DataError(record.error or f"image {record.image} has no dots; annotate it or leave it out")
-        require_crop(records, crop, min_side, max_side)
+        require_crop(records, crop, resize)
         self.records = tuple(records)
         self.crop = crop
         self.augment = augment if augment is not None else AugmentConfig()
         self.seed = seed
-        self.min_side, self.max_side = min_side, max_side
+        self.resize = resize
         counts = [len(r.points) for r in self.records if r.points is not None]
         self.first_keys = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self._cache = PixelCache(cache_mb)
@@ -238,7 +236,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         if kept is not None:
             height, width = kept.shape[:2]
             return kept, record.points.resize(width, height)
-        pixels, points = _scaled(record, self.min_side, self.max_side)
+        pixels, points = _scaled(record, self.resize)
         assert points is not None
         self._cache.put(index, pixels)
         return pixels, points
@@ -319,12 +317,11 @@ class WholeImageDataset(Dataset[Sample]):
         self,
         records: Sequence[Record],
         *,
-        min_side: int | None = None,
-        max_side: int | None = None,
+        resize: ResizeRule = AS_THEY_ARE,
         cache_mb: float = 0,
     ) -> None:
         self.records = tuple(records)
-        self.min_side, self.max_side = min_side, max_side
+        self.resize = resize
         self._cache = PixelCache(cache_mb)
 
     def __len__(self) -> int:
@@ -336,7 +333,7 @@ class WholeImageDataset(Dataset[Sample]):
             raise DataError(record.error)
         kept = self._cache.get(index)
         if kept is None:
-            kept, points = _scaled(record, self.min_side, self.max_side)
+            kept, points = _scaled(record, self.resize)
             self._cache.put(index, kept)
         height, width = kept.shape[:2]
         points = record.points.resize(width, height) if record.points is not None else None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dotcount.data.resizing import ResizeRule
 from dotcount.errors import DataError
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
@@ -75,7 +76,7 @@ class Collection:
     summary: str = ""
     license: str | None = None
     citation: str | None = None
-    resize: tuple[int | None, int | None] = (None, None)
+    resize: ResizeRule = field(default_factory=ResizeRule)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from dotcount.config import AugmentConfig
-from dotcount.data.images import PixelArray, UnitArray, resize_pixels, to_unit
+from dotcount.data.images import PixelArray, UnitArray, to_unit
+from dotcount.data.resizing import resize_pixels
 from dotcount.points import Points
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as grey conversion does

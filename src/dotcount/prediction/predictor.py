@@ -13,7 +13,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dotcount.data.images import read_pixels, resize_pixels, resize_rule, three_channels, to_unit
+from dotcount.data.images import read_pixels, three_channels, to_unit
+from dotcount.data.resizing import ResizeRule, resize_pixels
 from dotcount.errors import DataError, InputError, ModelError, UsageError
 from dotcount.evaluation import DEFAULT_THRESHOLD, CountInterval, find_peaks
 from dotcount.models import io as model_io
@@ -101,8 +102,7 @@ class Predictor:
         """
         pixels = read_pixels(image) if isinstance(image, (str, Path)) else as_pixels(image)
         height, width = pixels.shape[:2]
-        limits = self.metadata.get("resize") or {}
-        new_width, new_height = resize_rule(width, height, limits.get("min_side"), limits.get("max_side"))
+        new_width, new_height = ResizeRule.of(self.metadata.get("resize") or {}).size(width, height)
         # Resized in the stored depth, then scaled to [0, 1]: the order in which training does it.
         pixels = to_unit(resize_pixels(pixels, new_width, new_height))
         density = density_of(self.model, pixels, tile=self.tile)

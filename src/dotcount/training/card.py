@@ -87,6 +87,8 @@ def _resize(rule: dict[str, Any]) -> str:
         parts.append(f"enlarged to a shorter side of at least {rule['min_side']} px")
     if rule["max_side"]:
         parts.append(f"shrunk to a longer side of at most {rule['max_side']} px")
+    if rule["max_short_side"]:
+        parts.append(f"shrunk to a shorter side of at most {rule['max_short_side']} px")
     return " and ".join(parts) if parts else "used at their own size"
 
 

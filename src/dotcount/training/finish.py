@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dotcount.data import Batch
+from dotcount.data import Batch, ResizeRule
 from dotcount.evaluation import (
     DEFAULT_THRESHOLD,
     CountScale,
@@ -100,7 +100,7 @@ def describe(plan: Plan, state: RunState, stride: int) -> dict[str, Any]:
         "model": config.model.name,
         "options": dict(config.model.options),
         "stride": stride,
-        "resize": {"min_side": config.data.min_side, "max_side": config.data.max_side},
+        "resize": ResizeRule.of(config.data).to_dict(),
         "dotcount_version": version("dotcount"),
         "loss": config.loss.name,
         "loss_options": dict(config.loss.options),

@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from dotcount.data import Batch, CropDataset, EpochSampler, WholeImageDataset, crop_loader, whole_batch
+from dotcount.data import Batch, CropDataset, EpochSampler, ResizeRule, WholeImageDataset, crop_loader, whole_batch
 from dotcount.errors import ImageReadError
 from dotcount.training.resolve import Plan
 from dotcount.training.state import RunState
@@ -35,8 +35,7 @@ class CountingData(pl.LightningDataModule):
             training.crop or 0,
             config.augment,
             training.seed,
-            min_side=config.data.min_side,
-            max_side=config.data.max_side,
+            resize=ResizeRule.of(config.data),
             cache_mb=training.cache_mb / 2 / max(1, training.workers or 0),
         )
         self.sampler = EpochSampler(
@@ -52,8 +51,7 @@ class CountingData(pl.LightningDataModule):
             self._validation = ValidationBatches(
                 WholeImageDataset(
                     self.plan.validation.records,
-                    min_side=config.data.min_side,
-                    max_side=config.data.max_side,
+                    resize=ResizeRule.of(config.data),
                     cache_mb=config.training.cache_mb / 2,
                 )
             )

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from dotcount.config import RunConfig
-from dotcount.data import Collection, fitting_crop, hold_out, open_collection
+from dotcount.data import Collection, ResizeRule, fitting_crop, hold_out, open_collection
 from dotcount.data.loading import require_crop, scaled_size
 from dotcount.errors import DataError, UsageError
 from dotcount.losses import LOSSES
@@ -50,8 +50,8 @@ class Plan:
 
     def dots_per_pixel(self) -> float:
         """Return the mean density of dots in the training images after resizing, per px^2."""
-        rule = self.config.data.min_side, self.config.data.max_side
-        areas = (math.prod(scaled_size(record, *rule)) for record in self.train.records)
+        rule = ResizeRule.of(self.config.data)
+        areas = (math.prod(scaled_size(record, rule)) for record in self.train.records)
         return self.n_dots / sum(areas)
 
     @property
@@ -84,13 +84,12 @@ def make_plan(config: RunConfig) -> Plan:
         raise UsageError("data.path is empty; name the folder with images and dots to train on")
     collection = open_collection(config.data.path, format=config.data.format)
     train, validation = choose_images(collection, config)
-    asked = config.data.min_side, config.data.max_side
-    rule = tuple(own if own is not None else found for own, found in zip(asked, collection.resize))
-    data = dataclasses.replace(config.data, min_side=rule[0], max_side=rule[1])
+    rule = ResizeRule.of(config.data).or_else(collection.resize)
+    data = dataclasses.replace(config.data, **rule.to_dict())
     config = dataclasses.replace(config, data=data)
     training = config.training
-    crop = training.crop or fitting_crop(train.records, AUTO_CROP, *rule)
-    require_crop(train.records, crop, *rule)
+    crop = training.crop or fitting_crop(train.records, AUTO_CROP, rule)
+    require_crop(train.records, crop, rule)
     epochs = training.epochs
     if epochs is None and training.max_minutes is None:
         epochs = DEFAULT_EPOCHS

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dotcount.data.layout import Entry, Layout
+from dotcount.data.resizing import ResizeRule
 from dotcount.errors import DataError
 from dotcount.registry import Registry
 
@@ -30,7 +31,7 @@ class Benchmark(ABC):
     name, title, citation, license
         For people and for ``recipe:PATH``.
     resize
-        (min_side, max_side) of the published protocol; ``None`` leaves a side free.
+        The published protocol's.
     totals
         Published totals by split, ``all`` for the whole; a split may have several releases.
     protocol
@@ -41,7 +42,7 @@ class Benchmark(ABC):
     title: str
     citation: str
     license: str
-    resize: tuple[int | None, int | None] = (None, None)
+    resize: ResizeRule = ResizeRule()
     totals: Mapping[str, tuple[Totals, ...]] = {}
     protocol: str = ""
 

@@ -17,6 +17,7 @@ from dotcount.data.formats.base import read_text
 from dotcount.data.formats.structured import dots_of
 from dotcount.data.images import is_image
 from dotcount.data.layout import Dots, Entry, Layout
+from dotcount.data.resizing import ResizeRule
 from dotcount.errors import AnnotationError
 
 _WEATHER = {"0": "clear", "1": "fog", "2": "rain", "3": "snow"}
@@ -65,7 +66,7 @@ class Jhu(Benchmark):
     title = "JHU-CROWD++"
     citation = "Sindagi et al., JHU-CROWD++: large-scale crowd counting dataset and a benchmark method, TPAMI 2020"
     license = "research use, see the terms of Johns Hopkins University"
-    resize = (512, 2048)
+    resize = ResizeRule(min_side=512, max_side=2048)
     totals = {"all": (Totals(4_372, 1_515_005, "paper"),)}
     protocol = "longer side at most 2048 px, shorter at least 512; subsets Low 0-50, Medium 51-500, High, Weather"
 

@@ -15,6 +15,7 @@ from dotcount.data.formats.base import read_text
 from dotcount.data.formats.mat import read_mat_points
 from dotcount.data.formats.structured import demand, dots_of, load_json, number
 from dotcount.data.layout import Dots, Entry, Layout, ReadDots
+from dotcount.data.resizing import ResizeRule
 
 _SPLITS = ("train", "val", "test")
 
@@ -40,7 +41,7 @@ class Nwpu(Benchmark):
     title = "NWPU-Crowd"
     citation = "Wang et al., NWPU-Crowd: a large-scale benchmark for crowd counting and localization, TPAMI 2020"
     license = "academic and non-commercial use"
-    resize = (384, 2048)
+    resize = ResizeRule(min_side=384, max_side=2048)
     # The paper's total, 5,109 images with 2,133,375 heads, includes the test split, whose labels are withheld.
     protocol = (
         "longer side at most 2048 px (shorter at least 384 in DM-Count); 'Avg.' is the mean over subsets S0 to S4"

@@ -15,6 +15,7 @@ from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals, orphans
 from dotcount.data.formats.mat import read_mat_points
 from dotcount.data.images import is_image
 from dotcount.data.layout import Entry, Layout
+from dotcount.data.resizing import ResizeRule
 
 _FOLDS = 5
 
@@ -38,10 +39,8 @@ class Qnrf(Benchmark):
         "ECCV 2018"
     )
     license = "research use, see the terms of the University of Central Florida"
-    # The published rule clamps the SHORT side to [512, 2048] px. For an image of aspect 3:2 that is a longer side of at
-    # most 3072 px, which is what can be stated with a bound on the longer side.
-    resize = (512, 3072)
-    protocol = "published: shorter side clamped to [512, 2048] px; here: shorter side at least 512, longer at most 3072"
+    resize = ResizeRule(min_side=512, max_short_side=2048)
+    protocol = "shorter side clamped to [512, 2048] px"
     totals = {"all": (Totals(1_535, 1_251_642, "paper"),)}
 
     def recognises(self, root: Path) -> bool:

@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw
 
 from dotcount.data.checks.finding import Finding
 from dotcount.data.checks.report import Report
-from dotcount.data.images import read_pixels, resize_pixels, to_unit
+from dotcount.data.images import read_pixels, to_unit
 from dotcount.data.records import Record
+from dotcount.data.resizing import resize_pixels
 from dotcount.data.synthetic.drawing import to_bytes
 from dotcount.errors import ImageReadError
 

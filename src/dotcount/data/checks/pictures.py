@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from dotcount.data.images import orientation, read_pixels, resize_pixels, to_unit
+from dotcount.data.images import orientation, read_pixels, to_unit
 from dotcount.data.records import Record
+from dotcount.data.resizing import resize_pixels
 from dotcount.errors import ImageReadError
 
 SMALL = 128  # longer side of the thumbnail, px

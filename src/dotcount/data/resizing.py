@@ -1,0 +1,74 @@
+"""The rule by which images of a data set are resized before anything else, and the resampling itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dotcount.data.images import PixelArray
+
+
+@dataclass(frozen=True)
+class ResizeRule:
+    """Bounds on the sides of images, px; ``None`` leaves a bound out, and without any images stay as they are.
+
+    Images are enlarged to a shorter side of at least ``min_side``, then shrunk to a shorter side of at most
+    ``max_short_side`` and a longer side of at most ``max_side``. The upper bounds win, so that an extremely long image
+    may end up below ``min_side``. The aspect ratio is kept to the nearest pixel.
+    """
+
+    min_side: int | None = None
+    max_side: int | None = None
+    max_short_side: int | None = None
+
+    @classmethod
+    def of(cls, source: object) -> ResizeRule:
+        """Return the rule that a mapping or an object states under the names of the bounds; others are left out."""
+        get = source.get if isinstance(source, Mapping) else lambda name: getattr(source, name, None)
+        return cls(**{field.name: get(field.name) for field in dataclasses.fields(cls)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the bounds by name."""
+        return dataclasses.asdict(self)
+
+    def or_else(self, other: ResizeRule) -> ResizeRule:
+        """Return this rule with the bounds that it leaves out taken from another one."""
+        return ResizeRule(**{k: v if v is not None else getattr(other, k) for k, v in self.to_dict().items()})
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) px of an image after the rule."""
+        shorter, longer = min(width, height), max(width, height)
+        scale = 1.0
+        if self.min_side is not None:
+            scale = max(scale, self.min_side / shorter)
+        if self.max_short_side is not None:
+            scale = min(scale, self.max_short_side / shorter)
+        if self.max_side is not None:
+            scale = min(scale, self.max_side / longer)
+        if scale == 1.0:
+            return width, height
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def resize_pixels(pixels: PixelArray, width: int, height: int) -> PixelArray:
+    """Resample an (H, W, 3) array with an antialiased bilinear filter in the corner convention; the depth stays."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    if pixels.dtype == np.uint8:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    bands = [
+        np.asarray(
+            Image.fromarray(pixels[..., k].astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR)
+        )
+        for k in range(pixels.shape[-1])
+    ]
+    resized = np.stack(bands, axis=-1)
+    if np.issubdtype(pixels.dtype, np.integer):
+        return np.rint(resized).clip(0, np.iinfo(pixels.dtype).max).astype(pixels.dtype)
+    return resized.astype(pixels.dtype)
