@@ -68,7 +68,7 @@ class Predictor:
     ) -> None:
         if tile is not None and tile < 0:
             raise UsageError(f"tile size is {tile}; it must be a number of pixels, or 0 for the whole image")
-        self.model = model.to(choose_device(device)).eval()
+        self.model = model.to(choose_device(device)).to(memory_format=torch.channels_last).eval()
         self.metadata: dict[str, Any] = dict(metadata or {})
         self.tile = tile
         self.stride = int(model.stride)  # type: ignore[arg-type]
