@@ -1,0 +1,133 @@
+"""Run what has no record yet, repeat a run, or write the page: ``make reproduce``.
+
+    python -m benchmarks.reproduce list
+    python -m benchmarks.reproduce run [--only PATTERN] [--data ../shared/data] [--out runs/reproduce] [--threads 1]
+    python -m benchmarks.reproduce repeat NAME [...]
+    python -m benchmarks.reproduce page
+
+``run`` works through the suite in order and writes each record to ``benchmarks/results/reproduce`` as it ends. It may
+be killed at any moment and started again, and several may run side by side: each takes what no other is working on.
+``repeat`` trains and tests NAME anew and fails unless every figure equals the record's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import fnmatch
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.reproduce.suite import RESULTS, Experiment, suite
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Hold the folder for this process; false where another has it. The kernel lets go when a process dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def wanted(only: str) -> list[Experiment]:
+    """Return the experiments whose names match."""
+    return [experiment for experiment in suite() if fnmatch.fnmatch(experiment.name, only)]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Work until nothing is left; a run that fails is told of and left out. Return the number of failures."""
+    failed: set[str] = set()
+    while True:
+        left = [e for e in wanted(args.only) if not e.done and e.name not in failed]
+        for experiment in left:
+            with claimed(args.out / "locks" / experiment.name.replace("/", "-")) as mine:
+                if not mine or experiment.done:
+                    continue
+                print(f":: {experiment.name}", flush=True)
+                words = ["one", experiment.name, "--data", args.data, "--out", str(args.out)]
+                words += ["--threads", str(args.threads)]
+                if subprocess.run([sys.executable, "-m", "benchmarks.reproduce", *words], check=False).returncode:
+                    print(f":: {experiment.name} failed", flush=True)
+                    failed.add(experiment.name)
+                break  # what can be run may have changed
+        else:
+            return len(failed)
+
+
+def one(args: argparse.Namespace) -> int:
+    """Run one experiment in this process and write its record."""
+    from benchmarks.reproduce.execute import perform, write
+
+    (experiment,) = wanted(args.name)
+    record = perform(experiment, args.data, args.out / experiment.name, args.threads)
+    write(record, experiment.record)
+    validation, test = record["validation"]["best"], record.get("test")
+    line = f"{experiment.name}: validation MAE {validation['val_mae']:.2f}, bias {validation['val_bias']:+.2f}"
+    if test:
+        line += f"; test MAE {test['counting']['mae']:.2f}, bias {test['counting']['bias']:+.2f}"
+    print(line, flush=True)
+    return 0
+
+
+def repeat(args: argparse.Namespace) -> int:
+    """Train and test a recorded experiment again; return 1 unless all figures are equal."""
+    from benchmarks.reproduce.execute import perform
+
+    (experiment,) = wanted(args.name)
+    before = json.loads(experiment.record.read_text(encoding="utf-8"))
+    folder = Path(tempfile.mkdtemp())
+    try:
+        after = json.loads(json.dumps(perform(experiment, args.data, folder, before["threads"])))
+    finally:
+        shutil.rmtree(folder)
+    differing = []
+    for part in ("validation", "log", "test"):
+        one_time = [
+            {k: v for k, v in side.get(part, {}).items() if k != "cpu_seconds"} if part == "test" else side[part]
+            for side in (before, after)
+        ]
+        if one_time[0] != one_time[1]:
+            differing.append(part)
+    print(f"{args.name}: " + (f"differs in {', '.join(differing)}" if differing else "every figure is the same"))
+    return 1 if differing else 0
+
+
+def show(args: argparse.Namespace) -> int:
+    """Print the experiments that can be run or have been."""
+    for experiment in wanted(args.only):
+        print("done" if experiment.done else "    ", experiment.name)
+    return 0
+
+
+def main() -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    actions = parser.add_subparsers(dest="action", required=True)
+    for name, function in (("list", show), ("run", run), ("one", one), ("repeat", repeat)):
+        action = actions.add_parser(name)
+        action.set_defaults(function=function)
+        if name in ("one", "repeat"):
+            action.add_argument("name")
+        else:
+            action.add_argument("--only", default="*", metavar="PATTERN")
+        action.add_argument("--data", default="../shared/data")
+        action.add_argument("--out", type=Path, default=Path("runs/reproduce"))
+        action.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+    return int(args.function(args))
+
+
+if __name__ == "__main__":
+    assert RESULTS.parent.is_dir(), "run from a checkout: the records belong to it"
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""One experiment from training to its record."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import resource
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks.real.__main__ import machine
+from benchmarks.reproduce.suite import DATA, Experiment
+
+from dotcount import config as configuration
+from dotcount.data import open_collection
+from dotcount.prediction import evaluate, load
+from dotcount.training import train
+from dotcount.training.resolve import make_plan
+
+PACKAGES = ("dotcount", "torch", "torchvision", "timm", "lightning", "numpy", "pillow")
+KEPT_DISTANCES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 50, 100)
+"""Distances, px, at which precision and recall are recorded."""
+LOG = ("epoch", "train_loss", "val_mae", "val_rmse", "val_bias", "loss_n_evaluations", "loss_unconverged", "grad_norm")
+
+
+def perform(experiment: Experiment, data: str, out: Path, threads: int) -> dict[str, Any]:
+    """Train (resuming what is there), test, and return the record.
+
+    Parameters
+    ----------
+    experiment
+        What to run.
+    data
+        Folder with the data sets.
+    out
+        The run's folder.
+    threads
+        Threads of torch: recorded, because sums may round differently with another number.
+    """
+    torch.set_num_threads(threads)
+    place = DATA[experiment.data].format(data=data)
+    recipe, _, path = place.partition(":")
+    tree = {**experiment.settings, "data": {**experiment.settings.get("data", {}), "path": path, "format": recipe}}
+    config = configuration.from_dict(tree)
+    resumed = (out / "last.ckpt").is_file()
+    commit, began = _commit(), time.process_time()
+    result = train(config, out, resume=True, progress=False)
+    cpu = time.process_time() - began
+    plan = make_plan(configuration.load(out / "config.yaml"))
+    resolved = configuration.to_dict(plan.config)
+    resolved["data"]["path"] = DATA[experiment.data].format(data="DATA").partition(":")[2]
+    rows = _rows(out / "metrics.csv")
+    metadata = json.loads((out / "model" / "config.json").read_text(encoding="utf-8"))
+    record: dict[str, Any] = {
+        "name": experiment.name,
+        "seed": config.training.seed,
+        "commit": commit,
+        "machine": machine(),
+        "threads": threads,
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "train": {
+            "steps": result.epochs * (resolved["training"]["steps_per_epoch"] or 0),
+            "wall_seconds": round(result.seconds, 1),
+            "cpu_seconds": None if resumed else round(cpu, 1),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        },
+        "validation": {
+            "best": {key: result.best[key] for key in ("epoch", "val_mae", "val_rmse", "val_bias")},
+            "leave_one_out": metadata["metrics"]["validation"],
+            "mean_count": plan.validation.n_dots / len(plan.validation),
+            "count_scale": metadata["count_scale"],
+            "threshold": metadata["peaks"]["threshold"],
+        },
+        "config": resolved,
+        "log": [{key: row[key] for key in LOG if row.get(key) not in (None, "")} for row in rows],
+    }
+    if experiment.test:
+        record["test"] = _test(out, place)
+    return record
+
+
+def _test(out: Path, place: str) -> dict[str, Any]:
+    """Return the scores on the test images, with the counts of every image for paired tests."""
+    collection = open_collection(place)
+    started = time.process_time()
+    result = evaluate(load(out, device="cpu"), collection, "test", examples=0)
+    metrics = result.metrics
+    place_curve = metrics["localization"]
+    at = [place_curve["thresholds"].index(float(distance)) for distance in KEPT_DISTANCES]
+    curve = {key: [round(place_curve[key][i], 6) for i in at] for key in ("precision", "recall") if key in place_curve}
+    return {
+        "counting": metrics["counting"],
+        "localization": {
+            **{key: place_curve[key] for key in ("f", "ap", "ar")},
+            "distances": list(KEPT_DISTANCES),
+            **curve,
+            "optimal": place_curve["optimal"],
+        },
+        "game": metrics["game"],
+        "interval": metrics.get("interval"),
+        "cpu_seconds": round(time.process_time() - started, 1),
+        "images": [row.name for row in result.scored],
+        "true": [int(c) for c in result.true],
+        "predicted": [round(float(c), 3) for c in result.predicted],
+    }
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of metrics.csv with plain numbers."""
+    lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
+    return [{key: float(f"{float(v):.6g}") for key, v in zip(lines[0], row) if v} for row in lines[1:]]
+
+
+def _commit() -> str:
+    """Return the commit of the sources that run, marked where they differ from it."""
+    words = ["git", "-C", str(Path(__file__).parent)]
+    head = subprocess.run([*words, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    changed = subprocess.run([*words, "status", "--porcelain", "../../src"], capture_output=True, text=True, check=True)
+    return head + ("+changes" if changed.stdout.strip() else "")
+
+
+def write(record: dict[str, Any], path: Path) -> None:
+    """Write a record by way of a temporary file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(_compact(record) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _compact(record: dict[str, Any]) -> str:
+    """Return indented JSON with the innermost lists and rows on one line each."""
+    lines = []
+    for key, value in record.items():
+        if key == "log":
+            rows = ",\n    ".join(json.dumps(row) for row in value)
+            text = f"[\n    {rows}\n  ]"
+        elif isinstance(value, dict):
+            parts = ",\n".join(f"    {json.dumps(name)}: {json.dumps(part)}" for name, part in value.items())
+            text = f"{{\n{parts}\n  }}"
+        else:
+            text = json.dumps(value)
+        lines.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}"

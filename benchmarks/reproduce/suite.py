@@ -1,0 +1,200 @@
+"""What is run: every training as data, in order of need.
+
+A learning rate and each loss's own scale are chosen by :func:`chosen` from short trainings, on validation images only
+and with the same effort for every loss: :data:`RATES` x two scales. Budgets are numbers of epochs, not minutes, so that
+a run can be repeated exactly.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dotcount.config import read_tree
+
+RESULTS = Path(__file__).parents[1] / "results" / "reproduce"
+RECIPES = Path(__file__).parents[2] / "src" / "dotcount" / "recipes"
+
+DATA = {
+    "vgg_cells": "vgg_cells:{data}/vgg_cells",
+    "trees": "urban_trees_socal:{data}/urban_trees_socal",
+    "adipocyte": "adipocyte:{data}/adipocyte",
+    "shb": "shanghaitech_b:{data}/ShanghaiTech/part_B",
+}
+"""Short name -> DATA as ``dotcount train`` takes it."""
+
+Tree = dict[str, Any]
+
+SCALES: dict[str, dict[str, tuple[Tree, Tree]]] = {
+    "gaussian_l2": {"*": ({"sigma": 4.0}, {"sigma": 8.0}), "vgg_cells": ({"sigma": 2.0}, {"sigma": 4.0})},
+    "bayesian": {"*": ({"sigma": 4.0}, {"sigma": 8.0}), "vgg_cells": ({"sigma": 2.0}, {"sigma": 4.0})},
+    "dm_count": {"*": ({"reg": 10.0}, {"reg": 40.0}), "vgg_cells": ({"reg": 2.5}, {"reg": 10.0})},
+    "uot": {"*": ({"epsilon": 0.01}, {"epsilon": 0.003})},
+}
+"""The two values of each loss's own scale that are tried; ``*`` where the data has no entry of its own."""
+
+RATES = (5e-4, 2e-3)
+SEEDS = (0, 1, 2)
+
+_LITE0: Tree = {
+    "model": {"name": "lite0", "pretrained": True},
+    "optimizer": {"clip_norm": 100.0, "weight_decay": 1e-4},
+    "schedule": {"name": "cosine", "warmup_steps": 50},
+    "training": {"calibrate": False, "workers": 0},
+}
+_TURNS: Tree = {"augment": {"flip_horizontal": True, "flip_vertical": True, "rotate90": True}}
+_SMALL: Tree = _TURNS | {"training": {"batch_size": 8, "crop": 128, "steps_per_epoch": 100, "validate_every": 2}}
+
+COMMON: dict[str, Tree] = {
+    "vgg_cells": _SMALL | {"data": {"train_images": 50, "validation": 0.2}},
+    "trees": _SMALL,
+    "adipocyte": _SMALL | {"data": {"train_images": 50, "validation": 0.2}},
+    "shb": {
+        "augment": {"flip_horizontal": True, "scale": [0.8, 1.25]},
+        "training": {"batch_size": 4, "crop": 256, "steps_per_epoch": 180, "validate_every": 3},
+    },
+}
+"""Data -> what all losses share: augmentation, batches and the choice of the checkpoint."""
+
+EPOCHS = {"vgg_cells": (6, 24), "trees": (6, 24), "adipocyte": (6, 24), "shb": (6, 60)}
+"""Data -> epochs of a choosing run and of a final one."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One training, and its test unless it only chooses.
+
+    Attributes
+    ----------
+    name
+        Path of its record below ``benchmarks/results/reproduce``, without the suffix.
+    data
+        Key of :data:`DATA`.
+    settings
+        Tree of settings on top of the package's defaults.
+    test
+        Whether the test images are evaluated at the end.
+    """
+
+    name: str
+    data: str
+    settings: Tree = field(default_factory=dict)
+    test: bool = True
+
+    @property
+    def record(self) -> Path:
+        """Return the file that holds the result."""
+        return RESULTS / f"{self.name}.json"
+
+    @property
+    def done(self) -> bool:
+        """Whether a result is there."""
+        return self.record.is_file()
+
+
+def merge(*trees: Tree) -> Tree:
+    """Return the trees laid over one another, the last on top."""
+    out: Tree = {}
+    for tree in trees:
+        for key, value in tree.items():
+            below = out.get(key)
+            both = isinstance(below, dict) and isinstance(value, dict)
+            out[key] = merge(below, value) if both else copy.deepcopy(value)  # type: ignore[arg-type]
+    return out
+
+
+def _settings(data: str, loss: str, options: Tree, rate: float, epochs: int, seed: int) -> Tree:
+    tree = merge(
+        _LITE0,
+        COMMON[data],
+        {
+            "loss": {"name": loss, "options": options},
+            "optimizer": {"learning_rate": rate},
+            "training": {"epochs": epochs, "seed": seed},
+        },
+    )
+    if "train_images" in tree.get("data", {}):
+        tree["data"]["split_seed"] = seed  # another draw of training images with every seed
+    return tree
+
+
+def choices(data: str, loss: str) -> list[Experiment]:
+    """Return the short trainings among which the rate and the scale of ``loss`` are chosen."""
+    scales = SCALES[loss].get(data, SCALES[loss]["*"])
+    return [
+        Experiment(
+            f"choose/{data}/{loss}-{i}{k}", data, _settings(data, loss, scale, rate, EPOCHS[data][0], 0), test=False
+        )
+        for (i, rate), (k, scale) in itertools.product(enumerate(RATES), zip("ab", scales))
+    ]
+
+
+def chosen(data: str, loss: str) -> tuple[Tree, float] | None:
+    """Return the options and the rate of the choosing run with the lowest validation MAE; None: not all are done."""
+    runs = choices(data, loss)
+    if not all(run.done for run in runs):
+        return None
+    errors = [json.loads(run.record.read_text(encoding="utf-8"))["validation"]["best"]["val_mae"] for run in runs]
+    best = runs[errors.index(min(errors))].settings
+    return best["loss"]["options"], best["optimizer"]["learning_rate"]
+
+
+def comparison(data: str, seeds: tuple[int, ...] = SEEDS) -> Iterator[Experiment]:
+    """Yield Table 1 on one data set: the choosing runs, then the final ones of every loss whose choice is made."""
+    for loss in SCALES:
+        yield from choices(data, loss)
+    for seed in seeds:
+        for loss in SCALES:
+            found = chosen(data, loss)
+            if found is not None:
+                yield Experiment(
+                    f"table1/{data}/{loss}-{seed}", data, _settings(data, loss, *found, EPOCHS[data][1], seed)
+                )
+
+
+def table6(data: str = "vgg_cells") -> Iterator[Experiment]:
+    """Yield Table 6 and the course with eps on one data set, at the rate chosen for ``uot`` and seed 0, 1, 2."""
+    found = chosen(data, "uot")
+    if found is None:
+        return
+    rate, epochs = found[1], EPOCHS[data][1] // 2
+    for seed in SEEDS:
+        for cost, penalty in itertools.product(("l1", "l2", "wfr"), ("kl", "quadratic")):
+            options: Tree = {"cost": cost, "penalty": penalty, "epsilon": 0.01}
+            if cost == "wfr":
+                options["delta"] = 0.2
+            yield Experiment(
+                f"table6/{data}/{cost}-{penalty}-{seed}", data, _settings(data, "uot", options, rate, epochs, seed)
+            )
+        for epsilon in (0.1, 0.03, 0.003, 0.001):
+            yield Experiment(
+                f"epsilon/{data}/{epsilon}-{seed}",
+                data,
+                _settings(data, "uot", {"epsilon": epsilon}, rate, epochs, seed),
+            )
+
+
+def best() -> Iterator[Experiment]:
+    """Yield the published counters, from the recipes in ``recipes/best``."""
+    for data, seeds in (("shb", (0,)), ("vgg_cells", SEEDS), ("trees", (0,)), ("adipocyte", SEEDS)):
+        recipe = RECIPES / "best" / f"{data.replace('_', '-')}.yaml"
+        if recipe.is_file():
+            for seed in seeds:
+                tree = merge(read_tree(recipe), {"training": {"seed": seed}})
+                if "train_images" in tree.get("data", {}):
+                    tree["data"]["split_seed"] = seed
+                yield Experiment(f"best/{data}-{seed}", data, tree)
+
+
+def suite() -> Iterator[Experiment]:
+    """Yield everything that can be run now, in order; what depends on a choice appears once the choice is made."""
+    yield from best()
+    yield from comparison("vgg_cells")
+    yield from comparison("trees")
+    yield from table6()
+    yield from comparison("shb", seeds=(0,))
