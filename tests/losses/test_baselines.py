@@ -1,4 +1,4 @@
-"""What holds for every baseline: padding, empty images, ragged batches, cell centres, gradients, learning."""
+"""What holds for every baseline: padding, empty images, ragged batches, cell centres (uot too), gradients, learning."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def name(request):
 
 
 def make(name, **options):
-    return create(name, **BASELINES[name] | options)
+    return create(name, **BASELINES.get(name, {}) | options)
 
 
 def random_case(seed, m, h=6, w=7, stride=8, dtype=torch.float64):
@@ -101,13 +101,16 @@ def test_cell_centres_bayesian(stride, background):
 @pytest.mark.parametrize("stride", [4, 8])
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 3), (5, 6)])
 @pytest.mark.parametrize(
-    ("which", "options"), [("gaussian_l2", {"sigma": 0.05}), ("dm_count", {}), ("generalized", {})]
+    ("which", "options"),
+    [("gaussian_l2", {"sigma": 0.05}), ("dm_count", {}), ("generalized", {}), ("uot", {"epsilon": 0.0, "tol": 1e-8})],
 )
 def test_a_unit_of_mass_on_a_dot_in_its_cell_centre_costs_nothing(which, options, row, column, stride):
     density = torch.zeros(1, 1, 6, 7, dtype=torch.float64)
     density[0, 0, row, column] = 1.0
     points = torch.tensor([[stride * (column + 0.5), stride * (row + 0.5)]], dtype=torch.float64)
-    assert make(which, **options)(density, [points], stride=stride).total.item() == pytest.approx(0, abs=1e-6)
+    out = make(which, **options)(density, [points], stride=stride)
+    assert out.total.item() == pytest.approx(0, abs=1e-6)
+    assert out.terms.get("transport", 0.0) == pytest.approx(0, abs=1e-6)
     inwards = stride / 2 if column < 3 else -stride / 2
     shifted = make(which, **options)(density, [points + inwards], stride=stride)
     assert shifted.total.item() > 1e-3

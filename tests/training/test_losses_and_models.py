@@ -25,27 +25,27 @@ def build(name):
     return model
 
 
-def scenes(size):
-    """Noise with bright squares at the dots: six, none, and one."""
+def scenes(size, counts):
+    """Noise with bright squares at the dots."""
     generator = torch.Generator().manual_seed(1)
-    images = 0.3 * torch.rand(3, 3, size, size, generator=generator)
-    points = [torch.rand(n, 2, generator=generator) * (size - 8) + 4 for n in (6, 0, 1)]
+    images = 0.3 * torch.rand(len(counts), 3, size, size, generator=generator)
+    points = [torch.rand(n, 2, generator=generator) * (size - 8) + 4 for n in counts]
     for image, dots in zip(images, points):
         for x, y in dots.long().tolist():
             image[:, y - 2 : y + 3, x - 2 : x + 3] = 1
     return images, points
 
 
-def fit(model, loss, steps, size, rate):
+def fit(model, loss, steps, size, rate, counts=(6, 0, 1)):
     """Return the loss before each step on one batch; fails where anything is not finite."""
-    images, points = scenes(size)
-    keys = list(torch.arange(7).split([len(dots) for dots in points]))
+    images, points = scenes(size, counts)
+    keys = list(torch.arange(sum(counts)).split(counts))
     optimizer = make_optimizer(model.train(), OptimizerConfig(name="adam", learning_rate=rate, weight_decay=0))
     values = []
     for _ in range(steps):
         density = model(images)
         assert torch.isfinite(density).all()
-        result = loss(density, points, stride=model.stride, image_size=[(size, size)] * 3, keys=keys)
+        result = loss(density, points, stride=model.stride, image_size=[(size, size)] * len(counts), keys=keys)
         assert torch.isfinite(result.per_image).all()
         optimizer.zero_grad()
         result.total.backward()
@@ -74,9 +74,14 @@ def test_one_batch_is_overfitted(loss):
     assert min(values[-5:]) < values[0] - 0.2 * abs(values[0])
 
 
+# Most images hold many dots: where most hold hardly any, no mass at all is nearly the best for a sum of absolute errors,
+# and a density that has sunk to nothing has no gradient left to rise by.
+CROWDED = (12, 0, 9, 1, 15)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_one_batch_is_overfitted_by_every_model(name, loss):
-    values = fit(build(name), losses.create(loss), 30, 64, 1e-4 if name in HEAVY else 1e-3)
-    assert sum(values[-5:]) / 5 < values[0]
+    values = fit(build(name), losses.create(loss), 40, 64, 1e-4 if name in HEAVY else 1e-3, CROWDED)
+    assert sum(values[-5:]) / 5 < 0.9 * values[0]
