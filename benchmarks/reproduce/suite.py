@@ -182,7 +182,7 @@ def table6(data: str = "vgg_cells") -> Iterator[Experiment]:
 def best() -> Iterator[Experiment]:
     """Yield the published counters, from the recipes in ``recipes/best``."""
     for data, seeds in (("shb", (0,)), ("vgg_cells", SEEDS), ("trees", (0,)), ("adipocyte", SEEDS)):
-        recipe = RECIPES / "best" / f"{data.replace('_', '-')}.yaml"
+        recipe = RECIPES / "best" / f"{DATA[data].partition(':')[0]}.yaml"
         if recipe.is_file():
             for seed in seeds:
                 tree = merge(read_tree(recipe), {"training": {"seed": seed}})
