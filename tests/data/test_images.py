@@ -57,6 +57,19 @@ def test_transparent_pixels_are_shown_on_white(tmp_path: Path) -> None:
     assert pixels[1, 1].tolist() == [255, 255, 255]
 
 
+def test_near_infrared_labelled_as_alpha_is_left_out(tmp_path: Path) -> None:
+    """GDAL labels the fourth band of any 8-bit TIFF as alpha; real alpha is nearly always a mask."""
+    bands = np.random.default_rng(0).integers(0, 256, (9, 8, 4), dtype=np.uint8)
+    for kind in ("unassalpha", "unspecified"):
+        tifffile.imwrite(tmp_path / "a.tif", bands, photometric="rgb", extrasamples=[kind])
+        np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif"), bands[..., :3])
+    bands[..., 3] = 255
+    bands[:2, :, 3] = 0
+    tifffile.imwrite(tmp_path / "a.tif", bands, photometric="rgb", extrasamples=["unassalpha"])
+    assert (read_pixels(tmp_path / "a.tif")[:2] == 255).all()
+    np.testing.assert_array_equal(read_pixels(tmp_path / "a.tif")[2:], bands[2:, :, :3])
+
+
 DEEP = (np.arange(5 * 7, dtype=np.uint16).reshape(5, 7) * 1800 + 7).astype(np.uint16)
 
 

@@ -74,8 +74,8 @@ def test_one_batch_is_overfitted(loss):
     assert min(values[-5:]) < values[0] - 0.2 * abs(values[0])
 
 
-# Most images hold many dots: where most hold hardly any, no mass at all is nearly the best for a sum of absolute errors,
-# and a density that has sunk to nothing has no gradient left to rise by.
+# Most images hold many dots. Where most hold hardly any, no mass at all is nearly the best for a sum of absolute
+# errors, and a density that has sunk to nothing has no gradient left to rise by.
 CROWDED = (12, 0, 9, 1, 15)
 
 

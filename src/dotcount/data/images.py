@@ -74,7 +74,8 @@ def read_pixels(path: str | Path) -> PixelArray:
     """Return the image as an (H, W, 3) array in the depth of the file: uint8, uint16, uint32 or float32.
 
     EXIF orientation is applied. Grey is repeated over three channels; transparent pixels are shown on white; of a TIFF
-    with more than three bands the first three are taken, of a stack the first page.
+    with more than three bands the first three are taken, of a stack the first page. A TIFF's fourth band counts as
+    transparency if it is labelled as alpha and holds nothing but 0 and 255.
 
     Raises
     ------
@@ -195,9 +196,16 @@ def _read_pillow(path: Path) -> PixelArray:
             return three_channels(values if image.mode == "F" else _deep_integers(values))
         if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
             layered = image.convert("RGBA")
+            if isinstance(opened, TiffImageFile) and not _is_mask(layered.getchannel("A")):
+                return np.array(layered.convert("RGB"))
             image = Image.new("RGBA", layered.size, "white")
             image.alpha_composite(layered)
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _is_mask(alpha: Image.Image) -> bool:
+    """Return whether a TIFF's alpha is one: GDAL labels any fourth band so, be it near infrared."""
+    return all(value in (0, 255) for _, value in alpha.getcolors() or [(0, 1)])
 
 
 def _deep_integers(values: PixelArray) -> PixelArray:
