@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -243,3 +244,17 @@ def test_hold_out_is_stratified_and_repeatable(tmp_path: Path) -> None:
     assert {r.name for r in hold_out(collection, 0.25, 1)[1].records} != {r.name for r in held.records}
     with pytest.raises(DataError, match="at least 2"):
         hold_out(collection.where(collection.records[:1]), 0.5, 0)
+
+
+def test_crops_of_float_images_are_mapped_as_the_whole_is(tmp_path: Path) -> None:
+    """A crop's own minimum and maximum would make every crop another brightness, unlike the whole image in use."""
+    values = np.linspace(-5, 90, 30 * 40, dtype=np.float32).reshape(30, 40)
+    tifffile.imwrite(tmp_path / "a.tif", values)
+    record = Record(tmp_path / "a.tif", "a.tif", Points.empty(40, 30))
+    whole = load_sample(record).image
+    assert [whole.min(), whole.max()] == [0, 1]
+    data = CropDataset([record], 10, AugmentConfig(flip_horizontal=False), cache_mb=1)
+    for epoch in range(4):
+        crop = data[epoch, 0][0].numpy()
+        row, column = np.argwhere(np.isclose(whole[..., 0], crop[0, 0, 0], atol=1e-7))[0]
+        np.testing.assert_allclose(crop[0], whole[row : row + 10, column : column + 10, 0])

@@ -25,9 +25,13 @@ class PixelCache:
         """Return the image kept under ``key``, or ``None``."""
         return self._kept.get(key)
 
+    def fits(self, nbytes: int) -> bool:
+        """Return whether there is room for an image of this size."""
+        return nbytes <= self._room
+
     def put(self, key: int, pixels: PixelArray) -> None:
         """Keep an image if there is room for it. It must not be changed afterwards."""
-        if key not in self._kept and pixels.nbytes <= self._room:
+        if key not in self._kept and self.fits(pixels.nbytes):
             pixels.setflags(write=False)
             self._kept[key] = pixels
             self._room -= pixels.nbytes

@@ -49,13 +49,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
     """
     path = Path(path)
     try:
-        with _quiet, Image.open(path) as image:
+        with quiet, Image.open(path) as image:
             width, height = image.size
             if isinstance(image, TiffImageFile):  # whose size is turned already, from some version of Pillow on
                 width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
             turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
         return (height, width) if turned else (width, height)
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_DECODER_ERRORS) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DECODER_ERRORS) as error:
         if _magic(path)[:4] in _TIFF_MAGIC:
             return _tiff_size(path)
         raise _unreadable(path, error) from error
@@ -64,9 +64,9 @@ def image_size(path: str | Path) -> tuple[int, int]:
 def orientation(path: str | Path) -> int:
     """Return the EXIF orientation (1 is upright, 2 to 8 are mirrored or turned); 1 where the file states none."""
     try:
-        with _quiet, Image.open(path) as image:
+        with quiet, Image.open(path) as image:
             return int(image.getexif().get(_ORIENTATION, 1))
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_DECODER_ERRORS):
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DECODER_ERRORS):
         return 1
 
 
@@ -85,13 +85,13 @@ def read_pixels(path: str | Path) -> PixelArray:
     path = Path(path)
     magic = _magic(path)
     try:
-        with _quiet:
+        with quiet:
             if magic[:4] in _TIFF_MAGIC:
                 return _read_tiff(path)
             if magic[:8] == _PNG_MAGIC and magic[24:26] in (b"\x10\x02", b"\x10\x06"):
                 return _read_deep_png(path)
             return _read_pillow(path)
-    except (UnidentifiedImageError, Image.DecompressionBombError, *_DECODER_ERRORS) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, *DECODER_ERRORS) as error:
         raise _unreadable(path, error) from error
 
 
@@ -129,7 +129,7 @@ def three_channels(pixels: PixelArray) -> PixelArray:
 
 
 # What decoders raise on damaged files, found by feeding them damaged files.
-_DECODER_ERRORS = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, EOFError, ArithmeticError) + (
+DECODER_ERRORS = (OSError, ValueError, SyntaxError, KeyError, IndexError, TypeError, EOFError, ArithmeticError) + (
     AttributeError,
     MemoryError,
     NotImplementedError,
@@ -165,7 +165,7 @@ class _Quiet:
                 self._restore.close()
 
 
-_quiet = _Quiet()
+quiet = _Quiet()
 
 
 def _magic(path: Path) -> bytes:
@@ -233,10 +233,10 @@ def _tiff_size(path: Path) -> tuple[int, int]:
     import tifffile
 
     try:
-        with _quiet, tifffile.TiffFile(path) as tiff:
+        with quiet, tifffile.TiffFile(path) as tiff:
             page = tiff.pages[0]
             return int(page.imagewidth), int(page.imagelength)  # type: ignore[union-attr]
-    except (tifffile.TiffFileError, *_DECODER_ERRORS) as error:
+    except (tifffile.TiffFileError, *DECODER_ERRORS) as error:
         raise _unreadable(path, error) from error
 
 

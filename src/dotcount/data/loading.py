@@ -20,6 +20,7 @@ from dotcount.config import AugmentConfig
 from dotcount.data.cache import PixelCache
 from dotcount.data.images import PixelArray, UnitArray, image_size, read_pixels, to_unit
 from dotcount.data.records import Record
+from dotcount.data.regions import TiffRegions
 from dotcount.data.resizing import ResizeRule, resize_pixels
 from dotcount.data.transforms import training_sample
 from dotcount.errors import DataError, ImageReadError
@@ -70,7 +71,10 @@ def scaled_size(record: Record, resize: ResizeRule = AS_THEY_ARE) -> tuple[int, 
 
 
 def _scaled(record: Record, resize: ResizeRule) -> tuple[PixelArray, Points | None]:
-    """Return pixels and dots of a record after the resize rule, from the file."""
+    """Return pixels and dots of a record after the resize rule, from the file; floats in [0, 1].
+
+    Floats are mapped here, over the whole image, since a crop has another minimum and maximum.
+    """
     pixels = read_pixels(record.image)
     height, width = pixels.shape[:2]
     points = record.points
@@ -80,9 +84,9 @@ def _scaled(record: Record, resize: ResizeRule) -> tuple[PixelArray, Points | No
             f"{points.width} x {points.height}; it was changed or is damaged: replace it"
         )
     target = resize.size(width, height)
-    if target == (width, height):
-        return pixels, points
-    return resize_pixels(pixels, *target), points.resize(*target) if points is not None else None
+    if target != (width, height):
+        pixels, points = resize_pixels(pixels, *target), points.resize(*target) if points is not None else None
+    return (to_unit(pixels) if pixels.dtype.kind == "f" else pixels), points
 
 
 def point_tensor(points: Points) -> Tensor:
@@ -155,7 +159,8 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     resize
         Applied before cropping.
     cache_mb
-        Memory for decoded images in each process, MB. Decoded images stay in the depth of their files.
+        Memory for decoded images in each process, MB. Decoded images stay in the depth of their files. Of a TIFF that
+        finds no room, only the tiles or strips under the crop are decoded.
 
     Raises
     ------
@@ -192,6 +197,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         counts = [len(r.points) for r in self.records if r.points is not None]
         self.first_keys = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self._cache = PixelCache(cache_mb)
+        self._regions: dict[int, TiffRegions | None] = {}
         self._broken: set[int] = set()
 
     @property
@@ -215,7 +221,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
             index,
         )
 
-    def _load(self, wanted: int) -> tuple[int, PixelArray, Points]:
+    def _load(self, wanted: int) -> tuple[int, PixelArray | TiffRegions, Points]:
         failure: ImageReadError | None = None
         for step in range(len(self.records)):
             index = (wanted + step) % len(self.records)
@@ -229,17 +235,31 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
                 failure = error
         raise failure or ImageReadError(f"none of the {len(self.records)} training images can be decoded")
 
-    def _pixels(self, index: int) -> tuple[PixelArray, Points]:
+    def _pixels(self, index: int) -> tuple[PixelArray | TiffRegions, Points]:
         record = self.records[index]
         assert record.points is not None  # held by the constructor
         kept = self._cache.get(index)
         if kept is not None:
             height, width = kept.shape[:2]
             return kept, record.points.resize(width, height)
+        regions = self._regions_of(index)
+        if regions is not None and not self._cache.fits(regions.nbytes):
+            return regions, record.points
         pixels, points = _scaled(record, self.resize)
         assert points is not None
         self._cache.put(index, pixels)
         return pixels, points
+
+    def _regions_of(self, index: int) -> TiffRegions | None:
+        """Return an image that can be decoded in part, unless it has to be resized."""
+        if index not in self._regions:
+            record = self.records[index]
+            regions = (
+                TiffRegions.open(record.image) if scaled_size(record, self.resize) == scaled_size(record) else None
+            )
+            same = regions is not None and regions.shape[:2] == scaled_size(record)[::-1]
+            self._regions[index] = regions if same else None
+        return self._regions[index]
 
 
 class EpochSampler(Sampler[list[tuple[int, int]]]):

@@ -10,6 +10,7 @@ import numpy as np
 
 from dotcount.config import AugmentConfig
 from dotcount.data.images import PixelArray, UnitArray, to_unit
+from dotcount.data.regions import TiffRegions
 from dotcount.data.resizing import resize_pixels
 from dotcount.points import Points
 
@@ -17,7 +18,11 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as gr
 
 
 def random_crop(
-    pixels: PixelArray, points: Points, side: int, scale: tuple[float, float] | None, rng: np.random.Generator
+    pixels: PixelArray | TiffRegions,
+    points: Points,
+    side: int,
+    scale: tuple[float, float] | None,
+    rng: np.random.Generator,
 ) -> tuple[PixelArray, Points]:
     """Cut a ``side`` x ``side`` px window at a place drawn uniformly, of a magnification drawn from ``scale``.
 
@@ -25,7 +30,7 @@ def random_crop(
     image first would give, at the cost of the window alone. Where the image is too small for the drawn window, the
     window is the largest square that fits.
     """
-    height, width = pixels.shape[:2]
+    height, width, _ = pixels.shape
     window = side
     if scale is not None:
         # Log-uniform: twice as large is as likely as half as large.
@@ -68,7 +73,7 @@ def random_colour(image: UnitArray, augment: AugmentConfig, rng: np.random.Gener
 
 
 def training_sample(
-    pixels: PixelArray, points: Points, side: int, augment: AugmentConfig, rng: np.random.Generator
+    pixels: PixelArray | TiffRegions, points: Points, side: int, augment: AugmentConfig, rng: np.random.Generator
 ) -> tuple[UnitArray, Points]:
     """Crop, turn and recolour: what the network sees of one image in one epoch."""
     pixels, points = random_crop(pixels, points, side, augment.scale, rng)
