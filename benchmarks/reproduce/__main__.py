@@ -70,7 +70,7 @@ def one(args: argparse.Namespace) -> int:
     from benchmarks.reproduce.execute import perform, write
 
     (experiment,) = wanted(args.name)
-    record = perform(experiment, args.data, args.out / experiment.name, args.threads)
+    record = perform(experiment, args.data, args.out, args.out / experiment.name, args.threads)
     write(record, experiment.record)
     validation, test = record["validation"]["best"], record.get("test")
     line = f"{experiment.name}: validation MAE {validation['val_mae']:.2f}, bias {validation['val_bias']:+.2f}"
@@ -88,7 +88,7 @@ def repeat(args: argparse.Namespace) -> int:
     before = json.loads(experiment.record.read_text(encoding="utf-8"))
     folder = Path(tempfile.mkdtemp())
     try:
-        after = json.loads(json.dumps(perform(experiment, args.data, folder, before["threads"])))
+        after = json.loads(json.dumps(perform(experiment, args.data, args.out, folder, before["threads"])))
     finally:
         shutil.rmtree(folder)
     differing = []

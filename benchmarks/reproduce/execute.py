@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 from benchmarks.real.__main__ import machine
-from benchmarks.reproduce.suite import DATA, Experiment
+from benchmarks.reproduce.suite import DATA, DRAWN, Experiment, merge
 
 from dotcount import config as configuration
 from dotcount.data import open_collection
+from dotcount.data.synthetic import write_dataset
 from dotcount.prediction import evaluate, load
 from dotcount.training import train
 from dotcount.training.resolve import make_plan
@@ -27,7 +28,7 @@ KEPT_DISTANCES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 50, 100)
 LOG = ("epoch", "train_loss", "val_mae", "val_rmse", "val_bias", "loss_n_evaluations", "loss_unconverged", "grad_norm")
 
 
-def perform(experiment: Experiment, data: str, out: Path, threads: int) -> dict[str, Any]:
+def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: int) -> dict[str, Any]:
     """Train (resuming what is there), test, and return the record.
 
     Parameters
@@ -36,15 +37,18 @@ def perform(experiment: Experiment, data: str, out: Path, threads: int) -> dict[
         What to run.
     data
         Folder with the data sets.
+    runs
+        Folder of all runs, and of the data that is drawn.
     out
         The run's folder.
     threads
         Threads of torch: recorded, because sums may round differently with another number.
     """
     torch.set_num_threads(threads)
-    place = DATA[experiment.data].format(data=data)
-    recipe, _, path = place.partition(":")
-    tree = {**experiment.settings, "data": {**experiment.settings.get("data", {}), "path": path, "format": recipe}}
+    place = DATA[experiment.data].format(data=data, out=runs)
+    if experiment.data in DRAWN and not Path(place).exists():
+        write_dataset(Path(place), **DRAWN[experiment.data])
+    tree = merge(experiment.settings, {"data": {"path": place}})
     config = configuration.from_dict(tree)
     resumed = (out / "last.ckpt").is_file()
     commit, began = _commit(), time.process_time()
@@ -52,7 +56,7 @@ def perform(experiment: Experiment, data: str, out: Path, threads: int) -> dict[
     cpu = time.process_time() - began
     plan = make_plan(configuration.load(out / "config.yaml"))
     resolved = configuration.to_dict(plan.config)
-    resolved["data"]["path"] = DATA[experiment.data].format(data="DATA").partition(":")[2]
+    resolved["data"]["path"] = DATA[experiment.data].format(data="DATA", out="RUNS")
     rows = _rows(out / "metrics.csv")
     metadata = json.loads((out / "model" / "config.json").read_text(encoding="utf-8"))
     record: dict[str, Any] = {
