@@ -11,7 +11,9 @@ from dotcount.data import ResizeRule
 from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.errors import ConfigError
 
-NAMES = recipes.names()
+ALL = recipes.names()
+NAMES = [name for name in ALL if not name.startswith("best/")]
+BEST = [name for name in ALL if name.startswith("best/")]
 TABLE1 = [f"table1/{data}-{loss}" for data in ("nwpu", "jhu", "qnrf", "sha", "shb") for loss in ("l2", "bl", "uot")]
 
 
@@ -36,6 +38,23 @@ def test_it_is_a_complete_request_that_everything_accepts(name):
     models.models.get(built.model.name)
     assert built.training.epochs in (500, 1000)
     assert built.data.path == ""  # DATA on the command line
+
+
+def test_there_is_a_best_counter_for_every_kind_of_data_here():
+    names = {"shanghaitech_b", "vgg_cells", "adipocyte", "urban_trees_socal"}
+    assert {f"best/{name}" for name in names} | {"best/cells"} == set(BEST)
+
+
+@pytest.mark.parametrize("name", BEST)
+def test_a_best_counter_trains_in_a_fixed_number_of_epochs(name):
+    built = load(name)
+    losses.create(built.loss.name, **built.loss.options)
+    models.models.get(built.model.name)
+    assert built.training.epochs
+    assert built.training.steps_per_epoch
+    assert built.training.calibrate
+    assert built.data.format in (*BENCHMARKS, "auto")
+    assert recipes.find(name).read_text(encoding="utf-8").startswith("# ")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -111,7 +130,7 @@ def test_the_help_names_every_recipe():
     from dotcount.cli.train import EXAMPLES
 
     told = set()
-    for pattern in re.findall(r"(?<= )(?:table\d|epsilon)/\S*{\S+}", EXAMPLES):
+    for pattern in re.findall(r"(?<= )(?:table\d|epsilon|best)/\S*{\S+}", EXAMPLES):
         parts = [part.strip("{}").split(",") for part in re.findall(r"{[^}]*}|[^{}]+", pattern)]
         told |= {"".join(choice) for choice in itertools.product(*parts)}
-    assert told == set(NAMES)
+    assert told == set(ALL)

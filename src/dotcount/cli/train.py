@@ -36,9 +36,9 @@ examples:
   dotcount train cells/ --out runs/again --config runs/cells/config.yaml --seed 1
   dotcount train ShanghaiTech/part_B --out runs/shb-uot --config table1/shb-uot
 
-recipes, one for each line of the paper's tables:
+recipes, one for each line of the paper's tables, and the best counters that two cores train:
   table1/{nwpu,jhu,qnrf,sha,shb}-{l2,bl,uot}  table5/qnrf-{l2,bl,uot}  table6/qnrf-{l1,l2,wfr}-{kl,quadratic}
-  epsilon/shb-{0,0.001,0.003,0.01,0.03,0.1}
+  epsilon/shb-{0,0.001,0.003,0.01,0.03,0.1}  best/{shanghaitech_b,vgg_cells,adipocyte,urban_trees_socal,cells}
 """
 
 
