@@ -3,11 +3,13 @@
     python -m benchmarks.reproduce list
     python -m benchmarks.reproduce run [--only PATTERN] [--data ../shared/data] [--out runs/reproduce] [--threads 1]
     python -m benchmarks.reproduce repeat NAME [...]
+    python -m benchmarks.reproduce publish NAME MODEL [...]
     python -m benchmarks.reproduce page
 
 ``run`` works through the suite in order and writes each record to ``benchmarks/results/reproduce`` as it ends. It may
 be killed at any moment and started again, and several may run side by side: each takes what no other is working on.
-``repeat`` trains and tests NAME anew and fails unless every figure equals the record's.
+``repeat`` trains and tests NAME anew and fails unless every figure equals the record's. ``publish`` puts the model of
+the run NAME into the package as MODEL, in half precision, after testing it again as it is there.
 """
 
 from __future__ import annotations
@@ -103,6 +105,23 @@ def repeat(args: argparse.Namespace) -> int:
     return 1 if differing else 0
 
 
+def publish(args: argparse.Namespace) -> int:
+    """Write the model of a run into the package and test it there."""
+    from benchmarks.reproduce.publish import publish_model
+
+    (experiment,) = wanted(args.name)
+    print(publish_model(experiment, args.model, args.data, args.out))
+    return 0
+
+
+def page(args: argparse.Namespace) -> int:  # noqa: ARG001
+    """Write tables and plots from the records."""
+    from benchmarks.reproduce.page import write_page
+
+    write_page()
+    return 0
+
+
 def show(args: argparse.Namespace) -> int:
     """Print the experiments that can be run or have been."""
     for experiment in wanted(args.only):
@@ -114,16 +133,19 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(dest="action", required=True)
-    for name, function in (("list", show), ("run", run), ("one", one), ("repeat", repeat)):
+    for name, function in (("list", show), ("run", run), ("one", one), ("repeat", repeat), ("publish", publish)):
         action = actions.add_parser(name)
         action.set_defaults(function=function)
-        if name in ("one", "repeat"):
+        if name in ("one", "repeat", "publish"):
             action.add_argument("name")
+            if name == "publish":
+                action.add_argument("model")
         else:
             action.add_argument("--only", default="*", metavar="PATTERN")
         action.add_argument("--data", default="../shared/data")
         action.add_argument("--out", type=Path, default=Path("runs/reproduce"))
         action.add_argument("--threads", type=int, default=1)
+    actions.add_parser("page").set_defaults(function=page)
     args = parser.parse_args()
     return int(args.function(args))
 

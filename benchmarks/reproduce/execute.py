@@ -83,15 +83,15 @@ def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: i
         "log": [{key: row[key] for key in LOG if row.get(key) not in (None, "")} for row in rows],
     }
     if experiment.test:
-        record["test"] = _test(out, place)
+        record["test"] = test_scores(out, place)
     return record
 
 
-def _test(out: Path, place: str) -> dict[str, Any]:
+def test_scores(model: Path, place: str) -> dict[str, Any]:
     """Return the scores on the test images, with the counts of every image for paired tests."""
     collection = open_collection(place)
     started = time.process_time()
-    result = evaluate(load(out, device="cpu"), collection, "test", examples=0)
+    result = evaluate(load(model, device="cpu"), collection, "test", examples=0)
     metrics = result.metrics
     place_curve = metrics["localization"]
     at = [place_curve["thresholds"].index(float(distance)) for distance in KEPT_DISTANCES]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   dotcount predict runs/cells photo.jpg --out counts
+  dotcount predict trees aerial/ --out counts
   dotcount predict runs/cells photos/ more/*.png --out counts
   dotcount predict runs/cells 'survey/**/*.tif' --out counts --no-overlays --tile 2048
 """
@@ -26,7 +27,12 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="what `dotcount train --out` wrote, or its model folder")
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="what `dotcount train --out` wrote, its model folder, or a model that comes with dotcount: cells, trees",
+    )
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE", help="image files, folders (searched with sub-folders) or patterns"
     )

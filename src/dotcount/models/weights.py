@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dotcount import weights as published
 from dotcount.errors import ModelError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
@@ -25,8 +26,8 @@ def read_state(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     ----------
     source
         A safetensors file, a file of pickled tensors (read with ``weights_only=True``; a ``state_dict`` or ``model``
-        entry is unwrapped), a folder with one such file, or ``hf-hub:owner/name`` (``model.safetensors`` of that
-        Hugging Face repository, from the local cache where it is there).
+        entry is unwrapped), a folder with one such file, the name of a published model, or ``hf-hub:owner/name``
+        (``model.safetensors`` of that Hugging Face repository, from the local cache where it is there).
 
     Raises
     ------
@@ -47,7 +48,11 @@ def read_state(source: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def find_weights(path: Path) -> Path:
-    """Return ``path`` if it is a file, or the one weights file in the folder ``path``, ``model.safetensors`` first."""
+    """Return ``path`` if it is a file, or the one weights file in the folder ``path``, ``model.safetensors`` first.
+
+    The name of a published model, such as ``trees``, stands for its folder.
+    """
+    path = published.find(path) or path
     if path.is_file():
         return path
     if not path.is_dir():

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from dotcount import weights
 from dotcount.errors import ModelError
+from dotcount.registry import did_you_mean
 
 
 def model_folder(run: Path) -> Path:
-    """Return the folder with the weights of a run, or raise a :class:`ModelError` that says what is missing."""
+    """Return the folder with the weights of a run or a published model; a :class:`ModelError` says what is missing."""
+    published = weights.find(run)
+    if published is not None:
+        return published
     if not run.exists():
-        raise ModelError(f"run {run} does not exist; give what `dotcount train --out` wrote")
+        known = weights.names()
+        raise ModelError(
+            f"run {run} does not exist; give what `dotcount train --out` wrote, or a published model "
+            f"({', '.join(known)}).{did_you_mean(str(run), known)}"
+        )
     for folder in (run / "model", run):
         if (folder / "config.json").is_file():
             return folder

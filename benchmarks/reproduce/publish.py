@@ -1,0 +1,60 @@
+"""From a run to a model in the package: half precision, a card with test figures, and a record of what was tested."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from benchmarks.reproduce.execute import test_scores, write
+from benchmarks.reproduce.suite import DATA, RESULTS, Experiment
+from safetensors.torch import load_file, save_file
+
+from dotcount import weights
+
+CARD = """
+## Measured on the test images
+
+| images | mean count | MAE | RMSE | bias | F within 12 px |
+|---|---|---|---|---|---|
+| {n} | {mean:.1f} | {mae:.2f} | {rmse:.2f} | {bias:+.2f} | {f:.3f} |
+
+These images took no part in training or in any choice. Weights are stored in half precision; the figures are of the
+weights as stored. Made by `python -m benchmarks.reproduce run --only {name}` from the recipe `best/{recipe}`.
+"""
+
+
+def publish_model(experiment: Experiment, model: str, data: str, runs: Path) -> str:
+    """Copy the model of a finished run to ``dotcount/weights/MODEL``, test it there, and return a line about it."""
+    source, target = runs / experiment.name / "model", weights.FOLDER / model
+    record = json.loads(experiment.record.read_text(encoding="utf-8"))
+    temporary = target.with_name(f"{model}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    shutil.copytree(source, temporary)
+    state = load_file(source / "model.safetensors")
+    half = {name: value.half() if value.dtype == torch.float32 else value for name, value in state.items()}
+    save_file(half, temporary / "model.safetensors", metadata={"format": "pt"})
+    shutil.rmtree(target, ignore_errors=True)
+    temporary.replace(target)
+    scores = test_scores(target, DATA[experiment.data].format(data=data, out=runs))
+    place, counting = scores["localization"], scores["counting"]
+    at = place["distances"].index(12)
+    precision, recall = place["precision"][at], place["recall"][at]
+    text = CARD.format(
+        n=counting["n"],
+        mean=sum(scores["true"]) / counting["n"],
+        mae=counting["mae"],
+        rmse=counting["rmse"],
+        bias=counting["bias"],
+        f=2 * precision * recall / max(precision + recall, 1e-12),
+        name=experiment.name,
+        recipe=DATA[experiment.data].partition(":")[0] if ":" in DATA[experiment.data] else experiment.data,
+    )
+    card = (target / "README.md").read_text(encoding="utf-8")
+    before, limits, after = card.partition("\n## Limits")
+    (target / "README.md").write_text(before + text + limits + after, encoding="utf-8")
+    about = {key: record[key] for key in ("name", "seed", "commit", "machine", "versions")}
+    write({**about, "test": scores}, RESULTS / "published" / f"{model}.json")
+    size = (target / "model.safetensors").stat().st_size / 2**20
+    return f"{target}: {size:.1f} MB, test MAE {counting['mae']:.2f} (run: {record['test']['counting']['mae']:.2f})"
