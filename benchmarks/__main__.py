@@ -12,6 +12,8 @@ COMMANDS = (
     ["-m", "benchmarks.transport"],
     ["benchmarks/models/cost.py"],
     ["benchmarks/evaluation_speed.py"],
+    ["benchmarks/loader.py"],
+    ["benchmarks/peaks_accuracy.py"],
 )
 
 
