@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 DATA ?= ../shared/data
 
-.PHONY: help demo test test-slow lint docs bench clean
+.PHONY: help demo test test-slow lint docs bench reproduce clean
 
 help:
 	@echo "make demo       install, then train, evaluate and report on embedded data (about 5 minutes)"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-slow  the long checks, with real data where it is present (DATA=$(DATA))"
 	@echo "make docs       build the documentation into build/docs"
 	@echo "make bench      run the speed benchmarks and rewrite benchmarks/results"
+	@echo "make reproduce  train what the reproduction page reports and has no record yet (hours; may be stopped and goes on)"
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed; install it or pass PYTHON=/path/to/python3"; exit 1; }
@@ -47,6 +48,10 @@ docs: .venv/.installed-dev
 
 bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
+
+reproduce: .venv/.installed-dev
+	$(BIN)/python -m benchmarks.reproduce run --data $(DATA)
+	$(BIN)/python -m benchmarks.reproduce page
 
 clean:
 	rm -rf build dist demo-out .mypy_cache .ruff_cache .pytest_cache

@@ -183,6 +183,29 @@ def table6(data: str = "vgg_cells") -> Iterator[Experiment]:
             )
 
 
+BIAS: dict[str, Tree] = {
+    "rho-1-1": {},
+    "rho-0.3-1": {"loss": {"options": {"rho": [0.3, 1.0]}}},
+    "rho-1-10": {"loss": {"options": {"rho": [1.0, 10.0]}}},
+    "rho-1-100": {"loss": {"options": {"rho": [1.0, 100.0]}}},
+    "eps-0.003": {"loss": {"options": {"epsilon": 0.003}}},
+    "length-512": {"loss": {"options": {"epsilon": 0.005, "length_scale": 512.0}}},
+    "half-size": {"data": {"max_side": 512}},
+}
+"""What is tried against the mass bias, one change at a time; ``length-512`` keeps the blur in px."""
+
+
+def bias(data: str = "shb") -> Iterator[Experiment]:
+    """Yield short trainings of the published counter with equal strengths and one change each, on validation only."""
+    for name, change in BIAS.items():
+        for base in best(data):
+            same = {
+                "loss": {"options": {"rho": [1.0, 1.0]}},
+                "training": {"epochs": 12, "calibrate": True, "validate_every": 3},
+            }
+            yield Experiment(f"bias/{data}/{name}", data, merge(base.settings, same, change), test=False)
+
+
 def best(data: str, seeds: tuple[int, ...] = (0,)) -> Iterator[Experiment]:
     """Yield the published counter of ``data``, from its recipe in ``recipes/best``."""
     name = DATA[data].partition(":")[0] if ":" in DATA[data] else data
@@ -203,4 +226,5 @@ def suite() -> Iterator[Experiment]:
     yield from comparison("vgg_cells")
     yield from comparison("trees")
     yield from table6()
+    yield from bias()
     yield from comparison("shb", seeds=(0,))
