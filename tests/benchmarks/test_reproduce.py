@@ -1,0 +1,66 @@
+"""The suite is data: every entry is a valid request, no loss gets more effort than another, and records read back."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks.reproduce import page, suite
+from benchmarks.reproduce.execute import write
+from dotcount import config
+
+
+def test_every_experiment_is_a_valid_request_under_one_name():
+    found = list(suite.suite())
+    assert len({experiment.name for experiment in found}) == len(found)
+    for experiment in found:
+        built = config.from_dict(experiment.settings)
+        assert built.training.epochs is not None  # a time budget could not be repeated exactly
+        assert experiment.data in suite.DATA
+
+
+@pytest.mark.parametrize("data", ["vgg_cells", "trees", "shb"])
+def test_every_loss_gets_the_same_effort(data):
+    """Apart from the loss and the rate that was chosen, all settings are equal."""
+    seen = []
+    for loss in suite.SCALES:
+        runs = suite.choices(data, loss)
+        assert len(runs) == len(suite.RATES) * 2
+        assert not any(run.test for run in runs)
+        trees = [json.loads(json.dumps(run.settings)) for run in runs]
+        for tree in trees:
+            tree.pop("loss")
+            tree["optimizer"].pop("learning_rate")
+        assert all(tree == trees[0] for tree in trees)
+        seen.append(trees[0])
+    assert all(tree == seen[0] for tree in seen)
+
+
+def test_the_choice_is_the_lowest_validation_error_and_waits_for_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(suite, "RESULTS", tmp_path)
+    runs = suite.choices("trees", "uot")
+    for k, run in enumerate(runs[:-1]):
+        write({"validation": {"best": {"val_mae": [3.0, 1.5, 2.0][k]}}}, run.record)
+    assert suite.chosen("trees", "uot") is None
+    write({"validation": {"best": {"val_mae": 9.0}}}, runs[-1].record)
+    options, rate = suite.chosen("trees", "uot")
+    assert (options, rate) == (runs[1].settings["loss"]["options"], runs[1].settings["optimizer"]["learning_rate"])
+
+
+def test_a_record_is_written_as_readable_json(tmp_path):
+    record = {"name": "a", "log": [{"epoch": 1, "x": 0.5}, {"epoch": 2}], "test": {"true": [1, 2], "f": None}}
+    write(record, tmp_path / "deep" / "a.json")
+    assert json.loads((tmp_path / "deep" / "a.json").read_text()) == record
+    assert len((tmp_path / "deep" / "a.json").read_text().splitlines()) == 11
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+def test_spread_and_tables():
+    assert page.spread([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
+    assert page.spread([-1.234], 1, signed=True) == "-1.2"
+    assert page.table(["a", "b"], [["1", "2"]]).splitlines() == ["| a | b |", "| --- | --- |", "| 1 | 2 |"]
+
+
+def test_errors_are_means_over_the_seeds():
+    seeds = [{"test": {"images": ["x", "y"], "true": [3, 4], "predicted": p}} for p in ([4.0, 4.0], [1.0, 5.0])]
+    np.testing.assert_allclose(page.absolute_errors(seeds), [1.5, 0.5])
