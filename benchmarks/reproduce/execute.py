@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from benchmarks.real.__main__ import machine
 from benchmarks.reproduce.suite import DATA, DRAWN, Experiment, merge
-
 from dotcount import config as configuration
 from dotcount.data import open_collection
 from dotcount.data.synthetic import write_dataset

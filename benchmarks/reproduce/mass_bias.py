@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.real.__main__ import machine
-from benchmarks.reproduce.suite import RESULTS
 from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from benchmarks.real.__main__ import machine
+from benchmarks.reproduce.suite import RESULTS
 from dotcount.data.synthetic import generate
 from dotcount.transport import solve, solve_batch
 

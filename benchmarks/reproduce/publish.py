@@ -7,10 +7,10 @@ import shutil
 from pathlib import Path
 
 import torch
-from benchmarks.reproduce.execute import test_scores, write
-from benchmarks.reproduce.suite import DATA, RESULTS, Experiment
 from safetensors.torch import load_file, save_file
 
+from benchmarks.reproduce.execute import test_scores, write
+from benchmarks.reproduce.suite import DATA, RESULTS, Experiment
 from dotcount import weights
 
 CARD = """

@@ -10,8 +10,9 @@ import geomloss
 import numpy as np
 import ot
 import torch
-from benchmarks.transport.measure import judge
 from torch import Tensor
+
+from benchmarks.transport.measure import judge
 
 LONGEST = 10.0
 """Seconds after which a run that does not get to the gap is given up."""

@@ -9,7 +9,6 @@ from benchmarks.transport import baselines
 from benchmarks.transport.baselines import Run
 from benchmarks.transport.measure import clock, dense_costs, judge, peak_memory
 from benchmarks.transport.problems import PHASES, STRIDE, Problem, problem
-
 from dotcount.transport import Solution, solve
 
 GOAL = 1e-5

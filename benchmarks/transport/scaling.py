@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import torch
+
 from benchmarks.transport.measure import clock, peak_memory
 from benchmarks.transport.problems import STRIDE, dots, problem
-
 from dotcount import losses, models
 from dotcount.transport import solve, solve_batch
 
