@@ -1,0 +1,243 @@
+"""Tables and plots of docs/reproduction.md from the committed records."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from benchmarks.reproduce.suite import DATA, RESULTS, SCALES, chosen
+from dotcount.evaluation import compare_errors
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reproduction.md"
+IMAGES = ROOT / "docs" / "images"
+TITLES = {
+    "shb": "ShanghaiTech B",
+    "vgg_cells": "VGG cells, 50 images to train",
+    "trees": "urban trees",
+    "adipocyte": "adipocytes, 50 images to train",
+    "cells": "cells drawn by dotcount",
+}
+LOSSES = {"gaussian_l2": "L2", "bayesian": "Bayesian", "dm_count": "DM-Count", "uot": "UOT"}
+Record = dict[str, Any]
+
+
+def read(pattern: str) -> list[Record]:
+    """Return the records whose file matches, in order of name."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob(pattern))]
+
+
+def spread(values: Sequence[float], digits: int = 2, signed: bool = False) -> str:
+    """Return "mean ± standard deviation", or the one value."""
+    sign = "+" if signed else ""
+    text = f"{np.mean(values):{sign}.{digits}f}"
+    return text if len(values) < 2 else f"{text} ± {np.std(values, ddof=1):.{digits}f}"
+
+
+def f_at(record: Record, distance: float = 12.0) -> float:
+    """Return F of the paper's greedy matching at one distance, px."""
+    place = record["test"]["localization"]
+    k = place["distances"].index(int(distance))
+    precision, recall = place["precision"][k], place["recall"][k]
+    return float(2 * precision * recall / max(precision + recall, 1e-12))
+
+
+def absolute_errors(records: Sequence[Record]) -> np.ndarray:
+    """Return (n,) absolute count errors per test image, means over the seeds."""
+    tests = [record["test"] for record in records]
+    assert all(test["images"] == tests[0]["images"] for test in tests), "seeds are tested on the same images"
+    return np.mean([np.abs(np.subtract(test["predicted"], test["true"])) for test in tests], axis=0)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def best() -> str:
+    """Return the table of the published counters."""
+    rows = []
+    for data in DATA:
+        records = read(f"best/{data}-*.json")
+        if not records:
+            continue
+        tests = [record["test"] for record in records]
+        validation = [record["validation"] for record in records]
+        share = [100 * v["leave_one_out"]["bias"] / v["mean_count"] for v in validation]
+        low, high = tests[0]["counting"]["mae_ci95"]
+        interval = f" ({low:.2f}–{high:.2f})" if len(tests) == 1 else f", {len(tests)} draws"
+        minutes = [record["train"]["cpu_seconds"] or math.nan for record in records]
+        rows.append(
+            [
+                TITLES[data],
+                spread([t["counting"]["mae"] for t in tests]) + interval,
+                spread([t["counting"]["rmse"] for t in tests]),
+                spread([t["counting"]["bias"] for t in tests], signed=True),
+                f"{np.mean([np.mean(t['true']) for t in tests]):.0f}",
+                spread(share, 1, signed=True) + " %",
+                spread([f_at(r) for r in records], 3),
+                f"{np.mean(minutes) / 60:.0f}",
+                f"{records[0]['train']['steps']:,}",
+            ]
+        )
+    head = ["data", "test MAE", "RMSE", "bias", "mean count", "bias on validation", "F, 12 px", "CPU min", "steps"]
+    return table(head, rows)
+
+
+def table1(data: str) -> str:
+    """Return Table 1 (counts) and 5 (places) on one data set, with paired tests against ``uot``."""
+    groups = {loss: read(f"table1/{data}/{loss}-*.json") for loss in SCALES}
+    if not any(groups.values()):
+        return ""
+    rows = []
+    for loss, records in groups.items():
+        if not records:
+            continue
+        tests = [record["test"] for record in records]
+        against = ""
+        if loss != "uot" and groups["uot"]:
+            pair = compare_errors(absolute_errors(records), absolute_errors(groups["uot"]))
+            low, high = pair.interval
+            against = f"{pair.difference:+.2f} [{low:+.2f}, {high:+.2f}], p = {pair.p_value:.3g}"
+        options, rate = chosen(data, loss) or ({}, math.nan)
+        places = [test["localization"] for test in tests]
+        rows.append(
+            [
+                LOSSES[loss],
+                str(len(records)),
+                spread([t["counting"]["mae"] for t in tests]),
+                spread([t["counting"]["rmse"] for t in tests]),
+                spread([t["counting"]["bias"] for t in tests], signed=True),
+                against,
+                spread([p["f"] for p in places], 3),
+                spread([p["ap"] for p in places], 3),
+                spread([p["ar"] for p in places], 3),
+                spread([f_at(r) for r in records], 3),
+                f"{rate:g}, " + ", ".join(f"{k} {v:g}" for k, v in options.items()),
+            ]
+        )
+    head = ["loss", "seeds", "MAE", "RMSE", "bias", "MAE − MAE of UOT", "F", "AP", "AR", "F, 12 px", "rate, scale"]
+    mae = {loss: [r["test"]["counting"]["mae"] for r in records] for loss, records in groups.items() if records}
+    order = sorted(mae, key=lambda loss: -np.mean(mae[loss]))
+    said = " > ".join(LOSSES[loss] for loss in order)
+    verdict = f"Order of the errors here: {said}; in the paper: L2 > Bayesian > UOT."
+    return f"### {TITLES[data]}\n\n{table(head, rows)}\n\n{verdict}\n"
+
+
+def study(pattern: str, head: str) -> str:
+    """Return a table over the middle part of the record's names, with what a step costs."""
+    groups: dict[str, list[Record]] = {}
+    for record in read(pattern):
+        groups.setdefault(record["name"].split("/")[-1].rpartition("-")[0], []).append(record)
+    if not groups:
+        return ""
+    rows = []
+    for name, records in groups.items():
+        tests = [record["test"] for record in records]
+        steps = [1e3 * r["train"]["cpu_seconds"] / r["train"]["steps"] for r in records if r["train"]["cpu_seconds"]]
+        evaluations = [np.mean([row["loss_n_evaluations"] for row in r["log"]]) for r in records]
+        unconverged = [np.mean([row["loss_unconverged"] for row in r["log"]]) for r in records]
+        rows.append(
+            [
+                name,
+                str(len(records)),
+                spread([t["counting"]["mae"] for t in tests]),
+                spread([t["counting"]["bias"] for t in tests], signed=True),
+                spread([t["localization"]["f"] for t in tests], 3),
+                f"{np.mean(evaluations):.1f}",
+                f"{np.mean(unconverged):.3f}",
+                f"{np.mean(steps):.0f}" if steps else "",
+            ]
+        )
+    columns = [head, "seeds", "MAE", "bias", "F", "evaluations a solve", "unconverged a batch", "CPU ms a step"]
+    return table(columns, rows)
+
+
+def bias() -> str:
+    """Return what each change does to the signed error on validation images, before and after the count scale."""
+    rows = []
+    for record in read("bias/*/*.json"):
+        validation, steps = record["validation"], record["train"]
+        mean, after = validation["mean_count"], validation["leave_one_out"]
+        evaluations = np.mean([row["loss_n_evaluations"] for row in record["log"]])
+        rows.append(
+            [
+                record["name"].split("/")[-1],
+                f"{validation['best']['val_mae']:.2f}",
+                f"{validation['best']['val_bias']:+.2f} ({100 * validation['best']['val_bias'] / mean:+.1f} %)",
+                f"{validation['count_scale']:.3f}",
+                f"{after['mae']:.2f}",
+                f"{after['bias']:+.2f} ({100 * after['bias'] / mean:+.1f} %)",
+                f"{evaluations:.1f}",
+                f"{1e3 * steps['cpu_seconds'] / steps['steps']:.0f}" if steps["cpu_seconds"] else "",
+            ]
+        )
+    if not rows:
+        return ""
+    head = [
+        "what is changed",
+        "MAE",
+        "bias",
+        "scale",
+        "MAE, scaled",
+        "bias, scaled",
+        "evaluations a solve",
+        "CPU ms a step",
+    ]
+    return table(head, rows)
+
+
+def plot() -> None:
+    """Draw test MAE by loss, and precision and recall by distance."""
+    sets = [data for data in DATA if any(RESULTS.glob(f"table1/{data}/*.json"))]
+    if not sets:
+        return
+    figure = Figure(figsize=(4.2 * len(sets), 6.4), layout="constrained")
+    axes = figure.subplots(2, len(sets), squeeze=False)
+    for column, data in enumerate(sets):
+        top, bottom = axes[0][column], axes[1][column]
+        for k, loss in enumerate(SCALES):
+            records = read(f"table1/{data}/{loss}-*.json")
+            if not records:
+                continue
+            errors = [record["test"]["counting"]["mae"] for record in records]
+            (bar,) = top.bar(k, np.mean(errors), width=0.6, alpha=0.6)
+            top.plot([k] * len(errors), errors, "k.", markersize=5)
+            places = [record["test"]["localization"] for record in records]
+            precision, recall = (np.mean([p[key] for p in places], axis=0) for key in ("precision", "recall"))
+            f = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+            bottom.plot(
+                places[0]["distances"], f, "o-", markersize=3, color=bar.get_facecolor()[:3], label=LOSSES[loss]
+            )
+        top.set_xticks(range(len(SCALES)), [LOSSES[loss] for loss in SCALES])
+        top.set(title=TITLES[data], ylabel="test MAE")
+        bottom.set(xscale="log", xlabel="distance, px", ylabel="F of the located points")
+        bottom.legend(fontsize=8)
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    figure.savefig(IMAGES / "reproduction.png", dpi=100)
+
+
+def write_page() -> None:
+    """Fill the marked parts of the page."""
+    parts = {
+        "best": best(),
+        "table1": "\n".join(filter(None, (table1(data) for data in DATA))),
+        "table6": study("table6/*/*.json", "cost, penalty"),
+        "epsilon": study("epsilon/*/*.json", "eps"),
+        "bias": bias(),
+    }
+    text = PAGE.read_text(encoding="utf-8")
+    for name, content in parts.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        if begin and end:
+            text = f"{before}{begin}\n\n{content or 'Not run yet.'}\n\n{end}{after}"
+    PAGE.write_text(text, encoding="utf-8")
+    plot()
