@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dotcount.errors import InputError
 from dotcount.transport.certificate import gradient_bound, mass_terms, potential_bound
+from dotcount.transport.compiled import few_threads
 from dotcount.transport.costs import Cost
 from dotcount.transport.hard import solve_hard
 from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
@@ -155,29 +156,31 @@ def solve_batch(
                 f"{name}density is {densities[k].dtype} on {densities[k].device}; all must be as the first"
             )
     scales = [float(length_scale or max(densities[k].shape) * stride) for k in range(n)]
-    problem = make_problem(
-        densities,
-        points,
-        scales,
-        stride=stride,
-        cost=ground,
-        penalties=(make_penalty(penalty, rho_pixel), make_penalty(penalty, rho_dot)),
-        epsilon=float(epsilon),
-        weights=options[0],
-        valid=options[2],
-        exact=tol < 1e-6,
-    )
-    start = _start(problem, options[1])
-    control = Control(tol, tol_gradient, max_iter)
-    if epsilon == 0:
-        name, outcome = "smoothing", solve_hard(problem, start, control)
-    else:
-        name = choose(method, problem)
-        outcome = METHODS[name](problem, start, control)
     geometries = [
         Geometry(points[k].detach().double(), float(stride), scales[k], ground, float(epsilon)) for k in range(n)
     ]
-    return _solutions(outcome, control, [densities[k] for k in range(n)], geometries, options[2], name)
+    control = Control(tol, tol_gradient, max_iter)
+    with few_threads(densities[0].device) as threads:
+        problem = make_problem(
+            densities,
+            points,
+            scales,
+            stride=stride,
+            cost=ground,
+            penalties=(make_penalty(penalty, rho_pixel), make_penalty(penalty, rho_dot)),
+            epsilon=float(epsilon),
+            weights=options[0],
+            valid=options[2],
+            exact=tol < 1e-6,
+            threads=threads,
+        )
+        start = _start(problem, options[1])
+        if epsilon == 0:
+            name, outcome = "smoothing", solve_hard(problem, start, control)
+        else:
+            name = choose(method, problem)
+            outcome = METHODS[name](problem, start, control)
+        return _solutions(outcome, control, [densities[k] for k in range(n)], geometries, options[2], name)
 
 
 def _check_options(

@@ -41,7 +41,7 @@ def certify(dual: Dual, point: Point) -> Certificate:
     reached = torch.isfinite(point.alpha)
     lost = pixel.conjugate(shift - point.alpha) - pixel.conjugate(-point.alpha)
     dropped = cells.per_image(torch.where(reached, cells.mass * lost, 0.0))
-    transport = transport_cost(dual, point)
+    transport = dual.transport_cost(point)
     rounding = _rounding(dual, point, transport)
     lower = point.value - dropped - rounding
     return Certificate(lower, point.gap + dropped + 2.0 * rounding, point.gap, dropped, rounding, shift, transport)
@@ -54,12 +54,6 @@ def mass_terms(dual: Dual, point: Point) -> tuple[Tensor, Tensor]:
     pixels = dual.cells.per_image(mass * problem.pixel_penalty.primal(ratio))
     ratio = point.gamma / torch.where(problem.present, problem.weights, 1.0)
     return pixels, (problem.weights * problem.dot_penalty.primal(ratio)).sum(1)
-
-
-def transport_cost(dual: Dual, point: Point) -> Tensor:
-    """Return (B,) the transport cost ``<c, pi>``, float64."""
-    paid = dual.pairs.columns_of_cost((point.q / point.total).to(dual.problem.dtype), point.factor)
-    return torch.zeros_like(point.value).index_add_(0, dual.cells.image, paid)
 
 
 def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:

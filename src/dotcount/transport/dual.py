@@ -26,7 +26,8 @@ REACH = 30.0
 class Point:
     """Everything known at one beta. Dot quantities are (B, m_max), cell quantities (n_blocks, k), all float64.
 
-    ``factor`` and ``total`` rescale the stored shares: ``p_ij = share_ij factor_j / total_i``.
+    ``factor`` and ``total`` rescale the stored shares: ``p_ij = share_ij factor_j / total_i``. ``received`` is gamma
+    without its factor, flat like it; ``conjugate`` (B,) is ``sum_i u_i phi*(-alpha_i)``.
     """
 
     beta: Tensor
@@ -38,6 +39,8 @@ class Point:
     m: Tensor
     value: Tensor
     gap: Tensor
+    received: Tensor
+    conjugate: Tensor
 
 
 class Dual:
@@ -66,34 +69,56 @@ class Dual:
         self.cells = cells
         self.epsilon = epsilon
         n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active)]
-        self.neighbours = find_neighbours(cells, problem.dots, n_dots, beta, problem.cost, epsilon, cutoff * epsilon)
-        self.pairs = Pairs(cells, self.neighbours, problem.dots, problem.cost, problem.dtype)
+        self._prepare(n_dots, beta, cutoff)
         self._refer(beta)
         self.search_beta = beta
         self.concentration: Tensor | None = None
 
+    def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
+        """Choose the pairs."""
+        problem, cells = self.problem, self.cells
+        neighbours = find_neighbours(
+            cells, problem.dots, n_dots, beta, problem.cost, self.epsilon, cutoff * self.epsilon
+        )
+        self.log_dropped = neighbours.log_dropped
+        self.pairs = Pairs(cells, neighbours, problem.dots, problem.cost, problem.dtype)
+
     def _refer(self, beta: Tensor) -> None:
         self.reference_beta = beta
+        self._shares(beta)
+
+    def _shares(self, beta: Tensor) -> None:
+        """Compute the shares that later ones are scaled from."""
         self.reference = self.pairs.refer(beta, self.epsilon)
 
-    def at(self, beta: Tensor) -> Point:
-        """Evaluate the dual at ``beta`` (B, m_max)."""
-        if float((beta - self.reference_beta).abs().max()) > REACH * self.epsilon:
+    def at(self, beta: Tensor, known: Point | None = None) -> Point:
+        """Evaluate the dual at ``beta`` (B, m_max); images whose potentials are those of ``known`` may be copied."""
+        change = (beta - self.reference_beta).div_(self.epsilon)
+        if float(change.abs().max()) > REACH:
             self._refer(beta)
-        change = torch.exp((beta - self.reference_beta) / self.epsilon)
-        factor = torch.cat([change.flatten(), change.new_zeros(1)])
+            known, change = None, torch.zeros_like(beta)
+        factor = torch.cat([change.exp_().flatten(), change.new_zeros(1)])
+        same = torch.zeros(len(beta), dtype=torch.bool) if known is None else (beta == known.beta).all(1)
+        alpha, total, q, received, conjugate = self._pixels(factor, known, same)
+        dot, v = self.problem.dot_penalty, self.problem.weights
+        gamma = (factor * received)[:-1].view_as(beta)
+        price, wanted = dot.conjugate_and_slope(-beta)
+        value = -conjugate - (v * price).sum(1)
+        return Point(
+            beta, alpha, factor, total, q, gamma, v * wanted, value, self._gap(gamma, beta), received, conjugate
+        )
+
+    def _pixels(self, factor: Tensor, known: Point | None, same: Tensor) -> tuple[Tensor, ...]:
+        """Return alpha, total, q, received and conjugate of :class:`Point`; for images with ``same``, known ones."""
+        del known, same  # one sequence of tensor operations for all images costs no more than for some
         dtype = self.problem.dtype
         total = self.pairs.rows(factor.to(dtype)).double()
         alpha = -self.reference - self.epsilon * total.log()
         total = torch.where(total > 0, total, 1.0)
-        pixel, dot, v = self.problem.pixel_penalty, self.problem.dot_penalty, self.problem.weights
-        conjugate, slope = pixel.conjugate_and_slope(-alpha)
+        price, slope = self.problem.pixel_penalty.conjugate_and_slope(-alpha)
         q = self.cells.mass * slope
-        gamma = (factor * self.pairs.columns((q / total).to(dtype), torch.float64))[:-1].view_as(beta)
-        price, wanted = dot.conjugate_and_slope(-beta)
-        m = v * wanted
-        value = -self.cells.per_image(self.cells.mass * conjugate) - (v * price).sum(1)
-        return Point(beta, alpha, factor, total, q, gamma, m, value, self._gap(gamma, beta))
+        received = self.pairs.columns((q / total).to(dtype), torch.float64)
+        return alpha, total, q, received, self.cells.per_image(self.cells.mass * price)
 
     def _gap(self, gamma: Tensor, beta: Tensor) -> Tensor:
         """Return (B,) the distance from the value to the primal cost of the plan at this point."""
@@ -101,36 +126,109 @@ class Dual:
         ratio = gamma / torch.where(self.problem.present, v, torch.ones_like(v))
         return (v * self.problem.dot_penalty.fenchel_young(ratio, -beta)).sum(1)
 
-    def curvature(self, point: Point, dot_curvature: Tensor, near: bool) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-        """Return the product with ``-d2G/dbeta2`` at ``point`` and about its diagonal, flat in the pairs' dtype.
+    def newton_step(
+        self, point: Point, bend: Tensor, right: Tensor, near: bool, relative: Tensor, steps: int
+    ) -> Tensor:
+        """Solve ``(diag(bend + gamma / eps) - P^T (q / eps - u phi*''(-alpha)) P) x = right``, about ``-d2G/dbeta2``.
 
-        ``diag(dot_curvature) + diag(gamma) / eps - P^T (q / eps - u phi*''(-alpha)) P``. The exact second derivative
-        has ``dot_curvature = v phi*''(-beta)`` (B, m_max). Vectors are flat with the dummy's 0 at the end.
-        ``near`` says that the shares have changed little since the last call.
+        Parameters
+        ----------
+        point
+            Where.
+        bend
+            (B, m_max) curvature of the dots' term; ``v phi*''(-beta)`` makes the matrix the exact second derivative.
+        right
+            (B, m_max), of a size that float32 can hold; rows of zeros give zeros.
+        near
+            Whether the shares have changed little since the last call.
+        relative
+            (B,) factors by which the preconditioned residual has to fall.
+        steps
+            Bound on the steps of conjugate gradients.
         """
         dtype = self.problem.dtype
-        bend = self.cells.mass * self.problem.pixel_penalty.curvature(-point.alpha)
-        first = (point.q / self.epsilon - bend) / point.total
-        second = (first / point.total).to(dtype)
-        fixed = torch.zeros_like(point.factor)
-        fixed[:-1] = (dot_curvature + point.gamma / self.epsilon).flatten()
+        curved = self.cells.mass * self.problem.pixel_penalty.curvature(-point.alpha)
+        second = ((point.q / self.epsilon - curved) / point.total / point.total).to(dtype)
         factor = point.factor.to(dtype)
-        fixed = fixed.to(dtype)
+        end = factor.new_zeros(1)
+        spread = torch.cat([(point.gamma.flatten() / self.epsilon).to(dtype), end])
+        fixed = torch.cat([bend.flatten().to(dtype), end]) + spread
 
         def product(x: Tensor) -> Tensor:
-            spread = self.pairs.rows(factor * x).mul_(second)
-            return torch.addcmul(fixed * x, factor, self.pairs.columns(spread), value=-1.0)
+            passed = self.pairs.rows(factor * x).mul_(second)
+            return torch.addcmul(fixed * x, factor, self.pairs.columns(passed), value=-1.0)
 
         # How concentrated a dot's mass is, sum_i w p^2 / sum_i w p, changes little: good enough to precondition with.
-        spread = torch.cat([point.gamma.flatten() / self.epsilon, point.factor[-1:]]).to(dtype)
         if self.concentration is None or not near:
             shared = factor.square() * self.pairs.columns_squared(second)
             self.concentration = torch.where(spread > 0, shared / spread, 0.0)
-        return product, fixed - self.concentration * spread
+        diagonal = torch.maximum(fixed - self.concentration * spread, 1e-7 * fixed)
+        diagonal = torch.where(diagonal > 0, diagonal, 1.0)
+        flat = torch.cat([right.flatten().to(dtype), end])
+        step = conjugate_gradient(product, flat, diagonal, relative.to(dtype), steps)
+        return step[:-1].view_as(right).double()
+
+    def transport_cost(self, point: Point) -> Tensor:
+        """Return (B,) the transport cost ``<c, pi>``, float64."""
+        paid = self.pairs.columns_of_cost((point.q / point.total).to(self.problem.dtype), point.factor)
+        return torch.zeros_like(point.value).index_add_(0, self.cells.image, paid)
+
+    def hard_minimum(self, beta: Tensor) -> Tensor:
+        """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""
+        return self.pairs.hard_minimum(beta)
 
     def dropped(self, point: Point) -> Tensor:
         """Return (n_blocks, k) bounds on how much too large alpha is for want of the pairs left out."""
         grown = (point.beta - self.search_beta).amax(1)[self.cells.image]
-        lost = (self.neighbours.log_dropped + grown / self.epsilon)[:, None] + point.alpha / self.epsilon
-        lost = torch.where(self.neighbours.log_dropped[:, None] == -math.inf, torch.full_like(lost, -math.inf), lost)
+        lost = (self.log_dropped + grown / self.epsilon)[:, None] + point.alpha / self.epsilon
+        lost = torch.where(self.log_dropped[:, None] == -math.inf, torch.full_like(lost, -math.inf), lost)
         return self.epsilon * torch.nn.functional.softplus(lost, threshold=700.0)
+
+
+def conjugate_gradient(
+    product: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, relative: Tensor, steps: int
+) -> Tensor:
+    """Solve ``A x = right`` for each image, preconditioned with the diagonal; images of zeros stay zero.
+
+    Parameters
+    ----------
+    product
+        Symmetric positive definite product on flat vectors, block-diagonal in the images.
+    right, diagonal
+        (rows * m + 1,), the last element of ``right`` 0.
+    relative
+        (B,): stop when every image's preconditioned residual norm has fallen by its factor.
+    steps
+        Stop after this many products.
+    """
+
+    def dot(a: Tensor, b: Tensor) -> Tensor:
+        if rows == 1:
+            return torch.dot(a, b)[None]
+        return torch.linalg.vecdot(a[:-1].view(rows, -1), b[:-1].view(rows, -1))
+
+    def spread(scalars: Tensor) -> Tensor:
+        return scalars if rows == 1 else torch.cat([scalars.repeat_interleave(width), scalars.new_zeros(1)])
+
+    rows = len(relative)
+    width = (len(right) - 1) // rows
+    tiny = torch.finfo(right.dtype).tiny
+    inverse = 1.0 / diagonal
+    x = torch.zeros_like(right)
+    residual = right.clone()
+    z = residual * inverse
+    direction = z
+    rho = dot(residual, z)
+    target = relative * relative * rho
+    for _ in range(steps):
+        image = product(direction)
+        length = spread(rho / dot(direction, image).clamp_(min=tiny))
+        x.addcmul_(direction, length)
+        residual.addcmul_(image, length, value=-1.0)
+        z = residual * inverse
+        new = dot(residual, z)
+        if bool((new <= target).all()):
+            break
+        direction = torch.addcmul(z, direction, spread(new / rho.clamp(min=tiny)))
+        rho = new
+    return x

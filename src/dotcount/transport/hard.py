@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dotcount.transport.certificate import mass_terms
-from dotcount.transport.dual import Dual
+from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.methods.newton import newton
 from dotcount.transport.problem import Problem
@@ -51,8 +51,8 @@ def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
     problem, cells = dual.problem, dual.cells
     pixel, dot, v = problem.pixel_penalty, problem.dot_penalty, problem.weights
     # A cutoff of rounding size keeps exactly the dots that can attain the minimum.
-    nearest = Dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1).tolist())
-    alpha = nearest.pairs.hard_minimum(point.beta)
+    nearest = make_dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1).tolist())
+    alpha = nearest.hard_minimum(point.beta)
     value = cells.per_image(cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-point.beta)).sum(1)
     upper = soft.certificate.transport + sum(mass_terms(dual, point))
     rounding = soft.certificate.rounding

@@ -96,13 +96,14 @@ class KL(Penalty):
 
     def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
         """Return ``rho KL(x | e^{z/rho})``."""
-        # rho KL(x | m) with m = e^{z/rho}, as x (r - ln(1 + r)) with r = m/x - 1: exact where x is near m.
+        # rho KL(x | m) with m = e^{z/rho}; near m as x (r - ln(1 + r)) with r = m/x - 1, which is exact there.
         target = torch.exp(z / self.rho)
         positive = ratio > 0
         safe = torch.where(positive, ratio, 1.0)
         excess = (target - safe) / safe
-        log = torch.where(excess.abs() < 0.5, torch.log1p(excess), z / self.rho - safe.log())
-        return self.rho * torch.where(positive, (safe * (excess - log)).clamp(min=0.0), target)
+        close = safe * (excess - torch.log1p(excess))
+        far = target - safe + safe * (safe.log() - z / self.rho)
+        return self.rho * torch.where(positive, torch.where(excess.abs() < 0.5, close, far).clamp(min=0.0), target)
 
 
 class Quadratic(Penalty):

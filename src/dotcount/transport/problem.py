@@ -36,6 +36,8 @@ class Problem:
         The terms of the objective.
     dtype
         Precision of the pairwise work; sums are float64.
+    threads
+        How many threads compiled loops may use.
     """
 
     densities: Tensor | list[Tensor]
@@ -49,6 +51,7 @@ class Problem:
     dot_penalty: Penalty
     epsilon: float
     dtype: torch.dtype
+    threads: int = 1
 
     @property
     def extent(self) -> float:
@@ -68,6 +71,7 @@ def make_problem(
     weights: Sequence[Tensor | None],
     valid: Sequence[Tensor | None],
     exact: bool,
+    threads: int,
 ) -> Problem:
     """Bring checked arguments to float64 and one padded layout; ``exact`` asks for float64 pairs, too."""
     n_dots = [len(one) for one in points]
@@ -95,6 +99,7 @@ def make_problem(
         dot_penalty=penalties[1],
         epsilon=epsilon,
         dtype=torch.float64 if exact or double else torch.float32,
+        threads=threads,
     )
 
 

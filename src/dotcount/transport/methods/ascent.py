@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -34,55 +33,6 @@ class Progress:
     converged: Tensor
 
 
-def conjugate_gradient(
-    product: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, relative: Tensor, steps: int
-) -> Tensor:
-    """Solve ``A x = right`` for each image, preconditioned with the diagonal; images of zeros stay zero.
-
-    Parameters
-    ----------
-    product
-        Symmetric positive definite product on flat vectors, block-diagonal in the images.
-    right, diagonal
-        (rows * m + 1,), the last element of ``right`` 0.
-    relative
-        (B,): stop when every image's preconditioned residual norm has fallen by its factor.
-    steps
-        Stop after this many products.
-    """
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        if rows == 1:
-            return torch.dot(a, b)[None]
-        return torch.linalg.vecdot(a[:-1].view(rows, -1), b[:-1].view(rows, -1))
-
-    def spread(scalars: Tensor) -> Tensor:
-        return scalars if rows == 1 else torch.cat([scalars.repeat_interleave(width), scalars.new_zeros(1)])
-
-    rows = len(relative)
-    width = (len(right) - 1) // rows
-    tiny = torch.finfo(right.dtype).tiny
-    inverse = 1.0 / diagonal
-    x = torch.zeros_like(right)
-    residual = right.clone()
-    z = residual * inverse
-    direction = z
-    rho = dot(residual, z)
-    target = relative * relative * rho
-    for _ in range(steps):
-        image = product(direction)
-        length = spread(rho / dot(direction, image).clamp_(min=tiny))
-        x.addcmul_(direction, length)
-        residual.addcmul_(image, length, value=-1.0)
-        z = residual * inverse
-        new = dot(residual, z)
-        if bool((new <= target).all()):
-            break
-        direction = torch.addcmul(z, direction, spread(new / rho.clamp(min=tiny)))
-        rho = new
-    return x
-
-
 def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal: Tensor) -> Tensor:
     """Return the (B, m_max) step: Newton's for ``gamma = m``, or for ``ln gamma = ln m`` where ``logarithmic`` (B,)."""
     penalty, v = dual.problem.dot_penalty, dual.problem.weights
@@ -96,16 +46,10 @@ def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal
     # Each image on its own scale, so that float32 neither overflows nor underflows.
     right = right * todo[:, None]
     size = right.abs().amax(1, keepdim=True).clamp(min=1e-300)
-    flat = torch.cat([(right / size).flatten(), right.new_zeros(1)]).to(dual.problem.dtype)
     near = point.gap < NEAR * point.value.abs().clamp(min=1.0)
-    product, diagonal = dual.curvature(point, bend, bool((near | ~todo).all()))
-    floor = torch.cat([1e-7 * (bend + point.gamma / dual.epsilon).flatten(), right.new_zeros(1)]).to(diagonal)
-    diagonal = torch.maximum(diagonal, floor)
-    diagonal = torch.where(diagonal > 0, diagonal, 1.0)
     exact = (0.5 * torch.sqrt(goal / point.gap.clamp(min=1e-300))).clamp(1e-3, FORCING)
-    relative = torch.where(near & todo, exact, FORCING).to(flat.dtype)
-    step = conjugate_gradient(product, flat, diagonal, relative, CG_STEPS)
-    return step[:-1].view_as(v).double() * size
+    relative = torch.where(near & todo, exact, FORCING)
+    return dual.newton_step(point, bend, right / size, bool((near | ~todo).all()), relative, CG_STEPS) * size
 
 
 def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int) -> Progress:
@@ -140,7 +84,7 @@ def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int) ->
         size = (point.q.sum() + point.m.sum()).clamp(min=1.0) * noise * dual.epsilon
         length = torch.ones_like(slope)
         for _ in range(TRIALS):
-            trial = dual.at(point.beta + length[:, None] * step)
+            trial = dual.at(point.beta + length[:, None] * step, point)
             used += 1
             evaluations = evaluations + todo
             rise = trial.value - point.value >= SUFFICIENT * length * slope - size
@@ -153,6 +97,6 @@ def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int) ->
         stalled = stalled | (refused & ~logarithmic)
         logarithmic = logarithmic & ~(refused | (length < 0.2))
         if bool(refused.any()):
-            trial = dual.at(torch.where(accepted[:, None], trial.beta, point.beta))
+            trial = dual.at(torch.where(accepted[:, None], trial.beta, point.beta), trial)
             used += 1
         point = trial

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dotcount.transport.cells import make_cells
 from dotcount.transport.certificate import certify
-from dotcount.transport.dual import Dual
+from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.problem import Problem
 
@@ -23,7 +23,7 @@ def lbfgs(problem: Problem, start: Start, control: Control) -> Outcome:
     """Maximise with limited-memory BFGS and backtracking (Nocedal and Wright, Algorithm 7.4)."""
     present = problem.present.any(1)
     cells = make_cells(problem.densities, problem.units)
-    dual = Dual(problem, cells, problem.epsilon, start.beta, math.inf, present.tolist())
+    dual = make_dual(problem, cells, problem.epsilon, start.beta, math.inf, present.tolist())
     evaluations = nobody(start)
     point = dual.at(start.beta)
     evaluations += present

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from dotcount.transport.cells import make_cells
 from dotcount.transport.certificate import certify, potential_bound
-from dotcount.transport.dual import Dual, Point
+from dotcount.transport.compiled import make_dual
+from dotcount.transport.dual import Point
 from dotcount.transport.methods.ascent import ascend
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.problem import Problem
@@ -102,7 +103,7 @@ def _descend(
             break
         cells = make_cells(problem.densities, problem.units, factor)
         few = len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
-        dual = Dual(problem, cells, epsilon, beta, math.inf if dense or few else ROUGH_CUTOFF, active.tolist())
+        dual = make_dual(problem, cells, epsilon, beta, math.inf if dense or few else ROUGH_CUTOFF, active.tolist())
         progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left))
         evaluations += progress.evaluations
         point = progress.point
@@ -121,7 +122,7 @@ def _finish(
     cutoff = math.inf if dense else _cutoff(problem, control.tol, last)
     tol = control.tol
     for _ in range(REBUILDS):
-        dual = Dual(problem, cells, problem.epsilon, beta, cutoff, problem.present.any(1).tolist())
+        dual = make_dual(problem, cells, problem.epsilon, beta, cutoff, problem.present.any(1).tolist())
         while True:
             left = max(1, control.max_iter - int(evaluations.max()))
             progress = ascend(dual, beta, present, SHARE_OF_GAP * tol, left)

@@ -9,7 +9,7 @@ import torch
 from dotcount.errors import UsageError
 from dotcount.transport.cells import make_cells
 from dotcount.transport.certificate import certify
-from dotcount.transport.dual import Dual
+from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.penalties import KL
 from dotcount.transport.problem import Problem
@@ -30,7 +30,7 @@ def sinkhorn(problem: Problem, start: Start, control: Control) -> Outcome:
         raise UsageError("method 'sinkhorn' needs penalty 'kl'; use method 'newton' for others")
     present = problem.present.any(1)
     cells = make_cells(problem.densities, problem.units)
-    dual = Dual(problem, cells, problem.epsilon, start.beta, math.inf, present.tolist())
+    dual = make_dual(problem, cells, problem.epsilon, start.beta, math.inf, present.tolist())
     evaluations = nobody(start)
     point = dual.at(start.beta)
     evaluations += present

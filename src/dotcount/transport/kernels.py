@@ -1,0 +1,589 @@
+"""Compiled loops over neighbouring pairs, for CPUs; :mod:`dotcount.transport.compiled` calls them.
+
+Importing this module imports numba. Machine code is kept on disk where numba finds a folder it may write to (beside
+the sources, or the user's cache). All kernels work on a range of images, let go of the interpreter's lock and touch
+the numbers of their own images only, so that threads can share a batch.
+
+Arrays: ``mass``, ``alpha``, ``q`` ... are (n_blocks, K) float64. Block b has the pairs of its K cells with the dots
+``index[first[b]:first[b + 1]]``, flat numbers ``image * m_max + j``, padded with the dummy to a multiple of
+:data:`PAD`; their shares, float32 or float64, fill ``share[K * first[b]:K * first[b + 1]]``, cell by cell. The
+blocks of image i are ``first_block[i]:first_block[i + 1]``. Vectors over dots are flat with one place for the dummy at
+the end.
+Inner loops run over whole lists of dots, so that the compiler can use vector instructions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numba
+import numpy as np
+from numba.extending import overload
+
+from dotcount.transport.cells import SIDE
+from dotcount.transport.neighbours import BRANCH, UNDERFLOW
+from dotcount.transport.pairs import FLOOR
+
+K = SIDE * SIDE
+PAD = 16
+"""Lists of dots are padded to a multiple of this."""
+ROOT_PAIRS = 1 << 15
+"""The coarsest level of the search has at most about this many (box, dot) pairs."""
+L1, L2, SQL2, WFR = 0, 1, 2, 3
+KL, QUADRATIC = 0, 1
+SUMS = {"reassoc", "contract", "nsz"}
+"""What the compiler may do with sums; infinities keep their meaning."""
+Array: TypeAlias = np.ndarray
+
+
+def _jit(fastmath: bool | set[str] = False, **options: Any) -> Callable[[Callable], Any]:
+    """Return numba's decorator, with a cache on disk where there is a place for one."""
+
+    def decorate(function: Callable) -> Any:
+        settings = {"nogil": True, "error_model": "numpy", "fastmath": fastmath, **options}
+        try:
+            return numba.njit(cache=True, **settings)(function)
+        except RuntimeError:  # neither the package's folder nor the user's cache can be written to
+            return numba.njit(**settings)(function)
+
+    return decorate
+
+
+@_jit(fastmath={"contract"})
+def _exp32(x: np.float32) -> np.float32:
+    """Return e^x within 2 units in the last place, for -87 <= x <= 88 (Cephes' polynomial)."""
+    shifted = x * np.float32(1.4426950408889634) + np.float32(12582912.0)
+    k = shifted - np.float32(12582912.0)
+    r = x - k * np.float32(0.693359375)
+    r = r + k * np.float32(2.12194440e-4)
+    p = np.float32(1.9875691500e-4)
+    p = p * r + np.float32(1.3981999507e-3)
+    p = p * r + np.float32(8.3334519073e-3)
+    p = p * r + np.float32(4.1665795894e-2)
+    p = p * r + np.float32(1.6666665459e-1)
+    p = p * r + np.float32(5.0000001201e-1)
+    p = p * (r * r) + r + np.float32(1.0)
+    return p * np.int32((np.int32(k) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@_jit(fastmath={"contract"})
+def _exp64(x: np.float64) -> np.float64:
+    """Return e^x within 2 units in the last place, for -708 <= x <= 709 (Taylor's series on |r| <= ln(2) / 2)."""
+    shifted = x * 1.4426950408889634 + 6755399441055744.0
+    k = shifted - 6755399441055744.0
+    r = x - k * 6.93147180369123816490e-01
+    r = r - k * 1.90821492927058770002e-10
+    p = 1.0 / 6227020800.0
+    p = p * r + 1.0 / 479001600.0
+    p = p * r + 1.0 / 39916800.0
+    p = p * r + 1.0 / 3628800.0
+    p = p * r + 1.0 / 362880.0
+    p = p * r + 1.0 / 40320.0
+    p = p * r + 1.0 / 5040.0
+    p = p * r + 1.0 / 720.0
+    p = p * r + 1.0 / 120.0
+    p = p * r + 1.0 / 24.0
+    p = p * r + 1.0 / 6.0
+    p = p * r + 0.5
+    p = p * (r * r) + r + 1.0
+    return p * np.int64((np.int64(k) + 1023) << 52).view(np.float64)
+
+
+def exp(x: float) -> float:
+    """Return e^x; compiled code gets :func:`_exp32` or :func:`_exp64` by the type of x."""
+    return math.exp(x)
+
+
+@overload(exp, inline="never")
+def _overload_exp(x):  # type: ignore[no-untyped-def]  # numba compares the names and annotations
+    single = x == numba.types.float32
+    return (lambda x: _exp32(x)) if single else (lambda x: _exp64(x))
+
+
+@_jit()
+def _cost(kind: int, delta: float, dx: float, dy: float) -> float:
+    """Return one cost, float64; as :meth:`dotcount.transport.costs.Cost.of_difference`."""
+    if kind == L1:
+        return abs(dx) + abs(dy)
+    squared = dx * dx + dy * dy
+    if kind == L2:
+        return math.sqrt(squared)
+    if kind == SQL2:
+        return squared
+    angle = math.sqrt(squared) / delta
+    if angle >= 0.5 * math.pi:
+        return math.inf
+    return -2.0 * math.log(math.cos(angle))
+
+
+@_jit(fastmath=SUMS)
+def _costs(kind: int, delta: float, x: Array, y: Array, right: Any, down: Any, out: Array) -> None:
+    """Set ``out[e]`` to the cost of ``(x[e] - right, y[e] - down)``, in the arrays' precision."""
+    if kind == L2:
+        for e in range(len(x)):
+            dx, dy = x[e] - right, y[e] - down
+            out[e] = np.sqrt(dx * dx + dy * dy)
+    elif kind == L1:
+        for e in range(len(x)):
+            out[e] = abs(x[e] - right) + abs(y[e] - down)
+    elif kind == SQL2:
+        for e in range(len(x)):
+            dx, dy = x[e] - right, y[e] - down
+            out[e] = dx * dx + dy * dy
+    else:
+        for e in range(len(x)):
+            out[e] = _cost(kind, delta, x[e] - right, y[e] - down)
+
+
+@_jit(fastmath=SUMS)
+def _dot(a: Array, b: Array) -> float:
+    total = a.dtype.type(0.0)
+    for e in range(len(a)):
+        total += a[e] * b[e]
+    return total
+
+
+@_jit(fastmath=SUMS)
+def _add(column: Array, rows: Array, w: Array, i: int) -> None:
+    """Add rows ``i:i + 4`` of ``rows`` (cells times list, flat), weighted with w, to ``column``."""
+    n = len(column)
+    a, b = rows[i * n : (i + 1) * n], rows[(i + 1) * n : (i + 2) * n]
+    c, d = rows[(i + 2) * n : (i + 3) * n], rows[(i + 3) * n : (i + 4) * n]
+    wa, wb, wc, wd = w[i], w[i + 1], w[i + 2], w[i + 3]
+    for e in range(n):
+        column[e] += wa * a[e] + wb * b[e] + wc * c[e] + wd * d[e]
+
+
+@_jit()
+def _longest(begin: int, end: int, first: Array) -> int:
+    """Return the length of the longest list of the blocks."""
+    n = 0
+    for b in range(begin, end):
+        n = max(n, first[b + 1] - first[b])
+    return n
+
+
+@_jit()
+def _conjugate_and_slope(kind: int, rho: float, z: float) -> tuple[float, float]:
+    """Return ``rho phi*(z / rho)`` and its slope; as :mod:`dotcount.transport.penalties`."""
+    if kind == KL:
+        e = math.exp(z / rho)
+        return rho * (e - 1.0), e
+    if z < -2.0 * rho:
+        return -rho, 0.0
+    return z * z / (4.0 * rho) + z, 1.0 + z / (2.0 * rho)
+
+
+@_jit()
+def _curvature(kind: int, rho: float, z: float) -> float:
+    """Return the second derivative of ``rho phi*(z / rho)``."""
+    if kind == KL:
+        return math.exp(z / rho) / rho
+    return 1.0 / (2.0 * rho) if z > -2.0 * rho else 0.0
+
+
+@_jit(fastmath=SUMS)
+def _exponentials(row: Array, top: float) -> None:
+    """Replace scores by ``exp(score - top)``, not below ``exp(FLOOR)``; minus infinity gives 0."""
+    one = row.dtype.type
+    for e in range(len(row)):
+        s = row[e] - top
+        value = exp(max(s, one(FLOOR)))
+        row[e] = value if s > -np.inf else one(0.0)
+
+
+@_jit(fastmath=SUMS)
+def refer(
+    image: int, last: int, kind: int, delta: float, epsilon: float, first_block: Array, first: Array, index: Array,
+    dots: Array, corner: Array, unit: Array, beta: Array, share: Array, reference: Array,
+) -> None:  # fmt: skip
+    """Set ``share`` to ``exp((beta_j - c_ij - r_i) / eps)``, ``r_i = max_j (beta_j - c_ij)`` into ``reference``.
+
+    ``dots`` is (n + 1, 2) and ``beta`` (n + 1,), both with the dummy (beta -inf) at the end.
+    """
+    one = share.dtype.type
+    begin, end = first_block[image], first_block[last]
+    room = _longest(begin, end, first)
+    x, y, score, cost = (
+        np.empty(room, share.dtype),
+        np.empty(room, share.dtype),
+        np.empty(room, share.dtype),
+        np.empty(room, share.dtype),
+    )
+    inverse = one(1.0 / epsilon)
+    for b in range(begin, end):
+        start, n = first[b], first[b + 1] - first[b]
+        # Scores relative to the best at the block's middle: float32 then rounds short distances only.
+        half = 0.5 * (SIDE - 1) * unit[b]
+        base, highest = -math.inf, -math.inf
+        for e in range(n):
+            d = index[start + e]
+            right, down = dots[d, 0] - corner[b, 0], dots[d, 1] - corner[b, 1]
+            x[e], y[e] = one(right), one(down)
+            highest = max(highest, beta[d])
+            base = max(base, beta[d] - _cost(kind, delta, right - half, down - half))
+        if base == -math.inf:
+            base = highest if highest > -math.inf else 0.0
+        for e in range(n):
+            score[e] = one((beta[index[start + e]] - base) / epsilon)
+        for i in range(K):
+            row = share[K * start + i * n : K * start + (i + 1) * n]
+            _costs(kind, delta, x[:n], y[:n], one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), cost)
+            top = one(-np.inf)
+            for e in range(n):
+                row[e] = score[e] - cost[e] * inverse
+                top = max(top, row[e])
+            if top == -np.inf:
+                top = one(0.0)
+            reference[b, i] = base + epsilon * top
+            _exponentials(row, top)
+
+
+@_jit(fastmath=SUMS)
+def evaluate(
+    first_image: int, last: int, kind: int, rho: float, epsilon: float, same: Array, first_block: Array, first: Array,
+    index: Array, share: Array, reference: Array, mass: Array, factor: Array, alpha: Array, total: Array, q: Array,
+    gamma: Array, conjugate: Array,
+) -> None:  # fmt: skip
+    """Set alpha, the totals, q, gamma (without its factor) and the sum of ``u phi*(-alpha)`` of each image.
+
+    ``factor`` is of the shares' type; images with ``same`` keep what the outputs hold.
+    """
+    room = _longest(first_block[first_image], first_block[last], first)
+    local_room, column_room = np.empty(room, share.dtype), np.empty(room, share.dtype)
+    w = np.empty(K, share.dtype)
+    width = (len(factor) - 1) // (len(first_block) - 1)
+    for image in range(first_image, last):
+        if same[image]:
+            continue
+        gamma[image * width : (image + 1) * width] = 0.0
+        whole = 0.0
+        for b in range(first_block[image], first_block[image + 1]):
+            start, n = first[b], first[b + 1] - first[b]
+            local, column = local_room[:n], column_room[:n]
+            rows = share[K * start : K * (start + n)]
+            for e in range(n):
+                local[e] = factor[index[start + e]]
+            used = False
+            for i in range(K):
+                summed = np.float64(_dot(rows[i * n : (i + 1) * n], local))
+                z = reference[b, i] + epsilon * math.log(summed) if summed > 0.0 else -math.inf
+                value, slope = _conjugate_and_slope(kind, rho, z)
+                sent = mass[b, i] * slope
+                alpha[b, i], q[b, i], total[b, i] = -z, sent, summed if summed > 0.0 else 1.0
+                w[i] = sent / total[b, i]
+                used = used or sent > 0.0
+                whole += mass[b, i] * value
+            if not used:
+                continue
+            column[:] = 0.0
+            for i in range(0, K, 4):
+                _add(column, rows, w, i)
+            for e in range(n):
+                gamma[index[start + e]] += column[e]
+        conjugate[image] = whole
+
+
+@_jit(fastmath=SUMS)
+def _product(
+    begin: int, end: int, first: Array, index: Array, share: Array, second: Array, x: Array, out: Array,
+    local_room: Array, column_room: Array, w: Array,
+) -> None:  # fmt: skip
+    """Add ``P^T diag(second) P x`` over blocks ``begin:end`` to ``out``, with the stored shares for P."""
+    for b in range(begin, end):
+        start, n = first[b], first[b + 1] - first[b]
+        local, column = local_room[:n], column_room[:n]
+        rows = share[K * start : K * (start + n)]
+        for e in range(n):
+            local[e] = x[index[start + e]]
+        used = False
+        for i in range(K):
+            w[i] = 0.0
+            if second[b, i] != 0.0:
+                w[i] = second[b, i] * _dot(rows[i * n : (i + 1) * n], local)
+                used = True
+        if not used:
+            continue
+        column[:] = 0.0
+        for i in range(0, K, 4):
+            _add(column, rows, w, i)
+        for e in range(n):
+            out[index[start + e]] += column[e]
+
+
+@_jit(fastmath=SUMS)
+def _squares(begin: int, end: int, first: Array, index: Array, share: Array, second: Array, out: Array) -> None:
+    """Add ``sum_i second_i share_ij^2`` over blocks ``begin:end`` to ``out``."""
+    column_room = np.empty(_longest(begin, end, first), share.dtype)
+    for b in range(begin, end):
+        start, n = first[b], first[b + 1] - first[b]
+        column = column_room[:n]
+        column[:] = 0.0
+        for i in range(K):
+            row, w = share[K * start + i * n : K * start + (i + 1) * n], second[b, i]
+            if w != 0.0:
+                for e in range(n):
+                    column[e] += w * row[e] * row[e]
+        for e in range(n):
+            out[index[start + e]] += column[e]
+
+
+@_jit(fastmath=SUMS)
+def newton_step(
+    first_image: int, last: int, kind: int, rho: float, epsilon: float, fresh: bool, steps: int, first_block: Array,
+    first: Array, index: Array, share: Array, mass: Array, alpha: Array, total: Array, q: Array, factor: Array,
+    spread: Array, bend: Array, right: Array, relative: Array, second: Array, concentration: Array, step: Array,
+) -> None:  # fmt: skip
+    """Solve Newton's system of each image by preconditioned conjugate gradients.
+
+    ``spread`` is gamma / eps, ``bend`` the dots' curvature, ``right`` the right-hand side, all flat and of the shares'
+    type; images whose ``right`` is zero get a zero ``step``. ``concentration`` is set anew where ``fresh``.
+    """
+    one = share.dtype.type
+    tiny = np.finfo(share.dtype).tiny
+    width = (len(factor) - 1) // (len(first_block) - 1)
+    room = _longest(first_block[first_image], first_block[last], first)
+    local, column, w = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(K, share.dtype)
+    x, applied = np.zeros(len(factor), share.dtype), np.zeros(len(factor), share.dtype)
+    inverse, fixed = np.empty(width, share.dtype), np.empty(width, share.dtype)
+    residual, direction = np.empty(width, share.dtype), np.empty(width, share.dtype)
+    for image in range(first_image, last):
+        o = image * width
+        begin, end = first_block[image], first_block[image + 1]
+        largest = 0.0
+        for j in range(width):
+            step[o + j] = 0.0
+            largest = max(largest, abs(np.float64(right[o + j])))
+        if largest == 0.0 and not fresh:
+            continue
+        for b in range(begin, end):
+            for i in range(K):
+                second[b, i] = 0.0
+                if q[b, i] > 0.0:
+                    bent = q[b, i] / epsilon - mass[b, i] * _curvature(kind, rho, -alpha[b, i])
+                    second[b, i] = bent / (total[b, i] * total[b, i])
+        if fresh:
+            applied[o : o + width] = 0.0
+            _squares(begin, end, first, index, share, second, applied)
+            for j in range(width):
+                f, s = factor[o + j], spread[o + j]
+                concentration[o + j] = f * f * applied[o + j] / s if s > 0.0 else 0.0
+        if largest == 0.0:
+            continue
+        product = 0.0
+        for j in range(width):
+            fixed[j] = bend[o + j] + spread[o + j]
+            diagonal = max(fixed[j] - concentration[o + j] * spread[o + j], one(1e-7) * fixed[j])
+            inverse[j] = one(1.0) / diagonal if diagonal > 0.0 else one(1.0)
+            residual[j] = right[o + j]
+            direction[j] = residual[j] * inverse[j]
+            product += np.float64(residual[j]) * direction[j]
+        target = relative[image] * relative[image] * product
+        for _ in range(steps):
+            for j in range(width):
+                x[o + j] = factor[o + j] * direction[j]
+                applied[o + j] = 0.0
+            _product(begin, end, first, index, share, second, x, applied, local, column, w)
+            along = 0.0
+            for j in range(width):
+                applied[o + j] = fixed[j] * direction[j] - factor[o + j] * applied[o + j]
+                along += np.float64(applied[o + j]) * direction[j]
+            length = one(product / max(along, tiny))
+            new = 0.0
+            for j in range(width):
+                step[o + j] += length * direction[j]
+                residual[j] -= length * applied[o + j]
+                new += np.float64(residual[j]) * residual[j] * inverse[j]
+            if new <= target:
+                break
+            ratio = one(new / max(product, tiny))
+            for j in range(width):
+                direction[j] = residual[j] * inverse[j] + ratio * direction[j]
+            product = new
+
+
+@_jit(fastmath=SUMS)
+def transport_cost(
+    first_image: int, last: int, kind: int, delta: float, first_block: Array, first: Array, index: Array, dots: Array,
+    corner: Array, unit: Array, share: Array, total: Array, q: Array, factor: Array, out: Array,
+) -> None:  # fmt: skip
+    """Set ``out[image]`` to ``sum_ij q_i p_ij c_ij``."""
+    one = share.dtype.type
+    room = _longest(first_block[first_image], first_block[last], first)
+    x, y, local, cost = (
+        np.empty(room, share.dtype),
+        np.empty(room, share.dtype),
+        np.empty(room, share.dtype),
+        np.empty(room, share.dtype),
+    )
+    for image in range(first_image, last):
+        whole = 0.0
+        for b in range(first_block[image], first_block[image + 1]):
+            start, n = first[b], first[b + 1] - first[b]
+            for e in range(n):
+                d = index[start + e]
+                x[e], y[e] = one(dots[d, 0] - corner[b, 0]), one(dots[d, 1] - corner[b, 1])
+                local[e] = factor[d]
+            for i in range(K):
+                if q[b, i] == 0.0:
+                    continue
+                row = share[K * start + i * n : K * start + (i + 1) * n]
+                _costs(kind, delta, x[:n], y[:n], one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), cost)
+                paid = one(0.0)
+                for e in range(n):
+                    paid += row[e] * local[e] * cost[e] if row[e] > 0.0 else one(0.0)
+                whole += q[b, i] / total[b, i] * paid
+        out[image] = whole
+
+
+@_jit()
+def hard_minimum(
+    image: int, last: int, kind: int, delta: float, first_block: Array, first: Array, index: Array, dots: Array,
+    corner: Array, unit: Array, beta: Array, out: Array,
+) -> None:  # fmt: skip
+    """Set ``out`` to ``min_j (c_ij - beta_j)`` over the neighbours."""
+    for b in range(first_block[image], first_block[last]):
+        for i in range(K):
+            x, y = corner[b, 0] + i % SIDE * unit[b], corner[b, 1] + i // SIDE * unit[b]
+            best = math.inf
+            for e in range(first[b], first[b + 1]):
+                d = index[e]
+                best = min(best, _cost(kind, delta, dots[d, 0] - x, dots[d, 1] - y) - beta[d])
+            out[b, i] = best
+
+
+@_jit()
+def _room(values: Array, needed: int) -> Array:
+    """Return ``values`` in an array of at least ``needed`` places."""
+    if len(values) >= needed:
+        return values
+    larger = np.empty(max(needed, 2 * len(values)), values.dtype)
+    larger[: len(values)] = values
+    return larger
+
+
+@_jit()
+def _nearest(
+    kind: int, delta: float, low_x: float, high_x: float, low_y: float, high_y: float, x: Array, y: Array, beta: Array,
+    count: int, out: Array,
+) -> None:  # fmt: skip
+    """Set ``out[k]`` to ``beta_k - c`` at the nearest point of a box."""
+    if kind == L2:
+        for k in range(count):
+            dx, dy = max(low_x - x[k], x[k] - high_x, 0.0), max(low_y - y[k], y[k] - high_y, 0.0)
+            out[k] = beta[k] - math.sqrt(dx * dx + dy * dy)
+    else:
+        for k in range(count):
+            dx, dy = max(low_x - x[k], x[k] - high_x, 0.0), max(low_y - y[k], y[k] - high_y, 0.0)
+            out[k] = beta[k] - _cost(kind, delta, dx, dy)
+
+
+@_jit()
+def search(
+    kind: int, delta: float, epsilon: float, cutoff: float, slack: float, rows: int, columns: int, unit: float,
+    dots: Array, beta: Array, dummy: int, offset: int,
+) -> tuple[Array, Array, Array]:  # fmt: skip
+    """Return the lists of one image's blocks, padded, the length of each, and the bound on what is left out.
+
+    The rule is that of :func:`dotcount.transport.neighbours.find_neighbours`; ``offset`` is added to the numbers of
+    the dots, ``dummy`` pads.
+    """
+    m = len(beta)
+    block_columns, block_rows = (columns + SIDE - 1) // SIDE, (rows + SIDE - 1) // SIDE
+    side = SIDE
+    boxes_x, boxes_y = block_columns, block_rows
+    while boxes_x * boxes_y > 1 and boxes_x * boxes_y * m > ROOT_PAIRS and cutoff < math.inf:
+        side *= BRANCH
+        boxes_x, boxes_y = (columns + side - 1) // side, (rows + side - 1) // side
+    # The level above: boxes with their lists (CSR) and bounds.
+    parents_x, parents_y, ratio = 1, 1, max(boxes_x, boxes_y)
+    starts, counts = np.zeros(1, np.int64), np.full(1, m)
+    flat = np.arange(m)
+    bounds = np.full(1, -math.inf)
+    x, y, level_beta = np.empty(m), np.empty(m), np.empty(m)
+    score = np.empty(m)
+    while True:
+        new_starts, new_counts = np.zeros(boxes_x * boxes_y, np.int64), np.zeros(boxes_x * boxes_y, np.int64)
+        new_bounds = np.empty(boxes_x * boxes_y)
+        new_flat = np.empty(max(64, 4 * m), np.int64)
+        used = 0
+        for parent_y in range(parents_y):
+            for parent_x in range(parents_x):
+                parent = parent_y * parents_x + parent_x
+                count, o = counts[parent], starts[parent]
+                for k in range(count):
+                    d = flat[o + k]
+                    x[k], y[k], level_beta[k] = dots[d, 0], dots[d, 1], beta[d]
+                for box_y in range(parent_y * ratio, min((parent_y + 1) * ratio, boxes_y)):
+                    low_y, high_y = (box_y * side + 0.5) * unit, (min((box_y + 1) * side, rows) - 0.5) * unit
+                    for box_x in range(parent_x * ratio, min((parent_x + 1) * ratio, boxes_x)):
+                        low_x, high_x = (box_x * side + 0.5) * unit, (min((box_x + 1) * side, columns) - 0.5) * unit
+                        _nearest(kind, delta, low_x, high_x, low_y, high_y, x, y, level_beta, count, score)
+                        best = 0
+                        for k in range(count):
+                            if score[k] > score[best]:
+                                best = k
+                        guaranteed = -math.inf
+                        if count > 0:
+                            far_x, far_y = (
+                                max(x[best] - low_x, high_x - x[best]),
+                                max(y[best] - low_y, high_y - y[best]),
+                            )
+                            guaranteed = level_beta[best] - _cost(kind, delta, far_x, far_y)
+                        top = guaranteed if guaranteed > -math.inf else 0.0
+                        least = guaranteed - cutoff
+                        new_flat = _room(new_flat, used + count)
+                        box = box_y * boxes_x + box_x
+                        new_starts[box] = used
+                        dropped = 0.0
+                        for k in range(count):
+                            if score[k] == -math.inf:
+                                continue
+                            if score[k] >= least:
+                                new_flat[used] = flat[o + k]
+                                used += 1
+                            else:
+                                dropped += exp(max((score[k] - top) / epsilon, UNDERFLOW))
+                        new_counts[box] = used - new_starts[box]
+                        above, here = bounds[parent], -math.inf
+                        if dropped > 0.0:
+                            here = math.log(dropped) + (top + slack) / epsilon
+                        larger = max(above, here)
+                        if larger > -math.inf:
+                            larger += math.log1p(math.exp(min(above, here) - larger))
+                        new_bounds[box] = larger
+        starts, counts, flat, bounds = new_starts, new_counts, new_flat, new_bounds
+        if side == SIDE:
+            break
+        parents_x, parents_y, ratio = boxes_x, boxes_y, BRANCH
+        side //= BRANCH
+        boxes_x, boxes_y = (columns + side - 1) // side, (rows + side - 1) // side
+    # A dot on no list gets a place at the nearest block, so that it can be paid at all.
+    listed = np.zeros(m, np.bool_)
+    for b in range(len(counts)):
+        for k in range(starts[b], starts[b] + counts[b]):
+            listed[flat[k]] = True
+    extra = np.zeros(len(counts), np.int64)
+    home = np.full(m, -1)
+    for d in range(m):
+        if not listed[d]:
+            column = min(max(math.floor(dots[d, 0] / unit / SIDE), 0), block_columns - 1)
+            row = min(max(math.floor(dots[d, 1] / unit / SIDE), 0), block_rows - 1)
+            home[d] = row * block_columns + column
+            extra[home[d]] += 1
+    lengths = (counts + extra + PAD - 1) // PAD * PAD
+    index = np.full(lengths.sum(), dummy, np.uint32)
+    place = np.zeros(len(counts), np.int64)
+    start = 0
+    for b in range(len(counts)):
+        for k in range(counts[b]):
+            index[start + k] = flat[starts[b] + k] + offset
+        place[b] = start + counts[b]
+        start += lengths[b]
+    for d in range(m):
+        if home[d] >= 0:
+            index[place[home[d]]] = d + offset
+            place[home[d]] += 1
+    return index, lengths, bounds

@@ -1,0 +1,200 @@
+"""The compiled loops: their arithmetic, their neighbour search, threads, forks, and the way around them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dotcount.transport import compiled, kernels, solve, solve_batch
+from dotcount.transport.cells import make_cells
+from dotcount.transport.compiled import CompiledDual, make_dual
+from dotcount.transport.costs import Cost
+from dotcount.transport.dual import Dual
+from dotcount.transport.penalties import KL
+from dotcount.transport.problem import Problem
+
+from . import problems as pb
+
+
+@pytest.fixture(autouse=True, scope="module")
+def route():
+    """Once is enough here: the tests choose their route."""
+
+
+@kernels._jit()
+def _exponentials(x, out):
+    for k in range(len(x)):
+        out[k] = kernels.exp(x[k])
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [(np.float32, -87.0, 88.0), (np.float64, -700.0, 700.0)])
+def test_the_exponential_is_right_to_two_units_in_the_last_place(dtype, low, high):
+    x = np.concatenate([np.linspace(low, high, 200_001), [0.0, -1e-30, 1e-9, -0.5, np.log(2) / 2]]).astype(dtype)
+    out = np.empty_like(x)
+    _exponentials(x, out)
+    exact = np.exp(x.astype(np.longdouble))
+    assert np.abs(out / exact - 1).max() <= 2 * np.finfo(dtype).eps
+
+
+def search(seed: int, rows: int, columns: int, m: int, name: str, epsilon: float, cutoff: float) -> tuple:
+    g = torch.Generator().manual_seed(seed)
+    unit = 1.0 / max(rows, columns)
+    density = torch.rand(1, rows, columns, generator=g, dtype=torch.float64)
+    dots = torch.rand(1, m, 2, generator=g, dtype=torch.float64) * 1.2 - 0.1
+    beta = torch.randn(1, m, generator=g, dtype=torch.float64) * 0.2
+    problem = Problem(
+        densities=density,
+        units=[unit],
+        dots=dots,
+        weights=torch.ones(1, m, dtype=torch.float64),
+        present=torch.ones(1, m, dtype=torch.bool),
+        n_dots=[m],
+        cost=Cost(name, 0.2 if name == "wfr" else None),
+        pixel_penalty=KL(1.0),
+        dot_penalty=KL(1.0),
+        epsilon=epsilon,
+        dtype=torch.float64,
+    )
+    cells = make_cells(density, [unit])
+    return problem, cells, beta, CompiledDual(problem, cells, epsilon, beta, cutoff, [True])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 37),
+    st.integers(1, 37),
+    st.integers(1, 60),
+    st.sampled_from(["l1", "l2", "sql2", "wfr"]),
+    st.sampled_from([0.002, 0.02, 0.2]),
+    st.sampled_from([2.0, 8.0, 20.0]),
+)
+def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsilon, cutoff):
+    problem, cells, beta, dual = search(seed, rows, columns, m, name, epsilon, cutoff)
+    at = cells.corner[:, None] + cells.offsets[None] * cells.unit[:, None, None]
+    apart = at[:, :, None] - problem.dots[0]
+    score = (beta[0] - problem.cost.of_difference(apart[..., 0], apart[..., 1])) / epsilon
+    listed = torch.zeros(m, dtype=torch.bool)
+    inside = (at < torch.tensor([columns, rows]) / max(rows, columns)).all(2)
+    for b in range(len(at)):
+        kept = dual._index[dual._first[b] : dual._first[b + 1]].astype(np.int64)
+        kept = kept[kept < m]
+        assert len(set(kept)) == len(kept), "no dot twice"
+        listed[kept] = True
+        rest = torch.ones(m, dtype=torch.bool)
+        rest[kept] = False
+        dropped = torch.logsumexp(score[b][inside[b]][:, rest], 1) if rest.any() else torch.tensor([-torch.inf])
+        assert (dropped <= dual.log_dropped[b] + 1e-9).all()
+    assert listed.all(), "every dot is on some list"
+
+
+@pytest.mark.parametrize("side", [40, 130])
+def test_the_search_keeps_no_more_than_the_rule_asks_for(side):
+    dual = search(0, side, side, 400, "l2", 0.01, 10.0)[-1]
+    assert len(dual._index) < 0.4 * dual.cells.mass.shape[0] * 400
+
+
+@settings(max_examples=30, deadline=None)
+@given(pb.scenes(), st.sampled_from(["newton", "dense"]), st.booleans())
+def test_both_routes_agree(s, method, single):
+    density, points = s.density, s.points
+    options = {**s.options, "method": method, "tol": 1e-9, "max_iter": 2000}
+    if single:
+        density, points, options["tol"] = density.float(), points.float(), 1e-4
+        if s.weights is not None:
+            options["weights"] = s.weights.float()
+    found = []
+    for switch in ("1", "0"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(compiled.SWITCH, switch)
+            found.append(solve(density, points, **options))
+    a, b = found
+    assert a.converged == b.converged
+    assert max(a.value, b.value) <= min(a.value + a.gap, b.value + b.gap) + 1e-12
+    error = (a.gradient - b.gradient).abs().max()
+    assert float(error) <= a.gradient_bound + b.gradient_bound + 1e-6 * float(a.gradient.abs().max())
+
+
+def test_threads_change_nothing():
+    g = torch.Generator().manual_seed(0)
+    counts = [90, 0, 40, 1, 150, 70]
+    densities = torch.rand(len(counts), 48, 48, generator=g) * 0.1
+    points = [torch.rand(m, 2, generator=g) * 384 for m in counts]
+    threads, found = torch.get_num_threads(), []
+    try:
+        for n in (1, 3):
+            torch.set_num_threads(n)
+            found.append(solve_batch(densities, points, stride=8.0))
+            assert torch.get_num_threads() == n
+    finally:
+        torch.set_num_threads(threads)
+    for a, b in zip(*found):
+        assert a.value == b.value
+        assert torch.equal(a.gradient, b.gradient)
+
+
+def _value(queue) -> None:
+    torch.set_num_threads(1)  # as in a loader's worker: torch's own threads do not survive a fork
+    g = torch.Generator().manual_seed(0)
+    points = [torch.rand(90, 2, generator=g) * 384 for _ in range(2)]
+    solved = compiled._pool(os.getpid()).submit(solve_batch, torch.full((2, 48, 48), 0.04), points, stride=8.0)
+    queue.put(sum(s.value for s in solved.result(timeout=60)))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_process_may_solve_too():
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    threads = torch.get_num_threads()
+    try:
+        _value(queue)
+        process = context.Process(target=_value, args=(queue,), daemon=True)
+        process.start()
+        values = [queue.get(timeout=60) for _ in range(2)]
+        process.join(60)
+    finally:
+        torch.set_num_threads(threads)
+    assert values[0] == values[1]
+
+
+def test_without_numba_or_with_the_switch_off_tensor_operations_serve(monkeypatch):
+    problem, cells, beta, _ = search(0, 8, 8, 5, "l2", 0.1, 5.0)
+    arguments = (problem, cells, 0.1, beta, 5.0, [True])
+    monkeypatch.setenv(compiled.SWITCH, "0")
+    assert type(make_dual(*arguments)) is Dual
+    monkeypatch.setenv(compiled.SWITCH, "1")
+    assert type(make_dual(*arguments)) is CompiledDual
+    assert not compiled.usable(torch.device("meta"))
+    monkeypatch.setattr(compiled, "_kernels", lambda: None)
+    assert type(make_dual(*arguments)) is Dual
+
+
+def run(code: str, **environment: str) -> str:
+    got = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert got.returncode == 0, got.stderr
+    return got.stdout
+
+
+def test_importing_the_package_does_not_import_numba():
+    code = "import sys, dotcount, dotcount.losses, dotcount.transport; print('numba' in sys.modules)"
+    assert run(code).strip() == "False"
+
+
+def test_a_place_to_keep_machine_code_is_not_needed(monkeypatch):
+    """As where neither the package's folder nor a home can be written to: numba then refuses to cache."""
+
+    def refuse(*args, cache=False, **options):
+        if cache:
+            return lambda function: (_ for _ in ()).throw(RuntimeError("cannot cache function: no locator available"))
+        return lambda function: function
+
+    monkeypatch.setattr(kernels.numba, "njit", refuse)
+    assert kernels._jit()(len) is len
