@@ -156,7 +156,7 @@ class UOTLoss(DensityLoss):
             batch.points,
             stride=batch.stride,
             length_scale=scale,
-            valid=list(batch.valid),
+            valid=None if bool(batch.valid.all()) else list(batch.valid),
             beta=beta,
             **self.options,
         )

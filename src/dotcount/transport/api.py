@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.transport.certificate import gradient_bound, mass_terms, potential_bound
+from dotcount.transport.certificate import gradient_bound, mass_terms
 from dotcount.transport.compiled import few_threads
 from dotcount.transport.costs import Cost
 from dotcount.transport.hard import solve_hard
@@ -226,40 +226,34 @@ def _solutions(
     """Cut an outcome into one solution an image."""
     dual, point, certificate = outcome.dual, outcome.point, outcome.certificate
     problem, cells = dual.problem, dual.cells
-    potential = potential_bound(dual, point, certificate).tolist()
+    bounds = gradient_bound(dual, point, certificate, cells.inside(valid)).tolist()
     converged = (certificate.gap <= limit(point, control.tol)).tolist()
-    terms = _terms(outcome)
-    gradient = -problem.pixel_penalty.conjugate(-point.alpha)
-    rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist())
+    terms, dtype = _terms(outcome), densities[0].dtype
+    slope = -problem.pixel_penalty.conjugate(-point.alpha)
+    maps = zip(*(cells.maps(values.to(dtype)) for values in (point.alpha, slope, point.q)))
+    beta, gamma, weights = point.beta.to(dtype), point.gamma.to(dtype), problem.weights.to(dtype)
+    rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist(), bounds, maps)
     solutions = []
-    for k, (value, gap, evaluations) in enumerate(rows):
-        density, m = densities[k].detach(), problem.n_dots[k]
-        alpha, inside = cells.unblock(point.alpha, k), valid[k]
-        slope = cells.unblock(gradient, k)
-        shift = cells.unblock(certificate.shift, k)
+    for k, (value, gap, evaluations, bound, (alpha, gradient, q)) in enumerate(rows):
+        density, m, inside = densities[k].detach(), problem.n_dots[k], valid[k]
         if inside is not None:
-            slope = slope * inside
-            alpha_inside, shift_inside = alpha[inside], shift[inside]
-            density = density * inside
-        else:
-            alpha_inside, shift_inside = alpha, shift
-        bound = gradient_bound(alpha_inside, shift_inside, potential[k] if m else 0.0, problem.pixel_penalty)
+            gradient, density = gradient * inside, density * inside
         enough = control.tol_gradient is None or bound <= control.tol_gradient
         solutions.append(
             Solution(
                 value=value,
-                beta=point.beta[k, :m].to(density.dtype),
-                alpha=alpha.to(density.dtype),
+                beta=beta[k, :m],
+                alpha=alpha,
                 gap=gap,
-                gradient=slope.to(density.dtype),
+                gradient=gradient,
                 gradient_bound=bound,
                 n_evaluations=evaluations,
                 converged=converged[k] and enough,
                 terms=terms[k],
-                pixel_mass=cells.unblock(point.q, k).to(density.dtype),
-                dot_mass=point.gamma[k, :m].to(density.dtype),
+                pixel_mass=q,
+                dot_mass=gamma[k, :m],
                 density=density,
-                weights=problem.weights[k, :m].to(density.dtype),
+                weights=weights[k, :m],
                 geometry=geometries[k],
                 method=method,
             )

@@ -6,6 +6,7 @@ grids (cells pooled by a factor) have the same form and serve the early, strongl
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -79,6 +80,26 @@ class Cells:
         tiled = blocks.view(grid.block_rows, grid.block_columns, SIDE, SIDE).transpose(1, 2)
         return tiled.reshape(grid.block_rows * SIDE, grid.block_columns * SIDE)[: grid.rows, : grid.columns]
 
+    def maps(self, values: Tensor) -> list[Tensor]:
+        """Return the (rows, columns) map of every image from values (n, k)."""
+        grid, n = self.grids[0], len(self.grids)
+        if any((one.rows, one.columns) != (grid.rows, grid.columns) for one in self.grids[1:]):
+            return [self.unblock(values, image) for image in range(n)]
+        tiled = values.view(n, grid.block_rows, grid.block_columns, SIDE, SIDE).transpose(2, 3)
+        whole = tiled.reshape(n, grid.block_rows * SIDE, grid.block_columns * SIDE)
+        return list(whole[:, : grid.rows, : grid.columns].unbind())
+
+    def inside(self, valid: Sequence[Tensor | None]) -> Tensor | None:
+        """Return (n, k) which cells exist and are valid; None for all."""
+        whole = all(not grid.rows % SIDE and not grid.columns % SIDE for grid in self.grids)
+        if whole and all(one is None for one in valid):
+            return None
+        masks = [
+            torch.ones(grid.rows, grid.columns, dtype=torch.bool, device=self.mass.device) if one is None else one
+            for grid, one in zip(self.grids, valid)
+        ]
+        return torch.cat([_blocks(mask[None]) for mask in masks])
+
     def per_image(self, values: Tensor) -> Tensor:
         """Return the (B,) sums of values (n, k) over the cells of each image."""
         totals = torch.zeros(len(self.grids), dtype=values.dtype, device=values.device)
@@ -117,19 +138,27 @@ def make_cells(densities: Tensor | Sequence[Tensor], units: Sequence[float], fac
     stacks = [densities] if isinstance(densities, Tensor) else [one[None] for one in densities]
     pooled = [_pooled(stack, factor) for stack in stacks]
     mass = torch.cat([_blocks(stack) for stack in pooled])
+    shapes = tuple((stack.shape[1], stack.shape[2]) for stack in pooled for _ in range(len(stack)))
+    return Cells(mass, *_layout(shapes, tuple(unit * factor for unit in units), mass.device))
+
+
+@functools.lru_cache(maxsize=64)
+def _layout(
+    shapes: tuple[tuple[int, int], ...], units: tuple[float, ...], device: torch.device
+) -> tuple[Tensor, Tensor, Tensor, tuple[Grid, ...]]:
+    """Return corner, unit, image and grids of :class:`Cells` for images of these rows and columns."""
     grids: list[Grid] = []
     corners: list[Tensor] = []
     first = 0
-    for stack in pooled:
-        for _ in range(len(stack)):
-            grid = Grid(stack.shape[1], stack.shape[2], units[len(grids)] * factor, first)
-            grids.append(grid)
-            first += grid.n_blocks
-            y = torch.arange(grid.block_rows, dtype=torch.float64, device=mass.device)
-            x = torch.arange(grid.block_columns, dtype=torch.float64, device=mass.device)
-            corner = torch.stack([x.repeat(grid.block_rows), y.repeat_interleave(grid.block_columns)], 1)
-            corners.append((corner * SIDE + 0.5) * grid.unit)
-    counts = torch.tensor([grid.n_blocks for grid in grids], device=mass.device)
-    image = torch.repeat_interleave(torch.arange(len(grids), device=mass.device), counts)
-    unit = torch.tensor([grid.unit for grid in grids], dtype=torch.float64, device=mass.device)[image]
-    return Cells(mass, torch.cat(corners), unit, image, tuple(grids))
+    for (rows, columns), side in zip(shapes, units):
+        grid = Grid(rows, columns, side, first)
+        grids.append(grid)
+        first += grid.n_blocks
+        y = torch.arange(grid.block_rows, dtype=torch.float64, device=device)
+        x = torch.arange(grid.block_columns, dtype=torch.float64, device=device)
+        corner = torch.stack([x.repeat(grid.block_rows), y.repeat_interleave(grid.block_columns)], 1)
+        corners.append((corner * SIDE + 0.5) * side)
+    counts = torch.tensor([grid.n_blocks for grid in grids], device=device)
+    image = torch.repeat_interleave(torch.arange(len(grids), device=device), counts)
+    unit = torch.tensor(units, dtype=torch.float64, device=device)[image]
+    return torch.cat(corners), unit, image, tuple(grids)

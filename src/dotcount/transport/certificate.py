@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dotcount.transport.dual import Dual, Point
-from dotcount.transport.penalties import KL, Penalty
+from dotcount.transport.penalties import KL
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,16 @@ def _concavity_bound(dual: Dual, point: Point, gap: Tensor) -> Tensor:
     return torch.where(proven, reach * (1.0 + 1e-5), math.inf)
 
 
-def gradient_bound(alpha: Tensor, shift: Tensor, potential: float, penalty: Penalty) -> float:
-    """Return the largest possible error of an element of the gradient, from the cells' alpha and their shift."""
-    reached = torch.isfinite(alpha)
-    if not bool(reached.any()):
-        return 0.0
-    if not math.isfinite(potential):
-        return math.inf
+def gradient_bound(dual: Dual, point: Point, certificate: Certificate, inside: Tensor | None) -> Tensor:
+    """Return (B,) bounds on the error of every element of the gradient in cells ``inside`` (n_blocks, k), or in all."""
+    alpha, shift = point.alpha, torch.where(torch.isfinite(point.alpha), certificate.shift, 0.0)
+    if inside is not None:
+        alpha, shift = alpha.masked_fill(~inside, math.inf), shift.masked_fill(~inside, 0.0)
     # The conjugate is convex: the error grows with both, so the largest of each will do.
-    z, off = -alpha[reached].amin(), shift[reached].amax()
-    return float(penalty.conjugate(z + potential + off) - penalty.conjugate(z))
+    image, penalty = dual.cells.image, dual.problem.pixel_penalty
+    lowest = torch.full_like(point.value, math.inf).scatter_reduce_(0, image, alpha.amin(1), "amin")
+    off = torch.zeros_like(point.value).scatter_reduce_(0, image, shift.amax(1), "amax")
+    off = off + torch.where(dual.problem.present.any(1), potential_bound(dual, point, certificate), 0.0)
+    bound = penalty.conjugate(off - lowest) - penalty.conjugate(-lowest)
+    bound = torch.where(torch.isfinite(off), bound, math.inf)
+    return torch.where(torch.isfinite(lowest), bound, 0.0)

@@ -33,6 +33,8 @@ ROOT_PAIRS = 1 << 15
 """The coarsest level of the search has at most about this many (box, dot) pairs."""
 L1, L2, SQL2, WFR = 0, 1, 2, 3
 KL, QUADRATIC = 0, 1
+LEAST = -1e300
+"""Scores below this are those of pairs of infinite cost."""
 SUMS = {"reassoc", "contract", "nsz"}
 """What the compiler may do with sums; infinities keep their meaning."""
 Array: TypeAlias = np.ndarray
@@ -137,6 +139,14 @@ def _costs(kind: int, delta: float, x: Array, y: Array, right: Any, down: Any, o
             out[e] = _cost(kind, delta, x[e] - right, y[e] - down)
 
 
+@_jit(fastmath={*SUMS, "nnan"})
+def _maximum(a: Array) -> float:
+    top = a[0]
+    for e in range(1, len(a)):
+        top = max(top, a[e])
+    return top
+
+
 @_jit(fastmath=SUMS)
 def _dot(a: Array, b: Array) -> float:
     total = a.dtype.type(0.0)
@@ -231,10 +241,9 @@ def refer(
         for i in range(K):
             row = share[K * start + i * n : K * start + (i + 1) * n]
             _costs(kind, delta, x[:n], y[:n], one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), cost)
-            top = one(-np.inf)
             for e in range(n):
                 row[e] = score[e] - cost[e] * inverse
-                top = max(top, row[e])
+            top = _maximum(row) if n else one(-np.inf)
             if top == -np.inf:
                 top = one(0.0)
             reference[b, i] = base + epsilon * top
@@ -432,8 +441,12 @@ def transport_cost(
                 row = share[K * start + i * n : K * start + (i + 1) * n]
                 _costs(kind, delta, x[:n], y[:n], one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), cost)
                 paid = one(0.0)
-                for e in range(n):
-                    paid += row[e] * local[e] * cost[e] if row[e] > 0.0 else one(0.0)
+                if kind == WFR:
+                    for e in range(n):
+                        paid += row[e] * local[e] * cost[e] if row[e] > 0.0 else one(0.0)
+                else:
+                    for e in range(n):
+                        paid += row[e] * local[e] * cost[e]
                 whole += q[b, i] / total[b, i] * paid
         out[image] = whole
 
@@ -480,6 +493,16 @@ def _nearest(
             out[k] = beta[k] - _cost(kind, delta, dx, dy)
 
 
+@_jit(fastmath=SUMS)
+def _beyond(score: Array, least: float, top: float, inverse: float) -> float:
+    """Return the sum of ``exp((score - top) / eps)`` over scores below ``least`` that are finite."""
+    total = 0.0
+    for k in range(len(score)):
+        value = exp(max((score[k] - top) * inverse, UNDERFLOW))
+        total += value if LEAST <= score[k] < least else 0.0
+    return total
+
+
 @_jit()
 def search(
     kind: int, delta: float, epsilon: float, cutoff: float, slack: float, rows: int, columns: int, unit: float,
@@ -522,9 +545,10 @@ def search(
                         low_x, high_x = (box_x * side + 0.5) * unit, (min((box_x + 1) * side, columns) - 0.5) * unit
                         _nearest(kind, delta, low_x, high_x, low_y, high_y, x, y, level_beta, count, score)
                         best = 0
-                        for k in range(count):
-                            if score[k] > score[best]:
-                                best = k
+                        if count > 0:
+                            highest = _maximum(score[:count])
+                            while score[best] != highest:
+                                best += 1
                         guaranteed = -math.inf
                         if count > 0:
                             far_x, far_y = (
@@ -533,20 +557,16 @@ def search(
                             )
                             guaranteed = level_beta[best] - _cost(kind, delta, far_x, far_y)
                         top = guaranteed if guaranteed > -math.inf else 0.0
-                        least = guaranteed - cutoff
-                        new_flat = _room(new_flat, used + count)
+                        least = max(guaranteed - cutoff, LEAST)
+                        new_flat = _room(new_flat, used + count + 1)
                         box = box_y * boxes_x + box_x
                         new_starts[box] = used
-                        dropped = 0.0
+                        # Without branches: the place after the last is written to in vain.
                         for k in range(count):
-                            if score[k] == -math.inf:
-                                continue
-                            if score[k] >= least:
-                                new_flat[used] = flat[o + k]
-                                used += 1
-                            else:
-                                dropped += exp(max((score[k] - top) / epsilon, UNDERFLOW))
+                            new_flat[used] = flat[o + k]
+                            used += score[k] >= least
                         new_counts[box] = used - new_starts[box]
+                        dropped = _beyond(score[:count], least, top, 1.0 / epsilon) if new_counts[box] < count else 0.0
                         above, here = bounds[parent], -math.inf
                         if dropped > 0.0:
                             here = math.log(dropped) + (top + slack) / epsilon

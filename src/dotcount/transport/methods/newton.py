@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from dotcount.transport.cells import make_cells
-from dotcount.transport.certificate import certify, potential_bound
+from dotcount.transport.certificate import certify, gradient_bound
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.dual import Point
 from dotcount.transport.methods.ascent import ascend
@@ -153,14 +153,7 @@ def _exact_enough(outcome: Outcome, control: Control) -> Tensor:
     """Return (B,) whether the gradient is as exact as was asked."""
     if control.tol_gradient is None:
         return torch.ones_like(outcome.point.gap, dtype=torch.bool)
-    beta = potential_bound(outcome.dual, outcome.point, outcome.certificate)
-    pixel = outcome.dual.problem.pixel_penalty
-    finite = torch.isfinite(outcome.point.alpha)
-    z = torch.where(finite, -outcome.point.alpha, 0.0)
-    wider = z + outcome.certificate.shift + beta[outcome.dual.cells.image][:, None]
-    error = torch.where(finite, pixel.conjugate(wider) - pixel.conjugate(z), 0.0).amax(1)
-    worst = torch.zeros_like(outcome.point.gap).scatter_reduce_(0, outcome.dual.cells.image, error, "amax")
-    return worst <= control.tol_gradient
+    return gradient_bound(outcome.dual, outcome.point, outcome.certificate, None) <= control.tol_gradient
 
 
 def _cutoff(problem: Problem, tol: float, last: Point | None) -> float:
