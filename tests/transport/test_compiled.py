@@ -64,7 +64,7 @@ def search(seed: int, rows: int, columns: int, m: int, name: str, epsilon: float
         dtype=torch.float64,
     )
     cells = make_cells(density, [unit])
-    return problem, cells, beta, CompiledDual(problem, cells, epsilon, beta, cutoff, [True])
+    return problem, cells, beta, CompiledDual(problem, cells, epsilon, beta, cutoff, torch.tensor([True]))
 
 
 @settings(max_examples=40, deadline=None)
@@ -167,7 +167,7 @@ def test_a_forked_process_may_solve_too():
 
 def test_without_numba_or_with_the_switch_off_tensor_operations_serve(monkeypatch):
     problem, cells, beta, _ = search(0, 8, 8, 5, "l2", 0.1, 5.0)
-    arguments = (problem, cells, 0.1, beta, 5.0, [True])
+    arguments = (problem, cells, 0.1, beta, 5.0, torch.tensor([True]))
     monkeypatch.setenv(compiled.SWITCH, "0")
     assert type(make_dual(*arguments)) is Dual
     monkeypatch.setenv(compiled.SWITCH, "1")

@@ -46,7 +46,7 @@ def usable(device: torch.device) -> bool:
     return device.type == "cpu" and os.environ.get(SWITCH, "") != "0" and _kernels() is not None
 
 
-def make_dual(problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: list[bool]) -> Dual:
+def make_dual(problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: Tensor) -> Dual:
     """Return the dual function on neighbouring pairs, compiled where that is possible; see :class:`Dual`."""
     kind = CompiledDual if usable(beta.device) else Dual
     return kind(problem, cells, epsilon, beta, cutoff, active)

@@ -59,16 +59,16 @@ class Dual:
     cutoff
         See :func:`find_neighbours`; in units of epsilon.
     active
-        Images that take part; the others have no pairs.
+        (B,) bool: images that take part; the others have no pairs.
     """
 
     def __init__(
-        self, problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: list[bool]
+        self, problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: Tensor
     ) -> None:
         self.problem = problem
         self.cells = cells
         self.epsilon = epsilon
-        n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active)]
+        n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active.tolist())]
         self._prepare(n_dots, beta, cutoff)
         self._refer(beta)
         self.search_beta = beta

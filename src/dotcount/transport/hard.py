@@ -51,7 +51,7 @@ def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
     problem, cells = dual.problem, dual.cells
     pixel, dot, v = problem.pixel_penalty, problem.dot_penalty, problem.weights
     # A cutoff of rounding size keeps exactly the dots that can attain the minimum.
-    nearest = make_dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1).tolist())
+    nearest = make_dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1))
     alpha = nearest.hard_minimum(point.beta)
     value = cells.per_image(cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-point.beta)).sum(1)
     upper = soft.certificate.transport + sum(mass_terms(dual, point))

@@ -52,7 +52,7 @@ def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal
     return dual.newton_step(point, bend, right / size, bool((near | ~todo).all()), relative, CG_STEPS) * size
 
 
-def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int) -> Progress:
+def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int, known: Point | None = None) -> Progress:
     """Maximise the dual from ``beta`` (B, m_max) until every active image's gap meets ``tol``.
 
     Parameters
@@ -67,10 +67,12 @@ def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int) ->
         An image is done when its gap is at most ``tol * max(1, |G|)``.
     budget
         At most this many evaluations.
+    known
+        The point at ``beta``, if it has been evaluated already.
     """
-    point = dual.at(beta)
-    evaluations = active.long()
-    used = 1
+    point = dual.at(beta) if known is None else known
+    used = 1 if known is None else 0
+    evaluations = used * active.long()
     logarithmic, stalled = torch.ones_like(active), torch.zeros_like(active)
     noise = 4.0 * torch.finfo(dual.problem.dtype).eps
     while True:

@@ -23,7 +23,7 @@ def lbfgs(problem: Problem, start: Start, control: Control) -> Outcome:
     """Maximise with limited-memory BFGS and backtracking (Nocedal and Wright, Algorithm 7.4)."""
     present = problem.present.any(1)
     cells = make_cells(problem.densities, problem.units)
-    dual = make_dual(problem, cells, problem.epsilon, start.beta, math.inf, present.tolist())
+    dual = make_dual(problem, cells, problem.epsilon, start.beta, math.inf, present)
     evaluations = nobody(start)
     point = dual.at(start.beta)
     evaluations += present

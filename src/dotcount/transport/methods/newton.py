@@ -13,10 +13,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dotcount.transport.cells import make_cells
+from dotcount.transport.cells import Cells, make_cells
 from dotcount.transport.certificate import certify, gradient_bound
 from dotcount.transport.compiled import make_dual
-from dotcount.transport.dual import Point
+from dotcount.transport.dual import Dual, Point
 from dotcount.transport.methods.ascent import ascend
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.problem import Problem
@@ -35,7 +35,9 @@ SHARE_OF_GAP, SHARE_OF_DROPPED = 0.6, 0.3
 """How the allowed gap is divided between the point and the pairs left out; the rest is for rounding."""
 DROPPED_PER_CUTOFF = 32.0
 """What is left out beyond a cutoff of t epsilon, relative to ``eps * mass * e^-t``: a guess, checked afterwards."""
-WARM_BUDGET = 30
+TRUSTED, TRUSTED_OF_MASS = 0.5, 0.15
+"""Relative gap, and gap per unit of mass, up to which given potentials are a better start than none."""
+WARM_BUDGET = 12
 """Evaluations after which a warm start that has not converged is given up."""
 FEW_PAIRS = 20_000
 """Up to this many (block, dot) pairs of an image on average a blurred phase takes all of them."""
@@ -56,23 +58,35 @@ def dense(problem: Problem, start: Start, control: Control) -> Outcome:
 def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Outcome:
     present = problem.present.any(1)
     evaluations = nobody(start)
-    beta, cold = start.beta, present & ~start.warm
+    beta, cold, warm = start.beta, present & ~start.warm, present & start.warm
+    cells = make_cells(problem.densities, problem.units)
+    first: tuple[Dual, Point] | None = None
+    if bool(warm.any()):
+        # Potentials from elsewhere (another crop, an earlier state of the map) may be worse than none: look first.
+        dual = make_dual(problem, cells, problem.epsilon, beta, _cutoff(problem, control.tol, None, dense), warm)
+        point = dual.at(beta)
+        evaluations += warm
+        lost = warm & ~((point.gap <= TRUSTED * limit(point, 1.0)) | (point.gap <= TRUSTED_OF_MASS * point.m.sum(1)))
+        cold, warm = cold | lost, warm & ~lost
+        beta = torch.where(lost[:, None], 0.0, beta)
+        first = dual, point
     last: Point | None = None
     if bool(cold.any()):
         beta, last = _descend(problem, beta, cold, control, dense, evaluations)
-    if not bool(start.warm.any()):
-        return _finish(problem, beta, control, dense, evaluations, last)
+        first = None
+    if not bool(warm.any()):
+        return _finish(problem, cells, beta, control, dense, evaluations, last, first)
     trust = min(control.max_iter, int(evaluations.max()) + WARM_BUDGET)
-    outcome = _finish(problem, beta, replace(control, max_iter=trust), dense, evaluations, last)
+    outcome = _finish(problem, cells, beta, replace(control, max_iter=trust), dense, evaluations, last, first)
     failed = present & ~(outcome.certificate.gap <= limit(outcome.point, control.tol))
     if not bool(failed.any()) or int(evaluations.max()) >= control.max_iter:
         return outcome
-    # A warm start that leads nowhere is given up for a cold one.
-    lost = failed & start.warm
+    # A warm start that leads nowhere all the same is given up for a cold one.
+    lost = failed & warm
     beta = torch.where(lost[:, None], 0.0, outcome.point.beta)
     if bool(lost.any()):
         beta, last = _descend(problem, beta, lost, control, dense, evaluations)
-    return _finish(problem, beta, control, dense, evaluations, last)
+    return _finish(problem, cells, beta, control, dense, evaluations, last, None)
 
 
 def ladder(problem: Problem) -> list[tuple[float, int]]:
@@ -103,7 +117,7 @@ def _descend(
             break
         cells = make_cells(problem.densities, problem.units, factor)
         few = len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
-        dual = make_dual(problem, cells, epsilon, beta, math.inf if dense or few else ROUGH_CUTOFF, active.tolist())
+        dual = make_dual(problem, cells, epsilon, beta, math.inf if dense or few else ROUGH_CUTOFF, active)
         progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left))
         evaluations += progress.evaluations
         point = progress.point
@@ -114,18 +128,30 @@ def _descend(
 
 
 def _finish(
-    problem: Problem, beta: Tensor, control: Control, dense: bool, evaluations: Tensor, last: Point | None
+    problem: Problem,
+    cells: Cells,
+    beta: Tensor,
+    control: Control,
+    dense: bool,
+    evaluations: Tensor,
+    last: Point | None,
+    first: tuple[Dual, Point] | None,
 ) -> Outcome:
-    """Run the last phase, at the problem's epsilon on its own cells, until the certificate is good enough."""
+    """Run the last phase, at the problem's epsilon on its own cells, until the certificate is good enough.
+
+    ``first`` is a dual with its point at ``beta`` to begin with, if there is one already.
+    """
     present = problem.present.any(1)
-    cells = make_cells(problem.densities, problem.units)
-    cutoff = math.inf if dense else _cutoff(problem, control.tol, last)
+    cutoff = _cutoff(problem, control.tol, last, dense)
     tol = control.tol
     for _ in range(REBUILDS):
-        dual = make_dual(problem, cells, problem.epsilon, beta, cutoff, problem.present.any(1).tolist())
+        dual = first[0] if first else make_dual(problem, cells, problem.epsilon, beta, cutoff, present)
+        known = first[1] if first else None
+        first = None
         while True:
             left = max(1, control.max_iter - int(evaluations.max()))
-            progress = ascend(dual, beta, present, SHARE_OF_GAP * tol, left)
+            progress = ascend(dual, beta, present, SHARE_OF_GAP * tol, left, known)
+            known = progress.point
             evaluations += progress.evaluations
             point = progress.point
             beta = point.beta
@@ -156,8 +182,10 @@ def _exact_enough(outcome: Outcome, control: Control) -> Tensor:
     return gradient_bound(outcome.dual, outcome.point, outcome.certificate, None) <= control.tol_gradient
 
 
-def _cutoff(problem: Problem, tol: float, last: Point | None) -> float:
+def _cutoff(problem: Problem, tol: float, last: Point | None, dense: bool) -> float:
     """Guess how far below the best a score may lie, in units of epsilon, so that little enough is left out."""
+    if dense:
+        return math.inf
     mass = sum(one.sum() for one in problem.densities)
     if last is None:
         goal = torch.tensor([max(1.0, 0.005 * m) for m in problem.n_dots])

@@ -30,7 +30,7 @@ def sinkhorn(problem: Problem, start: Start, control: Control) -> Outcome:
         raise UsageError("method 'sinkhorn' needs penalty 'kl'; use method 'newton' for others")
     present = problem.present.any(1)
     cells = make_cells(problem.densities, problem.units)
-    dual = make_dual(problem, cells, problem.epsilon, start.beta, math.inf, present.tolist())
+    dual = make_dual(problem, cells, problem.epsilon, start.beta, math.inf, present)
     evaluations = nobody(start)
     point = dual.at(start.beta)
     evaluations += present
