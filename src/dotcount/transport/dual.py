@@ -68,6 +68,7 @@ class Dual:
         self.problem = problem
         self.cells = cells
         self.epsilon = epsilon
+        self.cutoff = cutoff
         n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active.tolist())]
         self._prepare(n_dots, beta, cutoff)
         self._refer(beta)
@@ -176,6 +177,12 @@ class Dual:
     def hard_minimum(self, beta: Tensor) -> Tensor:
         """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""
         return self.pairs.hard_minimum(beta)
+
+    def strayed(self, point: Point) -> Tensor:
+        """Return (B,) whether scores have changed so much since the pairs were chosen that others may matter now."""
+        moved = point.beta - self.search_beta
+        low = torch.where(self.problem.present, moved, math.inf).amin(1)
+        return moved.amax(1) - low > 0.5 * self.cutoff * self.epsilon
 
     def dropped(self, point: Point) -> Tensor:
         """Return (n_blocks, k) bounds on how much too large alpha is for want of the pairs left out."""

@@ -26,11 +26,15 @@ TRIALS = 12
 
 @dataclass
 class Progress:
-    """Where a phase ended: the point, the evaluations each image took part in (B,), and which images converged."""
+    """Where a phase ended: the point, the evaluations each image took part in (B,), and which images converged.
+
+    ``strayed``: the phase ended because the pairs should be chosen anew.
+    """
 
     point: Point
     evaluations: Tensor
     converged: Tensor
+    strayed: bool
 
 
 def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal: Tensor) -> Tensor:
@@ -52,7 +56,15 @@ def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal
     return dual.newton_step(point, bend, right / size, bool((near | ~todo).all()), relative, CG_STEPS) * size
 
 
-def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int, known: Point | None = None) -> Progress:
+def ascend(
+    dual: Dual,
+    beta: Tensor,
+    active: Tensor,
+    tol: float,
+    budget: int,
+    known: Point | None = None,
+    faithful: bool = True,
+) -> Progress:
     """Maximise the dual from ``beta`` (B, m_max) until every active image's gap meets ``tol``.
 
     Parameters
@@ -69,6 +81,8 @@ def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int, kn
         At most this many evaluations.
     known
         The point at ``beta``, if it has been evaluated already.
+    faithful
+        End as soon as the potentials have strayed too far from those that the pairs were chosen for.
     """
     point = dual.at(beta) if known is None else known
     used = 1 if known is None else 0
@@ -79,8 +93,9 @@ def ascend(dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int, kn
         goal = tol * point.value.abs().clamp(min=1.0)
         converged = point.gap <= goal
         todo = active & ~converged & ~stalled
-        if used >= budget or not bool(todo.any()):
-            return Progress(point, evaluations, converged)
+        strayed = faithful and bool((dual.strayed(point) & todo).any())
+        if used >= budget or strayed or not bool(todo.any()):
+            return Progress(point, evaluations, converged, strayed)
         step = _direction(dual, point, logarithmic, todo, goal)
         slope = ((point.m - point.gamma) * step).sum(1)
         size = (point.q.sum() + point.m.sum()).clamp(min=1.0) * noise * dual.epsilon

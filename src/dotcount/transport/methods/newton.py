@@ -17,7 +17,7 @@ from dotcount.transport.cells import Cells, make_cells
 from dotcount.transport.certificate import certify, gradient_bound
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.dual import Dual, Point
-from dotcount.transport.methods.ascent import ascend
+from dotcount.transport.methods.ascent import Progress, ascend
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.problem import Problem
 
@@ -41,6 +41,8 @@ WARM_BUDGET = 12
 """Evaluations after which a warm start that has not converged is given up."""
 FEW_PAIRS = 20_000
 """Up to this many (block, dot) pairs of an image on average a blurred phase takes all of them."""
+STRAYS, MANY_PAIRS = 3, 1 << 24
+"""A solve whose pairs had to be chosen anew this often in one phase takes all, up to this many (cell, dot) pairs."""
 REBUILDS = 6
 """How often the last phase may choose its neighbours anew."""
 
@@ -118,13 +120,34 @@ def _descend(
         cells = make_cells(problem.densities, problem.units, factor)
         few = len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
         dual = make_dual(problem, cells, epsilon, beta, math.inf if dense or few else ROUGH_CUTOFF, active)
-        progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left))
+        progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left), faithful=False)
         evaluations += progress.evaluations
         point = progress.point
         # beta is about linear in epsilon.
         beta = point.beta if before is None else 1.5 * point.beta - 0.5 * before
         before = point.beta
     return beta, point
+
+
+def _climb(
+    dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int, known: Point | None = None
+) -> tuple[Dual, Progress]:
+    """Run :func:`ascend`, with pairs chosen anew as often as the potentials leave them behind."""
+    progress = ascend(dual, beta, active, tol, budget, known)
+    evaluations = progress.evaluations
+    strays = 0
+    while progress.strayed and int(evaluations.max()) < budget:
+        beta, strays = progress.point.beta, strays + 1
+        cutoff = math.inf if strays > STRAYS and _affordable(dual.problem) else dual.cutoff
+        dual = make_dual(dual.problem, dual.cells, dual.epsilon, beta, cutoff, active)
+        progress = ascend(dual, beta, active, tol, budget - int(evaluations.max()))
+        evaluations = evaluations + progress.evaluations
+    return dual, replace(progress, evaluations=evaluations)
+
+
+def _affordable(problem: Problem) -> bool:
+    """Whether a solve that gets stuck may take all pairs."""
+    return sum(one.numel() * m for one, m in zip(problem.densities, problem.n_dots)) <= MANY_PAIRS
 
 
 def _finish(
@@ -150,10 +173,9 @@ def _finish(
         first = None
         while True:
             left = max(1, control.max_iter - int(evaluations.max()))
-            progress = ascend(dual, beta, present, SHARE_OF_GAP * tol, left, known)
-            known = progress.point
+            dual, progress = _climb(dual, beta, present, SHARE_OF_GAP * tol, left, known)
             evaluations += progress.evaluations
-            point = progress.point
+            point = known = progress.point
             beta = point.beta
             certificate = certify(dual, point)
             outcome = Outcome(dual, point, certificate, evaluations)
@@ -170,6 +192,8 @@ def _finish(
             cutoff += float((certificate.dropped / goal)[loose].max().log()) - math.log(0.1)
         elif problem.dtype == torch.float32:
             problem = replace(problem, dtype=torch.float64)  # rounding stands in the way
+        elif cutoff < math.inf and _affordable(problem):
+            cutoff = math.inf
         else:
             return outcome
     return outcome
@@ -186,10 +210,10 @@ def _cutoff(problem: Problem, tol: float, last: Point | None, dense: bool) -> fl
     """Guess how far below the best a score may lie, in units of epsilon, so that little enough is left out."""
     if dense:
         return math.inf
-    mass = sum(one.sum() for one in problem.densities)
     if last is None:
-        goal = torch.tensor([max(1.0, 0.005 * m) for m in problem.n_dots])
-        moved = torch.minimum(torch.as_tensor(mass).cpu(), torch.tensor(float(sum(problem.n_dots)))).expand(len(goal))
+        dots = problem.weights.sum(1)
+        mass = torch.stack([one.sum() for one in problem.densities])
+        goal, moved = (0.005 * dots).clamp(min=1.0), torch.minimum(mass, dots)
     else:
         goal, moved = last.value.abs().clamp(min=1.0), last.m.sum(1)
     ratio = (DROPPED_PER_CUTOFF * problem.epsilon * moved / (SHARE_OF_DROPPED * tol * goal)).amax()
