@@ -182,7 +182,7 @@ class Dual:
         """Return (B,) whether scores have changed so much since the pairs were chosen that others may matter now."""
         moved = point.beta - self.search_beta
         low = torch.where(self.problem.present, moved, math.inf).amin(1)
-        return moved.amax(1) - low > 0.5 * self.cutoff * self.epsilon
+        return moved.amax(1) - low > 0.75 * self.cutoff * self.epsilon
 
     def dropped(self, point: Point) -> Tensor:
         """Return (n_blocks, k) bounds on how much too large alpha is for want of the pairs left out."""
