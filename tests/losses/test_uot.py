@@ -120,6 +120,24 @@ def test_an_unconverged_solve_is_counted_and_warned_of_once():
     assert losses.create("uot")(density, points, stride=8).terms["unconverged"] == 0
 
 
+def test_a_solve_far_from_converged_gives_no_gradient():
+    density, points = batch(0, (40, 0, 3), side=16)
+    density.requires_grad_()
+    starved = losses.create("uot", epsilon=0.002, max_iter=1, tol=1e-6)
+    with pytest.warns(RuntimeWarning, match="give no gradient"):
+        out = starved(density, points, stride=8)
+    assert out.terms["without_gradient"] == 2
+    assert out.terms["unconverged"] == 2
+    out.total.backward()
+    assert (density.grad[[0, 2]] == 0).all()
+    torch.testing.assert_close(density.grad[1], torch.full_like(density.grad[1], 1 / 3))
+    density.grad = None
+    almost = losses.create("uot", epsilon=0.05, tol=1e-3, max_iter=500)(density, points, stride=8)
+    assert almost.terms["without_gradient"] == 0
+    almost.total.backward()
+    assert (density.grad[[0, 2]] != 0).any(-1).any(-1).all()
+
+
 def test_remembered_potentials_shorten_the_next_solve_under_crop_and_flip():
     density, points = batch(3, (12, 0), side=12)
     keys = [torch.arange(12) + 5, torch.zeros(0, dtype=torch.int64)]

@@ -56,6 +56,14 @@ class PotentialCache(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
+WORST_GAP = 1e-2
+"""Relative gap up to which a solve that did not converge still gives a gradient."""
+
+
+def _trusted(solution: Solution) -> bool:
+    return solution.converged or solution.gap <= WORST_GAP * max(1.0, abs(solution.value))
+
+
 class _Envelope(torch.autograd.Function):
     """Attach the known gradient ``dW/du`` to the values of a finished solve."""
 
@@ -97,7 +105,8 @@ class UOTLoss(DensityLoss):
         Relative gap at which a solve ends.
     max_iter
         Bound on the evaluations of a solve. A solve that ends there is counted in ``terms["unconverged"]`` and warned
-        of once.
+        of once. If its relative gap is above :data:`WORST_GAP`, its image contributes no gradient in this step and is
+        counted in ``terms["without_gradient"]``, too: a wrong gradient can undo more than a step without one.
     method
         Solver, see :func:`dotcount.transport.solve`.
     warm_start
@@ -108,7 +117,8 @@ class UOTLoss(DensityLoss):
     Notes
     -----
     Terms: ``transport``, ``pixel_mass``, ``dot_mass``, ``entropy`` (they add up to the value plus the gap), ``gap``,
-    ``n_evaluations`` (means over the images), ``unconverged`` (number of images), ``length_scale`` and ``epsilon_px``.
+    ``n_evaluations`` (means over the images), ``unconverged`` and ``without_gradient`` (numbers of images),
+    ``length_scale`` and ``epsilon_px``.
     """
 
     def __init__(
@@ -166,7 +176,9 @@ class UOTLoss(DensityLoss):
         self._warn(solutions)
         like = batch.density
         values = torch.tensor([s.value for s in solutions], dtype=torch.float64, device=like.device)
-        gradient = torch.stack([s.gradient for s in solutions]).to(like)
+        gradient = torch.stack([s.gradient if _trusted(s) else torch.zeros_like(s.gradient) for s in solutions]).to(
+            like
+        )
         per_image = _Envelope.apply(like, values, gradient)
         return LossOutput(per_image.mean(), per_image.detach(), self._terms(solutions, scale))
 
@@ -179,6 +191,7 @@ class UOTLoss(DensityLoss):
         terms["gap"] = sum(s.gap for s in solutions) / n
         terms["n_evaluations"] = sum(s.n_evaluations for s in solutions) / n
         terms["unconverged"] = float(sum(not s.converged for s in solutions))
+        terms["without_gradient"] = float(sum(not _trusted(s) for s in solutions))
         terms["length_scale"] = scale
         terms["epsilon_px"] = float(self.options["epsilon"]) * scale
         return terms
@@ -191,7 +204,8 @@ class UOTLoss(DensityLoss):
             warnings.warn(
                 f"{len(failed)} of {len(solutions)} transport solves did not reach tol {self.options['tol']:g} "
                 f"(largest gap {worst:.3g}); raise max_iter, epsilon or tol. "
-                "Later ones are counted in terms['unconverged'].",
+                f"Images with a relative gap above {WORST_GAP:g} give no gradient. "
+                "Later ones are counted in terms['unconverged'] and terms['without_gradient'].",
                 RuntimeWarning,
                 stacklevel=4,
             )
