@@ -143,6 +143,18 @@ def test_without_blur_the_linear_programme_is_met(cost):
     assert hard.terms.transport == pytest.approx(exact.fun, abs=2 * hard.gap + 1e-9)
 
 
+@pytest.mark.parametrize("penalty", ["kl", "quadratic"])
+@pytest.mark.parametrize("cost", ["l1", "l2", "sql2"])
+def test_without_blur_a_tolerance_of_1e_4_is_reached(cost, penalty):
+    g = torch.Generator().manual_seed(5)
+    density = torch.rand(16, 16, generator=g) * 0.2
+    points = torch.rand(20, 2, generator=g) * 16
+    got = solve(density, points, cost=cost, penalty=penalty, epsilon=0.0, tol=1e-4)
+    assert got.converged
+    assert got.gap <= 1e-4 * max(1.0, got.value)
+    assert got.method == "smoothing"
+
+
 def test_blur_to_zero_tends_to_no_blur():
     g = torch.Generator().manual_seed(5)
     density = torch.rand(8, 8, generator=g, dtype=torch.float64) * 0.2

@@ -76,6 +76,42 @@ def test_a_useless_warm_start_is_survived(beta):
     assert got.value == pytest.approx(cold.value, rel=1e-6, abs=1e-6)
 
 
+def test_potentials_from_another_crop_never_cost_much_more_than_none():
+    g = torch.Generator().manual_seed(2)
+    points = torch.rand(160, 2, generator=g) * 512
+    crops = torch.rand(12, 2, generator=g) * 100
+    known, spent = torch.full((160,), torch.nan), []
+    for corner in crops:
+        inside = ((points >= corner) & (points < corner + 256)).all(1)
+        given = (torch.full((64, 64), 0.01), points[inside] - corner)
+        options = {"stride": 4.0, "rho": (1.0, 10.0)}
+        warm = solve(*given, beta=known[inside], **options)
+        assert warm.converged
+        spent.append(warm.n_evaluations - solve(*given, **options).n_evaluations)
+        known[inside] = warm.beta
+    assert max(spent) <= 2, "one look, and perhaps one step"
+
+
+@pytest.mark.parametrize("cost", ["sql2", "wfr"])
+def test_few_cells_with_much_mass_and_the_quadratic_penalty_converge_with_neighbours(cost):
+    """The potentials leave the pairs chosen at first far behind; solves used to get stuck."""
+    g = torch.Generator().manual_seed(0)
+    density = torch.zeros(1, 10, dtype=torch.float64)
+    density[0, ::2] = 30 * torch.rand(5, generator=g, dtype=torch.float64)
+    points = torch.rand(60, 2, generator=g, dtype=torch.float64) * torch.tensor([80.0, 8.0])
+    delta = 0.6 if cost == "wfr" else None
+    options = {
+        "stride": 8.0,
+        "cost": cost,
+        "delta": delta,
+        "penalty": "quadratic",
+        "epsilon": 0.002,
+        "method": "newton",
+    }
+    got = solve(density, points, max_iter=2000, **options)
+    assert got.converged
+
+
 def test_unknown_potentials_are_filled_in():
     s = pb.scene(2, 16, 16, 20, epsilon=0.02)
     cold = solve(s.density, s.points, **s.options, tol=1e-7)

@@ -68,7 +68,7 @@ def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
     pairs = 0.5 * torch.finfo(dual.problem.dtype).eps
     sums = 4.0 * torch.finfo(torch.float64).eps
     exact = sums * (moved + point.m.sum(1) + (point.gamma * point.beta.abs()).sum(1))
-    return pairs * (4.0 * transport + moved * (6.0 * dual.epsilon + 2.0 * block)) + exact
+    return pairs * (4.0 * transport + moved * (8.0 * dual.epsilon + 2.0 * block)) + exact
 
 
 def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:

@@ -19,6 +19,8 @@ from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobo
 from dotcount.transport.methods.newton import newton
 from dotcount.transport.problem import Problem
 
+FIRST = 8.0
+"""First epsilon, relative to a value of ``0.02 tol`` per unit of mass."""
 ROUNDS = 6
 """How often epsilon may be lowered."""
 FALL = 4.0
@@ -29,8 +31,7 @@ def solve_hard(problem: Problem, start: Start, control: Control) -> Outcome:
     """Solve with epsilon = 0."""
     problem = replace(problem, dtype=torch.float64)
     mass = min(float(sum(one.sum() for one in problem.densities)), float(problem.weights.sum()))
-    epsilon = max(control.tol * max(1.0, 0.02 * mass) / max(1.0, mass), 1e-7 * problem.extent)
-    epsilon = problem.cost.blur(epsilon) if problem.cost.name == "sql2" else epsilon
+    epsilon = max(FIRST * control.tol * max(1.0, 0.02 * mass) / max(1.0, mass), 1e-7 * problem.extent)
     used = nobody(start)
     for _ in range(ROUNDS):
         left = max(1, control.max_iter - int(used.max()))
