@@ -13,6 +13,7 @@ COMMANDS = (
     ["benchmarks/models/cost.py"],
     ["benchmarks/evaluation_speed.py"],
     ["benchmarks/loader.py"],
+    ["-m", "benchmarks.data_check"],
     ["benchmarks/peaks_accuracy.py"],
 )
 
