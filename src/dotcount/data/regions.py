@@ -1,7 +1,7 @@
 """Parts of large images without decoding the rest, where the file allows it.
 
-Only TIFF does: its tiles or strips are compressed one by one and a table says where each begins. A JPEG or PNG has to be
-decoded from its beginning (see ``docs/decisions/0010-crop-aware-decoding.md``).
+Only TIFF does: its tiles or strips are compressed one by one and a table says where each begins. A JPEG or PNG has to
+be decoded from its beginning (see ``docs/decisions/0010-crop-aware-decoding.md``).
 """
 
 from __future__ import annotations

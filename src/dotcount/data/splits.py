@@ -18,7 +18,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from dotcount.data.formats.base import read_text
+from dotcount.data.formats.base import read_rows, read_text
 from dotcount.data.layout import SPLIT_WORDS
 from dotcount.data.records import Collection, Problem, Record
 from dotcount.errors import DataError, ImageReadError, InputError, OutputError
@@ -187,7 +187,7 @@ def with_listed_splits(collection: Collection) -> Collection:
 
 def _read_manifest(collection: Collection) -> tuple[dict[str, str], list[Problem]]:
     path = collection.root / MANIFEST
-    rows = list(csv.DictReader(io.StringIO(read_text(path))))
+    rows = read_rows(path)
     if any(not row.get("image") or not row.get("split") for row in rows):
         raise DataError(f"{path} needs the columns image and split, filled in every row; write it anew")
     return _resolve(collection, path, [(row["image"], row["split"]) for row in rows])
@@ -198,7 +198,7 @@ def listed_digests(root: Path) -> dict[str, str]:
     path = root / MANIFEST
     if not path.is_file():
         return {}
-    rows = csv.DictReader(io.StringIO(read_text(path)))
+    rows = read_rows(path)
     return {row["image"]: row["sha256"] for row in rows if row.get("image") and row.get("sha256")}
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dotcount.data.formats.base import read_text
 from dotcount.data.layout import Entry, Layout
 from dotcount.data.resizing import ResizeRule
-from dotcount.errors import DataError
+from dotcount.errors import AnnotationError, DataError
 from dotcount.registry import Registry
 
 
@@ -91,6 +92,24 @@ def orphans(files: Iterable[Path], used: Container[Path]) -> list[str]:
     """Return a message for each annotation file that no image uses."""
     remedy = "restore the image or remove the annotation"
     return [f"annotation {path} has no image; {remedy}" for path in sorted(files) if path not in used]
+
+
+def listed(path: Path) -> list[list[str]]:
+    """Return the words of each line of a list of images; the first is the name of an image without its suffix.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is not text, or a name is not that of a file in one folder.
+    """
+    lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
+    for name, *_ in lines:
+        if len(name) > _LONGEST or not name.isprintable() or name in (".", "..") or set(name) & set("/\\"):
+            raise AnnotationError(f"list {path}: {name[:40]!r} is not the name of an image; correct the list")
+    return lines
+
+
+_LONGEST = 200
 
 
 def has(root: Path, *parts: str) -> bool:

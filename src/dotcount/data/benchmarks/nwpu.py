@@ -10,8 +10,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, orphans
-from dotcount.data.formats.base import read_text
+from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, listed, orphans
 from dotcount.data.formats.mat import read_mat_points
 from dotcount.data.formats.structured import demand, dots_of, load_json, number
 from dotcount.data.layout import Dots, Entry, Layout, ReadDots
@@ -59,8 +58,8 @@ class Nwpu(Benchmark):
         images = _images(root)
         entries: list[Entry] = []
         for split in _SPLITS:
-            text = read_text(root / f"{split}.txt") if (root / f"{split}.txt").is_file() else ""
-            for name, *levels in (line.split() for line in text.splitlines() if line.strip()):
+            path = root / f"{split}.txt"
+            for name, *levels in listed(path) if path.is_file() else ():
                 image = images.get(name, root / "images" / f"{name}.jpg")
                 labels = dict(zip(("luminance", "level"), (f"{k}{v}" for k, v in zip("LS", levels))))
                 read = self._reader(root, name, split)

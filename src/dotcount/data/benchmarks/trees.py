@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals
+from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals, listed
 from dotcount.data.benchmarks.cells import read_pixel_indices
 from dotcount.data.layout import Entry, Layout, ReadDots, no_dots
 
@@ -55,15 +55,15 @@ class UrbanTrees(Benchmark):
         if suffix is None or points is None:
             raise self.foreign(root, "images/, points/ and train_socal.txt, val_socal.txt, test_socal.txt")
         entries = []
-        listed = set()
+        known = set()
         for split in _PARTS:
-            for name in (root / f"{split}{suffix}.txt").read_text(encoding="utf-8").split():
+            for name in (words[0] for words in listed(root / f"{split}{suffix}.txt")):
                 image = root / "images" / f"{name}.tif"
                 csv = points / f"{name}.csv"
                 read: ReadDots = partial(read_pixel_indices, csv) if csv.is_file() else no_dots
                 city = name.rsplit("_", 2)[0]
                 entries.append(Entry(image, image.relative_to(root).as_posix(), read, split, {"city": city}))
-                listed.add(name)
-        lost = sorted(p for p in points.glob("*.csv") if p.stem not in listed and not suffix)
+                known.add(name)
+        lost = sorted(p for p in points.glob("*.csv") if p.stem not in known and not suffix)
         unmatched = [f"annotation {p} is in none of the split lists; add its image or remove it" for p in lost]
         return self.layout(entries, unmatched, absent="zero")

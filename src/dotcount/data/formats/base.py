@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -131,6 +133,21 @@ def read_text(path: Path) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         raise AnnotationError(f"annotation {path} is not UTF-8 text; save it as UTF-8") from error
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a comma-separated file with a header; cells that a row lacks are empty.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is missing, no text or no csv.
+    """
+    try:
+        rows = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
+        return [{key: value for key, value in row.items() if key is not None} for row in rows]
+    except csv.Error as error:
+        raise AnnotationError(f"{path} is not valid csv ({error}); write it anew") from error
 
 
 def head(path: Path, size: int = 4096) -> str:

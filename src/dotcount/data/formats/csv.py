@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from dotcount.data.formats.base import FORMATS, Listed, Sidecar, Table, head, read_text
+from dotcount.data.formats.base import FORMATS, Listed, Sidecar, Table, head, read_rows, read_text
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
@@ -167,7 +167,7 @@ def _header(records: Sequence[Record]) -> list[str]:
 
 def read_manifest(path: Path) -> dict[str, int]:
     """Return the count by image name of an ``images.csv``."""
-    rows = list(csv.DictReader(io.StringIO(read_text(path))))
+    rows = read_rows(path)
     try:
         return {row["image"]: int(row["count"]) for row in rows}
     except (KeyError, TypeError, ValueError) as error:
