@@ -30,6 +30,8 @@ class DataConfig:
         Folder, file or ``recipe:PATH``.
     format
         Name of the layout, or ``auto`` to recognise it.
+    classes
+        Keep only the dots of these classes; absent: all.
     train_split, validation_split
         Names of the splits to learn from and to choose checkpoints on. Where the data has no split of the second name,
         a part of the first is held out. The test split is never used for either.
@@ -48,6 +50,7 @@ class DataConfig:
 
     path: str = ""
     format: str = "auto"
+    classes: list[str] | None = None
     train_split: str = "train"
     validation_split: str = "val"
     validation: float = 0.1

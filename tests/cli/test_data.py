@@ -106,3 +106,12 @@ def test_split_refuses_shares_that_make_no_sense(dotcount, folder):
     assert code == 2
     assert "add up to 1" in err
     assert not (root / "splits.csv").exists()
+
+
+def test_one_class_is_kept_where_one_is_asked_for(dotcount, fails, folder):
+    root = folder({"a.png": None, "b.png": None})
+    (root / "dots.csv").write_text("image,x,y,class\na.png,3,4,live\na.png,9,9,dead\nb.png,9,9,dead\n")
+    code, out, _ = dotcount("data", "info", root, "--class", "live")
+    assert code == 0
+    assert "2 images, 1 dots; per image 0 to 1" in out
+    assert "no dots of class 'lve'. Did you mean 'live'?" in fails("data", "info", root, "--class", "lve", code=2)

@@ -220,6 +220,7 @@ def _with_atheris(atheris, watch: Watch, samples: list[bytes], seconds: float, s
 
     most = 2 * max(map(len, samples)) + 64
     words = [watch.name, f"-max_total_time={seconds:.0f}", f"-seed={seed + 1}", f"-max_len={most}", "-rss_limit_mb=0"]
+    words.append(f"-artifact_prefix={corpus.parent}/")
     atheris.Setup([*words, "-verbosity=0", str(corpus)], watch, custom_mutator=mutate)
     atheris.Fuzz()
 

@@ -134,6 +134,8 @@ def test_classes_are_kept_and_chosen(tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("image,x,y,class\na.png,1.5,2,car\na.png,3,4,bus\nb.png,5,6,bus\n")
     everything = open_collection(tmp_path)
     assert [r.classes for r in everything.records] == [("car", "bus"), ("bus",)]
+    with pytest.raises(UnknownNameError, match=r"no dots of class 'cra'. Did you mean 'car'\?.* Classes: bus, car"):
+        open_collection(tmp_path, classes=["cra"])
     cars = open_collection(tmp_path, classes=["car"])
     assert [r.count for r in cars.records] == [1, 0]
     assert cars.records[0].classes == ("car",)

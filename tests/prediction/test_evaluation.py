@@ -38,6 +38,16 @@ def test_scores_follow_from_the_counts(bright, tmp_path):
     assert [row.difference for row in result.rows] == pytest.approx([0, -2, 3])
 
 
+@pytest.mark.parametrize(
+    ("recipe", "expected"), [("jhu_crowd", {"Low": 3, "Medium": 0, "High": 0}), ("nwpu", {"S0": 1, "S1": 2, "S4": 0})]
+)
+def test_benchmarks_are_scored_by_their_published_subsets(bright, tmp_path, recipe, expected):
+    records = [record(tmp_path, number, 3, true) for number, true in enumerate((0, 4, 6))]
+    data = Collection(tmp_path, "made", recipe, tuple(records))
+    subsets = evaluate(Predictor(bright), data).metrics["subsets"]
+    assert {name: subsets[f"count, {recipe}/{name}"]["n"] for name in expected} == expected
+
+
 def test_worst_and_best_images_are_kept(bright, tmp_path):
     errors = [0, 3, -1, 2, -4, 1]
     data = collection(tmp_path, *(record(tmp_path, i, 6 + error, 6) for i, error in enumerate(errors)))

@@ -35,6 +35,13 @@ def add_data_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_classes(parser: argparse.ArgumentParser) -> None:
+    """Add ``--class`` for data whose dots have classes."""
+    parser.add_argument(
+        "--class", action="append", metavar="NAME", dest="classes", help="keep this class of dots only; may be repeated"
+    )
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """Return an argparse type for integers of at least ``least``."""
 

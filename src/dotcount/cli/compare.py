@@ -11,7 +11,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dotcount.cli.common import add_data_format, add_device, add_out, add_seed, progress, require_output_folder
+from dotcount.cli.common import (
+    add_classes,
+    add_data_format,
+    add_device,
+    add_out,
+    add_seed,
+    progress,
+    require_output_folder,
+)
 
 if TYPE_CHECKING:
     from dotcount.data import Collection
@@ -35,6 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_out(parser, "folder for the comparison")
     add_data_format(parser)
+    add_classes(parser)
     add_device(parser)
     add_seed(parser, "seed of the bootstrap intervals and tests (default: 0)")
 
@@ -94,7 +103,7 @@ def check(args: argparse.Namespace) -> Collection | None:
         model_folder(folder)
     if args.data is None:
         raise UsageError(f"{todo[0]} is not evaluated yet; name the images with --data")
-    collection = open_collection(args.data, format=args.format)
+    collection = open_collection(args.data, format=args.format, classes=args.classes)
     select_split(collection, None if args.split == "all" else args.split)
     print(collection.note)
     return collection

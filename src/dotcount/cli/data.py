@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-from dotcount.cli.common import add_data_format, add_out, add_seed, whole_number
+from dotcount.cli.common import add_classes, add_data_format, add_out, add_seed, whole_number
 
 EXAMPLES_BY_ACTION = {
     "info": """\
@@ -70,6 +70,7 @@ def _add(actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
     add_data_format(parser)
+    add_classes(parser)
 
 
 def _configure_info(parser: argparse.ArgumentParser) -> None:
@@ -85,9 +86,6 @@ def _configure_check(parser: argparse.ArgumentParser) -> None:
 def _configure_convert(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     parser.add_argument("--to", default="csv", metavar="NAME", help="format to write (default: csv)")
-    parser.add_argument(
-        "--class", action="append", metavar="NAME", dest="classes", help="keep this class only; may be repeated"
-    )
     parser.add_argument(
         "--images", default="copy", choices=("copy", "link", "none"), help="copy them, link to them, or write dots only"
     )

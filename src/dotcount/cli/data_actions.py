@@ -20,7 +20,7 @@ SHOWN = 20  # findings or problems that are printed; more would hide the first o
 
 def info(args: argparse.Namespace) -> int:
     """Print what was recognised in a data set; 1 if something is wrong with it."""
-    collection = open_collection(args.data, format=args.format, strict=False)
+    collection = open_collection(args.data, format=args.format, strict=False, classes=args.classes)
     print(collection.note)
     parts = [(name, collection.split(name)) for name in collection.splits] or [("all", collection)]
     for name, part in parts:
@@ -44,7 +44,7 @@ def check(args: argparse.Namespace) -> int:
     """Print the findings, write them where asked; 1 if there are errors."""
     for folder in filter(None, (args.out, args.fix)):
         require_output_folder(folder)
-    collection = open_collection(args.data, format=args.format, strict=False)
+    collection = open_collection(args.data, format=args.format, strict=False, classes=args.classes)
     print(collection.note)
     report = examine(collection)
     _print_findings(report)
@@ -85,7 +85,7 @@ def convert(args: argparse.Namespace) -> int:
 
 def split(args: argparse.Namespace) -> int:
     """Write the manifest of a fresh split."""
-    collection = open_collection(args.data, format=args.format)
+    collection = open_collection(args.data, format=args.format, classes=args.classes)
     target = args.out or collection.root / MANIFEST
     require_output_folder(target.parent)
     dealt = assign_splits(collection, args.shares, by=args.by, seed=args.seed)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotcount.cli.common import (
+    add_classes,
     add_data_format,
     add_device,
     add_out,
@@ -39,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_out(parser, "folder for the results")
     add_data_format(parser)
+    add_classes(parser)
     parser.add_argument(
         "--examples",
         type=whole_number(0),
@@ -61,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
     model_folder(args.run)
     split = None if args.split == "all" else args.split
-    collection = open_collection(args.data, format=args.format)
+    collection = open_collection(args.data, format=args.format, classes=args.classes)
     from dotcount.prediction import evaluate, load, select_split
 
     select_split(collection, split)

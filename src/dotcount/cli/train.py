@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotcount.cli.common import (
+    add_classes,
     add_device,
     add_out,
     add_seed,
@@ -62,6 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="any setting; may be repeated"
     )
     parser.add_argument("--format", metavar="NAME", help="layout of DATA (default: recognised and said)")
+    add_classes(parser)
     add_device(parser)
     add_seed(parser, "seed of weights, data order and augmentation (default: 0)", default=None)
 
@@ -98,7 +100,8 @@ def requested(args: argparse.Namespace) -> RunConfig:
 
     file = None if args.config is None else recipes.find(args.config)
     recorded = args.out / "config.yaml"
-    settings = (args.loss, args.model, args.epochs, args.max_minutes, args.crop, args.seed, args.config, args.format)
+    length = (args.epochs, args.max_minutes)
+    settings = (args.loss, args.model, *length, args.crop, args.seed, args.config, args.format, args.classes)
     if args.resume and recorded.exists() and not args.overrides and all(value is None for value in settings):
         file = recorded
     overrides = list(args.overrides)
@@ -116,6 +119,7 @@ def requested(args: argparse.Namespace) -> RunConfig:
         overrides,
         data__path=args.data,
         data__format=args.format,
+        data__classes=args.classes,
         loss__name=args.loss,
         model__name=args.model,
         training__epochs=args.epochs,

@@ -20,6 +20,8 @@ from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownN
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
 
+_SHOWN = 20
+
 
 def open_collection(
     path: str | Path,
@@ -52,7 +54,7 @@ def open_collection(
         If the path is missing, holds no images, or no dots are found; with ``strict`` also for dots without image,
         images without dots, dots that are not finite or lie outside their image, and unreadable annotations.
     UnknownNameError
-        If the format or recipe does not exist.
+        If the format or recipe does not exist, or no dot is of one of the classes.
     """
     recipe, root = _parse(path)
     if not root.exists():
@@ -122,11 +124,18 @@ def _images(root: Path) -> Layout:
 def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collection:
     problems = [Problem("missing_image", "", message) for message in layout.unmatched]
     records = []
+    seen: set[str] = set()
     for entry in layout.entries:
-        record, problem = _record(entry, layout, classes)
+        record, problem = _record(entry, layout, classes, seen)
         records.append(record)
         if problem is not None:
             problems.append(problem)
+    unknown = next((name for name in classes or () if name not in seen), None)
+    if unknown is not None:
+        known = ", ".join(sorted(seen)[:_SHOWN]) or "none"
+        raise UnknownNameError(
+            f"{root} has no dots of class {unknown!r}.{did_you_mean(unknown, seen)} Classes: {known}."
+        )
     return Collection(
         root,
         root.resolve().name,
@@ -140,7 +149,9 @@ def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collect
     )
 
 
-def _record(entry: Entry, layout: Layout, classes: Sized[str] | None) -> tuple[Record, Problem | None]:
+def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: set[str]) -> tuple[Record, Problem | None]:
+    """Read one image; ``seen`` receives the classes of its dots."""
+
     def failed(kind: str, message: str, points: Points | None = None) -> tuple[Record, Problem]:
         record = Record(entry.image, entry.name, points, entry.split, entry.labels, error=message)
         return record, Problem(kind, entry.name, message)
@@ -166,6 +177,7 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None) -> tuple[R
         where = f"dot {bad[0] + 1} of image {entry.image} is not finite: {_show(dots.xy[bad[0]])}"
         return failed("not_finite", f"{where}; correct or remove it")
     xy, named = dots.xy, dots.classes
+    seen.update(named)
     if classes is not None:
         keep = np.array([name in classes for name in named], dtype=bool) if named else np.zeros(len(xy), dtype=bool)
         xy, named = xy[keep], tuple(name for name, kept in zip(named, keep) if kept)

@@ -16,6 +16,7 @@ from dotcount.evaluation import (
     GreedyResult,
     GreedyScorer,
     OptimalScorer,
+    by_count,
     by_count_quantile,
     by_label,
     game,
@@ -29,6 +30,9 @@ from dotcount.prediction.sinks import CsvSink
 
 SIGMAS = (4.0, 8.0, 16.0)
 """Distances, px, at which the optimal matching is reported beside the paper's greedy one."""
+
+_PUBLISHED_BINS = {"jhu_crowd": "jhu", "nwpu": "nwpu"}
+"""Benchmarks whose published figures are split by the true count, and the name of the bins."""
 
 PREDICTION_COLUMNS = ("image", "true", "count", "low", "high", "difference", "points", "status", "error")
 
@@ -205,6 +209,8 @@ def evaluate(
     scored = [row for row in rows if row.error is None]
     true = np.array([row.true for row in scored], dtype=np.float64)
     groupings = {"count": by_count_quantile(true)} if len(scored) >= 8 else {}
+    if collection.format in _PUBLISHED_BINS:
+        groupings[f"count, {collection.format}"] = by_count(true, _PUBLISHED_BINS[collection.format])
     localization = greedy.compute()
     metrics = metrics_summary(
         np.array([row.count for row in scored], dtype=np.float64),

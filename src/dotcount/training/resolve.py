@@ -82,7 +82,7 @@ def make_plan(config: RunConfig) -> Plan:
     """
     if not config.data.path:
         raise UsageError("data.path is empty; name the folder with images and dots to train on")
-    collection = open_collection(config.data.path, format=config.data.format)
+    collection = open_collection(config.data.path, format=config.data.format, classes=config.data.classes)
     train, validation = choose_images(collection, config)
     rule = ResizeRule.of(config.data).or_else(collection.resize)
     data = dataclasses.replace(config.data, **rule.to_dict())
