@@ -76,7 +76,7 @@ def test_one_batch_is_overfitted(loss):
 
 # Most images hold many dots. Where most hold hardly any, no mass at all is nearly the best for a sum of absolute
 # errors, and a density that has sunk to nothing has no gradient left to rise by.
-CROWDED = (12, 0, 9, 1, 15)
+CROWDED = (30, 0, 24, 1, 40)
 
 
 @pytest.mark.slow
