@@ -158,6 +158,8 @@ def located_figure(
 ) -> Figure:
     """Return Figure 2 of the paper: a column an image; rows: the image, its density map, its located points in green.
 
+    A single image is laid out as a row.
+
     Parameters
     ----------
     images
@@ -171,8 +173,11 @@ def located_figure(
     """
     n = len(images)
     heights = [prediction.height / prediction.width for prediction in predictions]
-    figure = Figure(figsize=(_PANEL * n, 3 * (_PANEL * 0.86 * max(heights) + 0.35)), layout="constrained")
-    panels = figure.subplots(3, n, squeeze=False)
+    rows, columns = (1, 3) if n == 1 else (3, n)
+    size = (_PANEL * columns, rows * (_PANEL * 0.86 * max(heights) + 0.35))
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False)
+    panels = panels.T if n == 1 else panels
     for column, (pixels, prediction) in enumerate(zip(images, predictions)):
         view = View.fit(pixels, side)
         true = truth[column] if column < len(truth) else None
