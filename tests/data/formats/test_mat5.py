@@ -102,3 +102,18 @@ def test_damaged_content_raises_value_error_only(seed: int, compressed: bool) ->
         read_mat5(bytes(data[: rng.randint(128, len(data))] if rng.random() < 0.3 else data))
     except ValueError as error:
         assert "\n" not in str(error)  # noqa: PT017
+
+
+@pytest.mark.parametrize("kind", [3, 16, 17, 200], ids=["object", "function", "opaque", "unknown"])
+def test_objects_are_passed_over_and_never_built(kind: int) -> None:
+    """A class instance, a function handle and what else MATLAB saves hold no dots; their bytes are not interpreted."""
+
+    def element(number: int, body: bytes) -> bytes:
+        return struct.pack("<2I", number, len(body)) + body + bytes(-len(body) % 8)
+
+    head = element(6, struct.pack("<2I", kind, 0)) + element(5, struct.pack("<2i", 1, 1)) + element(1, b"evil")
+    thing = element(14, head + element(1, b"os.system") + element(2, b"__reduce__"))
+    dots = saved({"annPoints": np.ones((2, 2))})
+    found = read_mat5(dots + thing)
+    assert found["evil"] is None
+    assert found["annPoints"].shape == (2, 2)

@@ -304,6 +304,14 @@ def test_mat_v73(tmp_path: Path, n: int) -> None:
     assert dots_in("mat", tmp_path / "a.mat").xy.tolist() == xy.tolist()
 
 
+def test_mat_v73_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file.create_dataset("annPoints", (2, 10**9), dtype="f8", chunks=(2, 10**4), compression="gzip")  # 16 GB in 2 kB
+    assert (tmp_path / "a.mat").stat().st_size < 10_000
+    with pytest.raises(AnnotationError, match=r"a\.mat is not a readable .*unpacks to more than 256 MB"):
+        FORMATS.create("mat").read(tmp_path / "a.mat", 200, 100)  # type: ignore[attr-defined]
+
+
 def test_mat_without_dots_names_its_variables(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "a.mat", {"table": np.eye(3), "word": "x"})
     with pytest.raises(AnnotationError, match=r"holds no \(n, 2\) array of dots \(variables: table, word\)"):

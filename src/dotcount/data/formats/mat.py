@@ -20,6 +20,7 @@ from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
 _MAX_VISITS = 10_000
+_MAX_BYTES = 256_000_000
 _NAMES = ("annPoints", "image_info", "points", "location", "dots", "coords", "xy")
 
 
@@ -96,6 +97,8 @@ def _load_hdf5(path: Path) -> dict[str, Any]:
             return {name: value(item[name], file, depth + 1) for name in item if not name.startswith("#")}
         if item.dtype == h5py.ref_dtype:  # a cell array
             return [value(file[ref], file, depth + 1) for ref in np.asarray(item).ravel() if ref]
+        if item.nbytes > _MAX_BYTES:  # chunks that were never written take no room in the file
+            raise ValueError(f"{item.name} unpacks to more than {_MAX_BYTES // 10**6} MB")
         if item.attrs.get("MATLAB_empty", 0):
             return np.zeros((0, 2))
         return np.asarray(item).T  # MATLAB stores columns first
