@@ -11,7 +11,8 @@ import sys
 COMMANDS = (
     ["-m", "benchmarks.transport"],
     ["benchmarks/models/cost.py"],
-    ["benchmarks/evaluation_speed.py"],
+    ["benchmarks/losses.py"],
+    ["benchmarks/evaluation_speed.py", "--out", "benchmarks/results/evaluation_speed.json"],
     ["benchmarks/loader.py"],
     ["-m", "benchmarks.data_check"],
     ["benchmarks/peaks_accuracy.py"],
