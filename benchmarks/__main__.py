@@ -15,7 +15,7 @@ COMMANDS = (
     ["benchmarks/evaluation_speed.py", "--out", "benchmarks/results/evaluation_speed.json"],
     ["benchmarks/loader.py"],
     ["-m", "benchmarks.data_check"],
-    ["benchmarks/peaks_accuracy.py"],
+    ["benchmarks/peaks_accuracy.py", "--out", "benchmarks/results/peaks_accuracy.json"],
 )
 
 
