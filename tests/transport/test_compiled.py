@@ -30,6 +30,23 @@ def route():
 
 
 @kernels._jit()
+def _logarithms(x, out):
+    for k in range(len(x)):
+        out[k] = kernels._log64(x[k])
+
+
+def test_the_logarithm_is_right_to_two_units():
+    g = np.random.default_rng(0)
+    x = np.concatenate(
+        [np.exp(g.uniform(-690, 700, 200_000)), g.uniform(0.4, 2.5, 200_000), [1.0, 0.5, 2.0, 1 + 1e-15]]
+    )
+    out = np.empty_like(x)
+    _logarithms(x, out)
+    exact = np.log(x.astype(np.longdouble))
+    assert np.abs((out - exact) / np.maximum(np.abs(exact), 1.0)).max() <= 2 * np.finfo(float).eps
+
+
+@kernels._jit()
 def _exponentials(x, out):
     for k in range(len(x)):
         out[k] = kernels.exp(x[k])

@@ -84,8 +84,17 @@ def _strength(penalty: Penalty) -> tuple[int, float]:
     return list(PENALTIES.values()).index(type(penalty)), penalty.rho
 
 
+@functools.cache
+def _groups(n_images: int, n: int) -> list[tuple[int, int]]:
+    """Return the first and last + 1 of up to n groups of images."""
+    edges = sorted({round(k * n_images / n) for k in range(n + 1)})
+    return list(itertools.pairwise(edges))
+
+
 class CompiledDual(Dual):
     """See :class:`Dual`; the loops over pairs are those of :mod:`dotcount.transport.kernels`."""
+
+    reach = 6.0  # farther away, others would be the pairs that count for Newton's system
 
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         problem, cells = self.problem, self.cells
@@ -119,32 +128,34 @@ class CompiledDual(Dual):
         self._places = self._first_block, self._first, self._index
         self._geometry = self._dots, cells.corner.numpy(), cells.unit.numpy()
         self._mass = cells.mass.numpy()
-        self._groups = self._share_out()
+        self._strong = np.zeros(len(kept), np.int64)
 
-    def _share_out(self) -> list[tuple[int, int]]:
-        """Return ranges of images of about equal work, one for each thread."""
+    def _run(self, kernel: Callable, *arguments: Any) -> None:
+        """Run a kernel on all images; where that pays, threads take one group of images after the other."""
         n_images = len(self._first_block) - 1
         threads = min(self.problem.threads, n_images)
         if threads <= 1 or len(self._index) < THREADED:
-            return [(0, n_images)]
-        work = self._first[self._first_block]
-        cuts = np.searchsorted(work, work[-1] * np.arange(1, threads) / threads)
-        edges = sorted({0, *(int(cut) for cut in cuts), n_images})
-        return list(itertools.pairwise(edges))
+            kernel(0, n_images, *arguments)
+            return
+        groups = iter(_groups(n_images, 2 * threads))
 
-    def _run(self, kernel: Callable, *arguments: Any) -> None:
-        """Run a kernel on all images."""
-        others = [_pool(os.getpid()).submit(kernel, *group, *arguments) for group in self._groups[1:]]
-        kernel(*self._groups[0], *arguments)
-        for other in others:
-            other.result()
+        def work() -> None:
+            for first, last in groups:
+                kernel(first, last, *arguments)
+
+        pool = _pool(os.getpid())
+        helpers = [pool.submit(work) for _ in range(threads - 1)]
+        work()
+        for helper in helpers:
+            if not helper.cancel():  # a helper that has not begun by now is not waited for
+                helper.result()
 
     def _shares(self, beta: Tensor) -> None:
         extended = np.append(beta.numpy().ravel(), -math.inf)
         self._reference = np.zeros_like(self._mass)
         self._run(
             self.kernels.refer, *_numbers(self.problem.cost), self.epsilon, *self._places, *self._geometry, extended,
-            self._share, self._reference,
+            self._share, self._reference, self._strong,
         )  # fmt: skip
 
     def _pixels(self, factor: Tensor, known: Point | None, same: Tensor) -> tuple[Tensor, ...]:
@@ -174,7 +185,8 @@ class CompiledDual(Dual):
         second: np.ndarray = np.empty(self._mass.shape, _dtype(dtype))
         self._run(
             self.kernels.newton_step, *_strength(self.problem.pixel_penalty), self.epsilon, fresh, steps,
-            *self._places, self._share, self._mass, point.alpha.numpy(), point.total.numpy(), point.q.numpy(),
+            self._first_block, self._first, self._strong, self._index, self._share, self._mass, point.alpha.numpy(),
+            point.total.numpy(), point.q.numpy(),
             point.factor.to(dtype).numpy(), (point.gamma / self.epsilon).to(dtype).numpy().ravel(),
             bend.to(dtype).numpy().ravel(), right.to(dtype).numpy().ravel(), relative.double().numpy(), second,
             self.concentration.numpy(), step.numpy().ravel(),

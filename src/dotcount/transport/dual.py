@@ -18,9 +18,6 @@ from dotcount.transport.neighbours import find_neighbours
 from dotcount.transport.pairs import Pairs
 from dotcount.transport.problem import Problem
 
-REACH = 30.0
-"""Change of ``beta / eps`` up to which stored shares are rescaled instead of recomputed."""
-
 
 @dataclass(frozen=True)
 class Point:
@@ -62,6 +59,9 @@ class Dual:
         (B,) bool: images that take part; the others have no pairs.
     """
 
+    reach = 30.0
+    """Change of ``beta / eps`` up to which stored shares are rescaled instead of recomputed."""
+
     def __init__(
         self, problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: Tensor
     ) -> None:
@@ -95,7 +95,7 @@ class Dual:
     def at(self, beta: Tensor, known: Point | None = None) -> Point:
         """Evaluate the dual at ``beta`` (B, m_max); images whose potentials are those of ``known`` may be copied."""
         change = (beta - self.reference_beta).div_(self.epsilon)
-        if float(change.abs().max()) > REACH:
+        if float(change.abs().max()) > self.reach:
             self._refer(beta)
             known, change = None, torch.zeros_like(beta)
         factor = torch.cat([change.exp_().flatten(), change.new_zeros(1)])

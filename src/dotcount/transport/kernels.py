@@ -33,6 +33,10 @@ ROOT_PAIRS = 1 << 15
 """The coarsest level of the search has at most about this many (box, dot) pairs."""
 L1, L2, SQL2, WFR = 0, 1, 2, 3
 KL, QUADRATIC = 0, 1
+TINY = 1e-300
+NEGLIGIBLE = -7.0
+"""Score, in units of epsilon relative to the best, that a dot must be able to reach in some cell of a block to count
+for Newton's system; the others are kept behind these and count for everything else."""
 LEAST = -1e300
 """Scores below this are those of pairs of infinite cost."""
 SUMS = {"reassoc", "contract", "nsz"}
@@ -93,6 +97,27 @@ def _exp64(x: np.float64) -> np.float64:
     return p * np.int64((np.int64(k) + 1023) << 52).view(np.float64)
 
 
+@_jit(fastmath={"contract"})
+def _log64(x: np.float64) -> np.float64:
+    """Return ln x within 2 units of 2^-52, relative or absolute, for normal x > 0, as 2 artanh((m - 1) / (m + 1))."""
+    bits = np.float64(x).view(np.int64)
+    k = (bits - np.int64(0x3FE6A09E667F3BCD)) >> 52
+    m = np.int64(bits - (k << 52)).view(np.float64)
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    p = 1.0 / 21.0
+    p = p * z + 1.0 / 19.0
+    p = p * z + 1.0 / 17.0
+    p = p * z + 1.0 / 15.0
+    p = p * z + 1.0 / 13.0
+    p = p * z + 1.0 / 11.0
+    p = p * z + 1.0 / 9.0
+    p = p * z + 1.0 / 7.0
+    p = p * z + 1.0 / 5.0
+    p = p * z + 1.0 / 3.0
+    return k * 0.6931471805599453 + (2.0 * s + 2.0 * s * z * p)
+
+
 def exp(x: float) -> float:
     """Return e^x; compiled code gets :func:`_exp32` or :func:`_exp64` by the type of x."""
     return math.exp(x)
@@ -121,22 +146,48 @@ def _cost(kind: int, delta: float, dx: float, dy: float) -> float:
 
 
 @_jit(fastmath=SUMS)
-def _costs(kind: int, delta: float, x: Array, y: Array, right: Any, down: Any, out: Array) -> None:
-    """Set ``out[e]`` to the cost of ``(x[e] - right, y[e] - down)``, in the arrays' precision."""
+def _scores(
+    kind: int, delta: float, x: Array, y: Array, right: Any, down: Any, score: Array, inverse: Any, out: Array
+) -> None:
+    """Set ``out[e]`` to ``score[e]`` less ``inverse`` times the cost of ``(x[e] - right, y[e] - down)``."""
     if kind == L2:
-        for e in range(len(x)):
+        for e in range(len(out)):
             dx, dy = x[e] - right, y[e] - down
-            out[e] = np.sqrt(dx * dx + dy * dy)
+            out[e] = score[e] - np.sqrt(dx * dx + dy * dy) * inverse
     elif kind == L1:
-        for e in range(len(x)):
-            out[e] = abs(x[e] - right) + abs(y[e] - down)
+        for e in range(len(out)):
+            out[e] = score[e] - (abs(x[e] - right) + abs(y[e] - down)) * inverse
     elif kind == SQL2:
-        for e in range(len(x)):
+        for e in range(len(out)):
             dx, dy = x[e] - right, y[e] - down
-            out[e] = dx * dx + dy * dy
+            out[e] = score[e] - (dx * dx + dy * dy) * inverse
     else:
-        for e in range(len(x)):
-            out[e] = _cost(kind, delta, x[e] - right, y[e] - down)
+        for e in range(len(out)):
+            out[e] = score[e] - _cost(kind, delta, x[e] - right, y[e] - down) * inverse
+
+
+@_jit(fastmath=SUMS)
+def _paid(kind: int, delta: float, x: Array, y: Array, step: Any, i: int, local: Array, rows: Array, w: Array) -> float:
+    """Return the sum of ``w[i] row[e] local[e]`` times the cost over cells ``i:i + 4``, one row of a block of cells."""
+    n = len(local)
+    a, b = rows[i * n : (i + 1) * n], rows[(i + 1) * n : (i + 2) * n]
+    c, d = rows[(i + 2) * n : (i + 3) * n], rows[(i + 3) * n : (i + 4) * n]
+    wa, wb, wc, wd = w[i], w[i + 1], w[i + 2], w[i + 3]
+    down = rows.dtype.type(step * (i // SIDE))
+    total = rows.dtype.type(0.0)
+    if kind == L2:
+        for e in range(n):
+            dy = y[e] - down
+            dx, dz, du, dv, square = x[e], x[e] - step, x[e] - (step + step), x[e] - (step + step + step), dy * dy
+            paid = wa * a[e] * np.sqrt(dx * dx + square) + wb * b[e] * np.sqrt(dz * dz + square)
+            total += local[e] * (paid + wc * c[e] * np.sqrt(du * du + square) + wd * d[e] * np.sqrt(dv * dv + square))
+        return total
+    for e in range(n):
+        for k in range(4):
+            share = rows[(i + k) * n + e]
+            if share > 0.0 and w[i + k] > 0.0:
+                total += w[i + k] * share * local[e] * _cost(kind, delta, x[e] - step * k, y[e] - down)
+    return total
 
 
 @_jit(fastmath={*SUMS, "nnan"})
@@ -148,21 +199,29 @@ def _maximum(a: Array) -> float:
 
 
 @_jit(fastmath=SUMS)
-def _dot(a: Array, b: Array) -> float:
-    total = a.dtype.type(0.0)
-    for e in range(len(a)):
-        total += a[e] * b[e]
-    return total
+def _dots(local: Array, rows: Array, n: int, i: int, out: Array) -> None:
+    """Set ``out[i:i + 4]`` to the products of rows ``i:i + 4`` of ``rows`` (cells times n, flat) with ``local``."""
+    m = len(local)
+    a, b = rows[i * n : i * n + m], rows[(i + 1) * n : (i + 1) * n + m]
+    c, d = rows[(i + 2) * n : (i + 2) * n + m], rows[(i + 3) * n : (i + 3) * n + m]
+    one = rows.dtype.type
+    sa, sb, sc, sd = one(0.0), one(0.0), one(0.0), one(0.0)
+    for e in range(m):
+        sa += a[e] * local[e]
+        sb += b[e] * local[e]
+        sc += c[e] * local[e]
+        sd += d[e] * local[e]
+    out[i], out[i + 1], out[i + 2], out[i + 3] = sa, sb, sc, sd
 
 
 @_jit(fastmath=SUMS)
-def _add(column: Array, rows: Array, w: Array, i: int) -> None:
-    """Add rows ``i:i + 4`` of ``rows`` (cells times list, flat), weighted with w, to ``column``."""
-    n = len(column)
-    a, b = rows[i * n : (i + 1) * n], rows[(i + 1) * n : (i + 2) * n]
-    c, d = rows[(i + 2) * n : (i + 3) * n], rows[(i + 3) * n : (i + 4) * n]
+def _add(column: Array, rows: Array, n: int, w: Array, i: int) -> None:
+    """Add rows ``i:i + 4`` of ``rows`` (cells times n, flat), weighted with w, to ``column``."""
+    m = len(column)
+    a, b = rows[i * n : i * n + m], rows[(i + 1) * n : (i + 1) * n + m]
+    c, d = rows[(i + 2) * n : (i + 2) * n + m], rows[(i + 3) * n : (i + 3) * n + m]
     wa, wb, wc, wd = w[i], w[i + 1], w[i + 2], w[i + 3]
-    for e in range(n):
+    for e in range(m):
         column[e] += wa * a[e] + wb * b[e] + wc * c[e] + wd * d[e]
 
 
@@ -176,11 +235,8 @@ def _longest(begin: int, end: int, first: Array) -> int:
 
 
 @_jit()
-def _conjugate_and_slope(kind: int, rho: float, z: float) -> tuple[float, float]:
-    """Return ``rho phi*(z / rho)`` and its slope; as :mod:`dotcount.transport.penalties`."""
-    if kind == KL:
-        e = math.exp(z / rho)
-        return rho * (e - 1.0), e
+def _quadratic(rho: float, z: float) -> tuple[float, float]:
+    """Return ``rho phi*(z / rho)`` of the quadratic penalty and its slope."""
     if z < -2.0 * rho:
         return -rho, 0.0
     return z * z / (4.0 * rho) + z, 1.0 + z / (2.0 * rho)
@@ -190,64 +246,92 @@ def _conjugate_and_slope(kind: int, rho: float, z: float) -> tuple[float, float]
 def _curvature(kind: int, rho: float, z: float) -> float:
     """Return the second derivative of ``rho phi*(z / rho)``."""
     if kind == KL:
-        return math.exp(z / rho) / rho
+        return _exp64(min(max(z / rho, -700.0), 709.0)) / rho
     return 1.0 / (2.0 * rho) if z > -2.0 * rho else 0.0
 
 
 @_jit(fastmath=SUMS)
-def _exponentials(row: Array, top: float) -> None:
-    """Replace scores by ``exp(score - top)``, not below ``exp(FLOOR)``; minus infinity gives 0."""
-    one = row.dtype.type
-    for e in range(len(row)):
-        s = row[e] - top
+def _exponentials(values: Array) -> None:
+    """Replace scores by their exponentials, not below ``exp(FLOOR)``; minus infinity gives 0."""
+    one = values.dtype.type
+    for e in range(len(values)):
+        s = values[e]
         value = exp(max(s, one(FLOOR)))
-        row[e] = value if s > -np.inf else one(0.0)
+        values[e] = value if s > -np.inf else one(0.0)
+
+
+@_jit()
+def _nearest(
+    kind: int, delta: float, low_x: float, high_x: float, low_y: float, high_y: float, x: Array, y: Array, beta: Array,
+    count: int, out: Array,
+) -> None:  # fmt: skip
+    """Set ``out[k]`` to ``beta_k - c`` at the nearest point of a box."""
+    if kind == L2:
+        for k in range(count):
+            dx, dy = max(low_x - x[k], x[k] - high_x, 0.0), max(low_y - y[k], y[k] - high_y, 0.0)
+            out[k] = beta[k] - math.sqrt(dx * dx + dy * dy)
+    else:
+        for k in range(count):
+            dx, dy = max(low_x - x[k], x[k] - high_x, 0.0), max(low_y - y[k], y[k] - high_y, 0.0)
+            out[k] = beta[k] - _cost(kind, delta, dx, dy)
 
 
 @_jit(fastmath=SUMS)
 def refer(
     image: int, last: int, kind: int, delta: float, epsilon: float, first_block: Array, first: Array, index: Array,
-    dots: Array, corner: Array, unit: Array, beta: Array, share: Array, reference: Array,
+    dots: Array, corner: Array, unit: Array, beta: Array, share: Array, reference: Array, strong: Array,
 ) -> None:  # fmt: skip
     """Set ``share`` to ``exp((beta_j - c_ij - r_i) / eps)``, ``r_i = max_j (beta_j - c_ij)`` into ``reference``.
 
+    Sorts every block's list so that its first ``strong[b]`` dots are those that are not :data:`NEGLIGIBLE`.
     ``dots`` is (n + 1, 2) and ``beta`` (n + 1,), both with the dummy (beta -inf) at the end.
     """
     one = share.dtype.type
     begin, end = first_block[image], first_block[last]
     room = _longest(begin, end, first)
-    x, y, score, cost = (
-        np.empty(room, share.dtype),
-        np.empty(room, share.dtype),
-        np.empty(room, share.dtype),
-        np.empty(room, share.dtype),
-    )
-    inverse = one(1.0 / epsilon)
+    x, y, score = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(room, share.dtype)
+    right, down, potential, middle = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
+    precise = 1.0 / epsilon
+    inverse = one(precise)
     for b in range(begin, end):
         start, n = first[b], first[b + 1] - first[b]
         # Scores relative to the best at the block's middle: float32 then rounds short distances only.
         half = 0.5 * (SIDE - 1) * unit[b]
-        base, highest = -math.inf, -math.inf
+        if n == 0:
+            reference[b] = 0.0
+            continue
         for e in range(n):
             d = index[start + e]
-            right, down = dots[d, 0] - corner[b, 0], dots[d, 1] - corner[b, 1]
-            x[e], y[e] = one(right), one(down)
-            highest = max(highest, beta[d])
-            base = max(base, beta[d] - _cost(kind, delta, right - half, down - half))
+            right[e], down[e], potential[e] = dots[d, 0] - corner[b, 0], dots[d, 1] - corner[b, 1], beta[d]
+        _nearest(kind, delta, half, half, half, half, right, down, potential, n, middle)
+        base = _maximum(middle[:n])
         if base == -math.inf:
-            base = highest if highest > -math.inf else 0.0
+            base = max(_maximum(potential[:n]), -1e300)
+        # Within a block, a dot can gain this much on another; for other costs there is no such bound.
+        gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
+        count, least = 0, base + NEGLIGIBLE * epsilon - gain
         for e in range(n):
-            score[e] = one((beta[index[start + e]] - base) / epsilon)
+            if middle[e] >= least:
+                index[start + e], index[start + count] = index[start + count], index[start + e]
+                right[e], right[count] = right[count], right[e]
+                down[e], down[count] = down[count], down[e]
+                potential[e], potential[count] = potential[count], potential[e]
+                middle[e] = middle[count]
+                count += 1
+        strong[b] = min(n, (count + PAD - 1) // PAD * PAD)
+        for e in range(n):
+            x[e], y[e], score[e] = one(right[e]), one(down[e]), one((potential[e] - base) * precise)
+        rows = share[K * start : K * (start + n)]
         for i in range(K):
-            row = share[K * start + i * n : K * start + (i + 1) * n]
-            _costs(kind, delta, x[:n], y[:n], one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), cost)
-            for e in range(n):
-                row[e] = score[e] - cost[e] * inverse
-            top = _maximum(row) if n else one(-np.inf)
+            row = rows[i * n : (i + 1) * n]
+            _scores(kind, delta, x, y, one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), score, inverse, row)
+            top = _maximum(row)
             if top == -np.inf:
                 top = one(0.0)
             reference[b, i] = base + epsilon * top
-            _exponentials(row, top)
+            for e in range(n):
+                row[e] -= top
+        _exponentials(rows)
 
 
 @_jit(fastmath=SUMS)
@@ -262,7 +346,7 @@ def evaluate(
     """
     room = _longest(first_block[first_image], first_block[last], first)
     local_room, column_room = np.empty(room, share.dtype), np.empty(room, share.dtype)
-    w = np.empty(K, share.dtype)
+    w, summed, z, grown = np.empty(K, share.dtype), np.empty(K), np.empty(K), np.empty(K)
     width = (len(factor) - 1) // (len(first_block) - 1)
     for image in range(first_image, last):
         if same[image]:
@@ -276,12 +360,25 @@ def evaluate(
             for e in range(n):
                 local[e] = factor[index[start + e]]
             used = False
+            for i in range(0, K, 4):
+                _dots(local, rows, n, i, w)
+            for i in range(K):  # in steps that the compiler can do side by side
+                summed[i] = max(np.float64(w[i]), TINY)
             for i in range(K):
-                summed = np.float64(_dot(rows[i * n : (i + 1) * n], local))
-                z = reference[b, i] + epsilon * math.log(summed) if summed > 0.0 else -math.inf
-                value, slope = _conjugate_and_slope(kind, rho, z)
+                z[i] = reference[b, i] + epsilon * _log64(summed[i])
+            if kind == KL:
+                for i in range(K):
+                    grown[i] = _exp64(min(max(z[i] / rho, -700.0), 709.0))
+            for i in range(K):
+                reached = w[i] > 0.0
+                potential = z[i] if reached else -math.inf
+                if kind == KL:
+                    slope = grown[i] if reached else 0.0
+                    value = rho * (slope - 1.0)
+                else:
+                    value, slope = _quadratic(rho, potential)
                 sent = mass[b, i] * slope
-                alpha[b, i], q[b, i], total[b, i] = -z, sent, summed if summed > 0.0 else 1.0
+                alpha[b, i], q[b, i], total[b, i] = -potential, sent, summed[i] if reached else 1.0
                 w[i] = sent / total[b, i]
                 used = used or sent > 0.0
                 whole += mass[b, i] * value
@@ -289,7 +386,7 @@ def evaluate(
                 continue
             column[:] = 0.0
             for i in range(0, K, 4):
-                _add(column, rows, w, i)
+                _add(column, rows, n, w, i)
             for e in range(n):
                 gamma[index[start + e]] += column[e]
         conjugate[image] = whole
@@ -297,53 +394,56 @@ def evaluate(
 
 @_jit(fastmath=SUMS)
 def _product(
-    begin: int, end: int, first: Array, index: Array, share: Array, second: Array, x: Array, out: Array,
+    begin: int, end: int, first: Array, strong: Array, index: Array, share: Array, second: Array, x: Array, out: Array,
     local_room: Array, column_room: Array, w: Array,
 ) -> None:  # fmt: skip
-    """Add ``P^T diag(second) P x`` over blocks ``begin:end`` to ``out``, with the stored shares for P."""
+    """Add ``P^T diag(second) P x`` over blocks ``begin:end`` to ``out``, with the strong ones of the shares for P."""
     for b in range(begin, end):
-        start, n = first[b], first[b + 1] - first[b]
-        local, column = local_room[:n], column_room[:n]
+        start, n, m = first[b], first[b + 1] - first[b], strong[b]
+        local, column = local_room[:m], column_room[:m]
         rows = share[K * start : K * (start + n)]
-        for e in range(n):
+        for e in range(m):
             local[e] = x[index[start + e]]
         used = False
+        for i in range(0, K, 4):
+            _dots(local, rows, n, i, w)
         for i in range(K):
-            w[i] = 0.0
-            if second[b, i] != 0.0:
-                w[i] = second[b, i] * _dot(rows[i * n : (i + 1) * n], local)
-                used = True
+            w[i] *= second[b, i]
+            used = used or w[i] != 0.0
         if not used:
             continue
         column[:] = 0.0
         for i in range(0, K, 4):
-            _add(column, rows, w, i)
-        for e in range(n):
+            _add(column, rows, n, w, i)
+        for e in range(m):
             out[index[start + e]] += column[e]
 
 
 @_jit(fastmath=SUMS)
-def _squares(begin: int, end: int, first: Array, index: Array, share: Array, second: Array, out: Array) -> None:
-    """Add ``sum_i second_i share_ij^2`` over blocks ``begin:end`` to ``out``."""
+def _squares(
+    begin: int, end: int, first: Array, strong: Array, index: Array, share: Array, second: Array, out: Array
+) -> None:
+    """Add ``sum_i second_i share_ij^2``, strong shares only, over blocks ``begin:end`` to ``out``."""
     column_room = np.empty(_longest(begin, end, first), share.dtype)
     for b in range(begin, end):
-        start, n = first[b], first[b + 1] - first[b]
-        column = column_room[:n]
+        start, n, m = first[b], first[b + 1] - first[b], strong[b]
+        column = column_room[:m]
         column[:] = 0.0
         for i in range(K):
-            row, w = share[K * start + i * n : K * start + (i + 1) * n], second[b, i]
+            row, w = share[K * start + i * n : K * start + i * n + m], second[b, i]
             if w != 0.0:
-                for e in range(n):
+                for e in range(m):
                     column[e] += w * row[e] * row[e]
-        for e in range(n):
+        for e in range(m):
             out[index[start + e]] += column[e]
 
 
 @_jit(fastmath=SUMS)
 def newton_step(
     first_image: int, last: int, kind: int, rho: float, epsilon: float, fresh: bool, steps: int, first_block: Array,
-    first: Array, index: Array, share: Array, mass: Array, alpha: Array, total: Array, q: Array, factor: Array,
-    spread: Array, bend: Array, right: Array, relative: Array, second: Array, concentration: Array, step: Array,
+    first: Array, strong: Array, index: Array, share: Array, mass: Array, alpha: Array, total: Array, q: Array,
+    factor: Array, spread: Array, bend: Array, right: Array, relative: Array, second: Array, concentration: Array,
+    step: Array,
 ) -> None:  # fmt: skip
     """Solve Newton's system of each image by preconditioned conjugate gradients.
 
@@ -375,7 +475,7 @@ def newton_step(
                     second[b, i] = bent / (total[b, i] * total[b, i])
         if fresh:
             applied[o : o + width] = 0.0
-            _squares(begin, end, first, index, share, second, applied)
+            _squares(begin, end, first, strong, index, share, second, applied)
             for j in range(width):
                 f, s = factor[o + j], spread[o + j]
                 concentration[o + j] = f * f * applied[o + j] / s if s > 0.0 else 0.0
@@ -394,7 +494,7 @@ def newton_step(
             for j in range(width):
                 x[o + j] = factor[o + j] * direction[j]
                 applied[o + j] = 0.0
-            _product(begin, end, first, index, share, second, x, applied, local, column, w)
+            _product(begin, end, first, strong, index, share, second, x, applied, local, column, w)
             along = 0.0
             for j in range(width):
                 applied[o + j] = fixed[j] * direction[j] - factor[o + j] * applied[o + j]
@@ -421,12 +521,8 @@ def transport_cost(
     """Set ``out[image]`` to ``sum_ij q_i p_ij c_ij``."""
     one = share.dtype.type
     room = _longest(first_block[first_image], first_block[last], first)
-    x, y, local, cost = (
-        np.empty(room, share.dtype),
-        np.empty(room, share.dtype),
-        np.empty(room, share.dtype),
-        np.empty(room, share.dtype),
-    )
+    x, y, local = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(room, share.dtype)
+    w = np.empty(K, share.dtype)
     for image in range(first_image, last):
         whole = 0.0
         for b in range(first_block[image], first_block[image + 1]):
@@ -436,18 +532,10 @@ def transport_cost(
                 x[e], y[e] = one(dots[d, 0] - corner[b, 0]), one(dots[d, 1] - corner[b, 1])
                 local[e] = factor[d]
             for i in range(K):
-                if q[b, i] == 0.0:
-                    continue
-                row = share[K * start + i * n : K * start + (i + 1) * n]
-                _costs(kind, delta, x[:n], y[:n], one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), cost)
-                paid = one(0.0)
-                if kind == WFR:
-                    for e in range(n):
-                        paid += row[e] * local[e] * cost[e] if row[e] > 0.0 else one(0.0)
-                else:
-                    for e in range(n):
-                        paid += row[e] * local[e] * cost[e]
-                whole += q[b, i] / total[b, i] * paid
+                w[i] = q[b, i] / total[b, i]
+            rows = share[K * start : K * (start + n)]
+            for i in range(0, K, SIDE):
+                whole += _paid(kind, delta, x[:n], y[:n], one(unit[b]), i, local[:n], rows, w)
         out[image] = whole
 
 
@@ -475,22 +563,6 @@ def _room(values: Array, needed: int) -> Array:
     larger = np.empty(max(needed, 2 * len(values)), values.dtype)
     larger[: len(values)] = values
     return larger
-
-
-@_jit()
-def _nearest(
-    kind: int, delta: float, low_x: float, high_x: float, low_y: float, high_y: float, x: Array, y: Array, beta: Array,
-    count: int, out: Array,
-) -> None:  # fmt: skip
-    """Set ``out[k]`` to ``beta_k - c`` at the nearest point of a box."""
-    if kind == L2:
-        for k in range(count):
-            dx, dy = max(low_x - x[k], x[k] - high_x, 0.0), max(low_y - y[k], y[k] - high_y, 0.0)
-            out[k] = beta[k] - math.sqrt(dx * dx + dy * dy)
-    else:
-        for k in range(count):
-            dx, dy = max(low_x - x[k], x[k] - high_x, 0.0), max(low_y - y[k], y[k] - high_y, 0.0)
-            out[k] = beta[k] - _cost(kind, delta, dx, dy)
 
 
 @_jit(fastmath=SUMS)
