@@ -1,6 +1,10 @@
 import subprocess
 import sys
 
+import numpy as np
+import scipy.io
+from PIL import Image
+
 
 def test_synth_writes_images_and_dots_that_info_reads(dotcount, tmp_path):
     out = tmp_path / "made-up"
@@ -115,3 +119,13 @@ def test_one_class_is_kept_where_one_is_asked_for(dotcount, fails, folder):
     assert code == 0
     assert "2 images, 1 dots; per image 0 to 1" in out
     assert "no dots of class 'lve'. Did you mean 'live'?" in fails("data", "info", root, "--class", "lve", code=2)
+
+
+def test_info_tells_a_benchmarks_protocol(dotcount, tmp_path):
+    (tmp_path / "Train").mkdir()
+    Image.new("RGB", (40, 30)).save(tmp_path / "Train/img_0001.jpg")
+    scipy.io.savemat(tmp_path / "Train/img_0001_ann.mat", {"annPoints": np.ones((2, 2))})
+    _, out, _ = dotcount("data", "info", tmp_path)
+    assert "images in training and use: enlarged to a shorter side of at least 512 px and shrunk" in out
+    assert "protocol: " in out
+    assert "please cite: Idrees" in out

@@ -68,3 +68,9 @@ def test_resizing_keeps_depth_and_position(kind: type) -> None:
     y = (weight.sum(1) * (np.arange(40) + 0.5)).sum() / weight.sum()
     assert (x, y) == pytest.approx((43.0, 9.0), abs=0.02)
     assert resize_pixels(pixels, 30, 20) is pixels
+
+
+def test_a_rule_in_words() -> None:
+    assert ResizeRule().described() == "used at their own size"
+    said = ResizeRule(512, None, 2048).described()
+    assert said == "enlarged to a shorter side of at least 512 px and shrunk to a shorter side of at most 2048 px"

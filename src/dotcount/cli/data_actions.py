@@ -9,6 +9,7 @@ import numpy as np
 from dotcount.cli.common import require_output_folder
 from dotcount.data import convert as write_converted
 from dotcount.data import open_collection
+from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.data.checks import Report, repair, write_page
 from dotcount.data.checks import check as examine
 from dotcount.data.splits import MANIFEST, assign_splits, write_splits
@@ -30,7 +31,11 @@ def info(args: argparse.Namespace) -> int:
             continue
         low, middle, high = counts.min(), np.median(counts), counts.max()
         print(f"  {name}: {len(part):,} images, {counts.sum():,} dots; per image {low} to {high}, median {middle:g}")
-    for label, text in (("license", collection.license), ("please cite", collection.citation)):
+    told = [("license", collection.license), ("please cite", collection.citation)]
+    if collection.format in BENCHMARKS:
+        protocol = BENCHMARKS.create(collection.format).protocol
+        told = [("images in training and use", collection.resize.described()), ("protocol", protocol), *told]
+    for label, text in told:
         if text:
             print(f"{label}: {text}")
     for problem in collection.problems[:SHOWN]:

@@ -40,6 +40,17 @@ class ResizeRule:
         """Return this rule with the bounds that it leaves out taken from another one."""
         return ResizeRule(**{k: v if v is not None else getattr(other, k) for k, v in self.to_dict().items()})
 
+    def described(self) -> str:
+        """Return the rule in words that follow "images are"."""
+        parts = []
+        if self.min_side:
+            parts.append(f"enlarged to a shorter side of at least {self.min_side} px")
+        if self.max_side:
+            parts.append(f"shrunk to a longer side of at most {self.max_side} px")
+        if self.max_short_side:
+            parts.append(f"shrunk to a shorter side of at most {self.max_short_side} px")
+        return " and ".join(parts) if parts else "used at their own size"
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Return the (width, height) px of an image after the rule."""
         shorter, longer = min(width, height), max(width, height)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from dotcount.data import ResizeRule
+
 _CARD = """# {model}: counts objects from images
 
 A density regressor trained by dotcount on one dot per object. Its output has cells of {stride} x {stride} px; the
@@ -68,7 +70,7 @@ def model_card(metadata: dict[str, Any]) -> str:
         minutes=data["minutes"],
         seed=data["seed"],
         start="from pretrained weights" if data["pretrained"] else "from random weights",
-        resize=_resize(metadata["resize"]),
+        resize=ResizeRule.of(metadata["resize"]).described(),
         n=metrics["n"],
         mae=metrics["mae"],
         rmse=metrics["rmse"],
@@ -79,17 +81,6 @@ def model_card(metadata: dict[str, Any]) -> str:
         scaling=_scaling(metadata["count_scale"]),
         citation=f"\n## Please cite\n\n{data['citation']}\n" if data["citation"] else "",
     )
-
-
-def _resize(rule: dict[str, Any]) -> str:
-    parts = []
-    if rule["min_side"]:
-        parts.append(f"enlarged to a shorter side of at least {rule['min_side']} px")
-    if rule["max_side"]:
-        parts.append(f"shrunk to a longer side of at most {rule['max_side']} px")
-    if rule["max_short_side"]:
-        parts.append(f"shrunk to a shorter side of at most {rule['max_short_side']} px")
-    return " and ".join(parts) if parts else "used at their own size"
 
 
 def _scaling(scale: float) -> str:
