@@ -82,3 +82,16 @@ def test_a_timed_run_resumes_with_the_time_that_is_left(tiny, tmp_path):
 def test_other_schedules_need_a_number_of_epochs():
     with pytest.raises(config.ConfigError, match=r"'schedule.name' is 'cosine'; it must be trapezoid or constant"):
         config.load(None, ["schedule.name=cosine"], training__max_minutes=1)
+
+
+def test_a_budget_shorter_than_the_first_epoch_still_ends_with_a_model(tiny, tmp_path):
+    """Without a validation there would be no weights to keep: the epoch after the first is validated and the last."""
+    request = tiny(
+        "schedule.name=constant",
+        training__epochs="unset",
+        training__max_minutes=1e-4,
+        training__validate_every=5,
+    )
+    result = train(request, tmp_path / "run", progress=False)
+    assert (result.epochs, result.best["epoch"]) == (2, 2)
+    assert (tmp_path / "run/model/model.safetensors").is_file()

@@ -141,6 +141,8 @@ class Recorder(pl.Callback):
         fitted = fit_cooldown(budget, state.elapsed, state.done, self.epoch_seconds(), share)
         if fitted is not None:
             state.epochs, state.cooldown_epochs = fitted
+            if not state.best:  # nothing was validated yet, so that nothing could be kept: one more, which is
+                state.epochs = max(fitted[0], state.done + 1)
 
     def on_save_checkpoint(
         self,
