@@ -1,6 +1,6 @@
 """Unbalanced optimal transport from a density map to points, with a certificate on every value.
 
-Imports torch and nothing of the layers above.
+Imports torch, at the first solve on a CPU numba, and nothing of the layers above.
 """
 
 from dotcount.transport.api import solve, solve_batch
