@@ -16,6 +16,21 @@ def add_out(parser: argparse.ArgumentParser, text: str, metavar: str = "DIR") ->
     parser.add_argument("--out", required=True, type=Path, metavar=metavar, help=text)
 
 
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """Add the positional ``RUN``."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="what `dotcount train --out` wrote, or its model folder")
+
+
+def add_tile(parser: argparse.ArgumentParser) -> None:
+    """Add ``--tile``."""
+    parser.add_argument(
+        "--tile",
+        type=whole_number(0),
+        metavar="PX",
+        help="tile size for large images (default: by size; 0: never); the result is the same",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
     parser.add_argument(

@@ -14,7 +14,9 @@ from dotcount.cli.common import (
     add_data_format,
     add_device,
     add_out,
+    add_run,
     add_seed,
+    add_tile,
     progress,
     require_output_folder,
     whole_number,
@@ -33,7 +35,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="what `dotcount train --out` wrote, or its model folder")
+    add_run(parser)
     parser.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
     parser.add_argument(
         "--split", default="test", help="part of DATA to score, or all (default: test; all where DATA has no parts)"
@@ -48,9 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="worst and best images to show (default: 4 each)",
     )
-    parser.add_argument(
-        "--tile", type=whole_number(0), metavar="PX", help="tile size for large images (default: by size; 0: never)"
-    )
+    add_tile(parser)
     add_device(parser)
     add_seed(parser, "seed of the bootstrap intervals (default: 0)")
 

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotcount.cli.common import add_data_format, add_device, add_out, add_seed, require_output_folder, whole_number
+from dotcount.cli.common import add_data_format, add_device, add_out, add_run, add_seed, add_tile, require_output_folder
 
 if TYPE_CHECKING:
     from dotcount.points import Points
@@ -27,7 +27,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="what `dotcount train --out` wrote, or its model folder")
+    add_run(parser)
     parser.add_argument("image", metavar="IMAGE", help="an image file, or the name of an image in DATA")
     dots = parser.add_mutually_exclusive_group()
     dots.add_argument(
@@ -39,9 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     dots.add_argument("--data", metavar="DATA", help="folder, annotation file, or recipe:PATH that holds its dots")
     add_out(parser, "folder for the pictures and tables")
     add_data_format(parser)
-    parser.add_argument(
-        "--tile", type=whole_number(0), metavar="PX", help="tile size for large images (default: by size; 0: never)"
-    )
+    add_tile(parser)
     add_device(parser)
     add_seed(parser, "accepted for uniformity; nothing is drawn at random")
 

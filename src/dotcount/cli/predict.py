@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotcount.cli.common import add_device, add_out, add_seed, progress, require_output_folder, whole_number
+from dotcount.cli.common import add_device, add_out, add_seed, add_tile, progress, require_output_folder
 
 if TYPE_CHECKING:
     from dotcount.prediction import Outcome
@@ -38,12 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_out(parser, "folder for the results")
     parser.add_argument("--no-overlays", action="store_true", help="write the tables only")
-    parser.add_argument(
-        "--tile",
-        type=whole_number(0),
-        metavar="PX",
-        help="tile size for large images (default: by size; 0: never); the result is the same",
-    )
+    add_tile(parser)
     add_device(parser)
     add_seed(parser, "accepted for uniformity; prediction draws nothing at random")
 
