@@ -57,7 +57,7 @@ def check(seed: int) -> dict[str, float]:
     got = solve(density, points, method=method, **limits, **options)
     # From where the first solve ended: the optimum is the same from anywhere, and its own certificate judges it.
     exact = solve(density.double(), points.double(), tol=1e-10, max_iter=4000, beta=got.beta.double(), **options)
-    return {"converged": got.converged, "known": exact.converged, **_compare(got, exact)}
+    return {"converged": got.converged, "stopped": kind == 3, "known": exact.converged, **_compare(got, exact)}
 
 
 def _compare(got: Solution, exact: Solution) -> dict[str, float]:
@@ -80,6 +80,8 @@ def _save(found: list[dict[str, float]], seed: int) -> dict:
     result = {
         "problems": len(found), "seed": seed, "optimum_known": len(known), "torch": torch.__version__,
         "not_converged": sum(not f["converged"] for f in found),
+        "stopped_early": sum(bool(f["stopped"]) for f in found),
+        "not_converged_unstopped": sum(not f["converged"] and not f["stopped"] for f in found),
         "below": sum(bool(f["below"]) for f in known), "above": sum(bool(f["above"]) for f in known),
         "gradient": sum(bool(f["gradient"]) for f in known),
         "largest_gap": max(f["gap"] for f in found), "largest_gap_of_the_reference": max(f["exact_gap"] for f in known),

@@ -151,12 +151,16 @@ def _training(section: dict[str, Any]) -> str:
 
 
 def _certificates(section: dict[str, Any]) -> str:
-    head = ("problems", "not converged", "value below its bound", "value above its bound", "gradient outside its bound",
-            "largest relative gap")  # fmt: skip
-    r = section
-    row = (str(r["problems"]), str(r["not_converged"]), str(r["below"]), str(r["above"]), str(r["gradient"]),
-           f"{r['largest_gap']:.1e}")  # fmt: skip
-    return _table(head, [row])
+    columns = {
+        "problems": "problems",
+        "stopped_early": "stopped early on purpose",
+        "not_converged_unstopped": "not converged of the others",
+        "below": "value below its bound",
+        "above": "value above its bound",
+        "gradient": "gradient outside its bound",
+    }
+    row = [*(str(section[name]) for name in columns), f"{section['largest_gap']:.1e}"]
+    return _table((*columns.values(), "largest relative gap"), [row])
 
 
 def plot(records: list[dict[str, Any]]) -> None:
