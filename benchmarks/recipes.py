@@ -42,7 +42,12 @@ def main() -> None:
         steps = {loss: history(folder / loss) for loss in LOSSES}
     for row in rows:
         row["command"] = str(row["command"]).replace(str(data), "part_B").replace(str(part), "part_B_8")
-    machine = {"cpu": platform.processor() or platform.machine(), "cores": os.cpu_count(), "torch": torch.__version__}
+    machine = {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
     record = {"machine": machine, "test_images": TESTED, "commands": rows, "runs": steps, "comparison": compared}
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
