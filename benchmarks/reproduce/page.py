@@ -25,6 +25,7 @@ TITLES = {
     "cells": "cells drawn by dotcount",
 }
 LOSSES = {"gaussian_l2": "L2", "bayesian": "Bayesian", "dm_count": "DM-Count", "uot": "UOT"}
+PICTURE = "![Test MAE of the four losses and F of located points by distance](images/reproduction.png)"
 Record = dict[str, Any]
 
 
@@ -194,11 +195,11 @@ def bias() -> str:
     return table(head, rows)
 
 
-def plot() -> None:
-    """Draw test MAE by loss, and precision and recall by distance."""
+def plot() -> bool:
+    """Draw test MAE by loss, and F by distance; false where nothing of it has run."""
     sets = [data for data in DATA if any(RESULTS.glob(f"table1/{data}/*.json"))]
     if not sets:
-        return
+        return False
     figure = Figure(figsize=(4.2 * len(sets), 6.4), layout="constrained")
     axes = figure.subplots(2, len(sets), squeeze=False)
     for column, data in enumerate(sets):
@@ -222,13 +223,16 @@ def plot() -> None:
         bottom.legend(fontsize=8)
     IMAGES.mkdir(parents=True, exist_ok=True)
     figure.savefig(IMAGES / "reproduction.png", dpi=100)
+    return True
 
 
 def write_page() -> None:
     """Fill the marked parts of the page."""
+    drawn = plot()
+    tables = "\n".join(filter(None, (table1(data) for data in DATA)))
     parts = {
         "best": best(),
-        "table1": "\n".join(filter(None, (table1(data) for data in DATA))),
+        "table1": tables + (f"\n\n{PICTURE}" if drawn else ""),
         "table6": study("table6/*/*.json", "cost, penalty"),
         "epsilon": study("epsilon/*/*.json", "eps"),
         "bias": bias(),
@@ -240,4 +244,3 @@ def write_page() -> None:
         if begin and end:
             text = f"{before}{begin}\n\n{content or 'Not run yet.'}\n\n{end}{after}"
     PAGE.write_text(text, encoding="utf-8")
-    plot()

@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "run",
         type=Path,
         metavar="RUN",
-        help="what `dotcount train --out` wrote, its model folder, or a model that comes with dotcount: cells, trees",
+        help="what `dotcount train --out` wrote, its model folder, or trees, a model that comes with dotcount",
     )
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE", help="image files, folders (searched with sub-folders) or patterns"
