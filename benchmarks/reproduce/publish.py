@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.reproduce.execute import test_scores, write
-from benchmarks.reproduce.suite import DATA, RESULTS, Experiment
+from benchmarks.reproduce.page import f_at
+from benchmarks.reproduce.suite import DATA, RESULTS, Experiment, best_recipe
 from dotcount import weights
 
 CARD = """
@@ -38,18 +39,16 @@ def publish_model(experiment: Experiment, model: str, data: str, runs: Path) -> 
     shutil.rmtree(target, ignore_errors=True)
     temporary.replace(target)
     scores = test_scores(target, DATA[experiment.data].format(data=data, out=runs))
-    place, counting = scores["localization"], scores["counting"]
-    at = place["distances"].index(12)
-    precision, recall = place["precision"][at], place["recall"][at]
+    counting = scores["counting"]
     text = CARD.format(
         n=counting["n"],
         mean=sum(scores["true"]) / counting["n"],
         mae=counting["mae"],
         rmse=counting["rmse"],
         bias=counting["bias"],
-        f=2 * precision * recall / max(precision + recall, 1e-12),
+        f=f_at({"test": scores}),
         name=experiment.name,
-        recipe=DATA[experiment.data].partition(":")[0] if ":" in DATA[experiment.data] else experiment.data,
+        recipe=best_recipe(experiment.data),
     )
     card = (target / "README.md").read_text(encoding="utf-8")
     before, limits, after = card.partition("\n## Limits")

@@ -206,10 +206,14 @@ def bias(data: str = "shb") -> Iterator[Experiment]:
             yield Experiment(f"bias/{data}/{name}", data, merge(base.settings, same, change), test=False)
 
 
+def best_recipe(data: str) -> str:
+    """Return the name, below ``recipes/best``, of the published counter of ``data``."""
+    return DATA[data].partition(":")[0] if ":" in DATA[data] else data
+
+
 def best(data: str, seeds: tuple[int, ...] = (0,)) -> Iterator[Experiment]:
     """Yield the published counter of ``data``, from its recipe in ``recipes/best``."""
-    name = DATA[data].partition(":")[0] if ":" in DATA[data] else data
-    tree = read_tree(RECIPES / "best" / f"{name}.yaml")
+    tree = read_tree(RECIPES / "best" / f"{best_recipe(data)}.yaml")
     tree.get("data", {}).pop("format", None)  # named with the data
     for seed in seeds:
         drawn = {"data": {"split_seed": seed}} if "train_images" in tree.get("data", {}) else {}

@@ -8,6 +8,17 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+SEARCHES = (
+    st.integers(0, 10**6),
+    st.integers(1, 37),
+    st.integers(1, 37),
+    st.integers(1, 60),
+    st.sampled_from(["l1", "l2", "sql2", "wfr"]),
+    st.sampled_from([0.002, 0.02, 0.2]),
+    st.sampled_from([2.0, 8.0, 20.0]),
+)
+"""Searches for neighbours: seed, rows, columns, number of dots, cost, epsilon and cutoff."""
+
 
 @dataclass(frozen=True)
 class Scene:

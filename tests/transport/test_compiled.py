@@ -85,15 +85,7 @@ def search(seed: int, rows: int, columns: int, m: int, name: str, epsilon: float
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(0, 10**6),
-    st.integers(1, 37),
-    st.integers(1, 37),
-    st.integers(1, 60),
-    st.sampled_from(["l1", "l2", "sql2", "wfr"]),
-    st.sampled_from([0.002, 0.02, 0.2]),
-    st.sampled_from([2.0, 8.0, 20.0]),
-)
+@given(*pb.SEARCHES)
 def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsilon, cutoff):
     problem, cells, beta, dual = search(seed, rows, columns, m, name, epsilon, cutoff)
     at = cells.corner[:, None] + cells.offsets[None] * cells.unit[:, None, None]

@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dotcount.transport.cells import make_cells
 from dotcount.transport.costs import Cost
 from dotcount.transport.neighbours import find_neighbours
+
+from . import problems as pb
 
 
 def kept_matrix(cells, neighbours, m: int) -> torch.Tensor:
@@ -24,15 +25,7 @@ def pixel_positions(cells) -> torch.Tensor:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(0, 10**6),
-    st.integers(1, 37),
-    st.integers(1, 37),
-    st.integers(1, 60),
-    st.sampled_from(["l1", "l2", "sql2", "wfr"]),
-    st.sampled_from([0.002, 0.02, 0.2]),
-    st.sampled_from([2.0, 8.0, 20.0]),
-)
+@given(*pb.SEARCHES)
 def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsilon, cutoff):
     g = torch.Generator().manual_seed(seed)
     unit = 1.0 / max(rows, columns)

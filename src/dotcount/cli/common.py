@@ -18,7 +18,12 @@ def add_out(parser: argparse.ArgumentParser, text: str, metavar: str = "DIR") ->
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add the positional ``RUN``."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="what `dotcount train --out` wrote, or its model folder")
+    parser.add_argument(
+        "run",
+        type=Path,
+        metavar="RUN",
+        help="what `dotcount train --out` wrote, its model folder, or trees, a model that comes with dotcount",
+    )
 
 
 def add_tile(parser: argparse.ArgumentParser) -> None:

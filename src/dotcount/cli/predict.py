@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotcount.cli.common import add_device, add_out, add_seed, add_tile, progress, require_output_folder
+from dotcount.cli.common import add_device, add_out, add_run, add_seed, add_tile, progress, require_output_folder
 
 if TYPE_CHECKING:
     from dotcount.prediction import Outcome
@@ -27,12 +27,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "run",
-        type=Path,
-        metavar="RUN",
-        help="what `dotcount train --out` wrote, its model folder, or trees, a model that comes with dotcount",
-    )
+    add_run(parser)
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE", help="image files, folders (searched with sub-folders) or patterns"
     )
