@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from dotcount.errors import DotcountError, UsageError
+from dotcount.memory import keep_freed_memory
 from dotcount.registry import did_you_mean
 
 VERBS = {
@@ -74,7 +75,9 @@ def _dispatch(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.configure(parser)
-    code: int = module.run(parser.parse_args(words[1:]))
+    args = parser.parse_args(words[1:])
+    keep_freed_memory()
+    code: int = module.run(args)
     return code
 
 

@@ -23,6 +23,7 @@ from dotcount import config as configuration
 from dotcount import losses, models
 from dotcount.config import RunConfig
 from dotcount.errors import UsageError
+from dotcount.memory import keep_freed_memory
 from dotcount.training.budget import fit_epoch
 from dotcount.training.errors import ResumeError
 from dotcount.training.finish import write_model
@@ -103,6 +104,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, progress:
         If ``out`` can't be written to.
     """
     started, out = time.monotonic(), Path(out)
+    keep_freed_memory()
     state, checkpoint = RunState(), None
     if holds_run(out, resume):
         recorded = read_config(out)
