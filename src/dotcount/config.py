@@ -122,12 +122,28 @@ class ScheduleConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of the training images; dots follow exactly. All but the horizontal flip are off by default."""
+    """Random changes of the training images; dots follow exactly. All but the horizontal flip are off by default.
+
+    Parameters
+    ----------
+    flip_horizontal, flip_vertical, rotate90
+        Whether to flip and to turn, each with equal chances.
+    scale
+        Range of magnifications, for objects that come in many sizes; leave it out where all images have the same.
+    scale_chance
+        Share of the crops that are magnified. The others keep the sharpness of the images as they will be counted:
+        resampled pixels are smoother, and a network that sees no others miscounts sharp ones.
+    brightness, contrast
+        Largest relative change.
+    grey
+        Share of the crops that lose their colour.
+    """
 
     flip_horizontal: bool = True
     flip_vertical: bool = False
     rotate90: bool = False
     scale: tuple[float, float] | None = None
+    scale_chance: float = 0.5
     brightness: float = 0.0
     contrast: float = 0.0
     grey: float = 0.0

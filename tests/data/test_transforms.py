@@ -9,7 +9,7 @@ from dotcount.config import AugmentConfig
 from dotcount.data.transforms import random_colour, random_crop, random_turns, training_sample
 from dotcount.points import Points
 
-ALL = AugmentConfig(True, True, True, (0.5, 2.0), 0.2, 0.2, 0.5)
+ALL = AugmentConfig(True, True, True, (0.5, 2.0), 1.0, 0.2, 0.2, 0.5)
 
 
 def marked(width: int, height: int, n: int, seed: int) -> tuple[np.ndarray, Points]:
@@ -60,6 +60,17 @@ def test_the_magnification_is_the_one_asked_for() -> None:
             np.testing.assert_allclose(np.diff(crop.xy, axis=0), [[40.0, 40.0]])
             return
     raise AssertionError("no crop held both dots")
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.3, 1.0])
+def test_the_other_crops_keep_the_pixels_of_the_file(chance: float) -> None:
+    """Alternating columns stay black and white unless they are resampled."""
+    pixels = np.zeros((64, 64, 3), np.uint8)
+    pixels[:, ::2] = 255
+    augment, rng = AugmentConfig(scale=(1.1, 1.3), scale_chance=chance), np.random.default_rng(0)
+    images = [training_sample(pixels, Points.empty(64, 64), 32, augment, rng)[0] for _ in range(400)]
+    resampled = np.mean([bool(((image > 0) & (image < 1)).any()) for image in images])
+    assert abs(resampled - chance) < 0.07
 
 
 def test_crop_places_are_uniform() -> None:

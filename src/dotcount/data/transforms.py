@@ -76,7 +76,8 @@ def training_sample(
     pixels: PixelArray | TiffRegions, points: Points, side: int, augment: AugmentConfig, rng: np.random.Generator
 ) -> tuple[UnitArray, Points]:
     """Crop, turn and recolour: what the network sees of one image in one epoch."""
-    pixels, points = random_crop(pixels, points, side, augment.scale, rng)
+    scale = augment.scale if augment.scale is not None and rng.random() < augment.scale_chance else None
+    pixels, points = random_crop(pixels, points, side, scale, rng)
     pixels, points = random_turns(pixels, points, augment, rng)
     image = to_unit(pixels)
     if augment.brightness or augment.contrast or augment.grey:
