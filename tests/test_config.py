@@ -55,6 +55,11 @@ def test_values_take_their_types():
         ("training.seed=-1", r"'training.seed' is -1; it must be 0 or more"),
         ("training.max_minutes=.inf", r"'training.max_minutes' is inf"),
         ("optimizer.betas=[0.9, 1.0]", r"'optimizer.betas' is \(0.9, 1.0\); it must be two numbers in"),
+        (
+            "augment.scale=[1.4, 0.7]",
+            r"'augment.scale' is \(1.4, 0.7\); it must be two positive numbers, the lower first",
+        ),
+        ("augment.scale_chance=2", r"'augment.scale_chance' is 2.0; it must be a share between 0 and 1"),
         ("schedule.cooldown_epochs=-1", r"'schedule.cooldown_epochs' is -1; it must be 0 or more, or absent"),
         ("loss=uot", r"config key 'loss' must hold keys and values; got 'uot'"),
         ("loss.name.x=1", r"'loss.name'"),

@@ -269,6 +269,12 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     ("peaks.radius training.batch_size training.devices", lambda v: v > 0, "at least 1"),
     ("training.ema_decay", lambda v: 0 <= v < 1, "in [0, 1)"),
+    ("augment.scale", lambda v: v is None or 0 < v[0] <= v[1] < math.inf, "two positive numbers, the lower first"),
+    (
+        "augment.scale_chance augment.brightness augment.contrast augment.grey",
+        lambda v: 0 <= v <= 1,
+        "a share between 0 and 1",
+    ),
 )
 
 

@@ -69,7 +69,7 @@ def test_keys_are_unique_over_the_data_set(tmp_path: Path) -> None:
 
 def test_a_sample_depends_on_seed_epoch_and_index_alone(tmp_path: Path) -> None:
     records = some_records(tmp_path)
-    augment = AugmentConfig(True, True, True, (0.7, 1.4), 0.1, 0.1, 0.1)
+    augment = AugmentConfig(True, True, True, (0.7, 1.4), 0.5, 0.1, 0.1, 0.1)
     one = CropDataset(records, 16, augment, seed=3, cache_mb=1)
     two = CropDataset(records, 16, augment, seed=3)
     first = [one[2, k] for k in range(5)]
