@@ -57,7 +57,7 @@ def test_values_take_their_types():
         ("optimizer.betas=[0.9, 1.0]", r"'optimizer.betas' is \(0.9, 1.0\); it must be two numbers in"),
         (
             "augment.scale=[1.4, 0.7]",
-            r"'augment.scale' is \(1.4, 0.7\); it must be two positive numbers, the lower first",
+            r"'augment.scale' is \(1.4, 0.7\); it must be two positive numbers",
         ),
         ("augment.scale_chance=2", r"'augment.scale_chance' is 2.0; it must be a share between 0 and 1"),
         ("schedule.cooldown_epochs=-1", r"'schedule.cooldown_epochs' is -1; it must be 0 or more, or absent"),
