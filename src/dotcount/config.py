@@ -151,7 +151,7 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class PeaksConfig:
-    """How the density map becomes points; the threshold is chosen on the validation images.
+    """How the density map becomes points; what is left open is chosen on the validation images.
 
     Parameters
     ----------
@@ -159,11 +159,11 @@ class PeaksConfig:
         ``mass``: objects taken out one at a time, so that points and count agree; ``nms``: the paper's non-maximum
         suppression. See ``dotcount.evaluation.find_peaks``.
     radius
-        Windows are ``(2 radius + 1)^2`` cells.
+        Windows are ``(2 radius + 1)^2`` cells; absent: 1 to 4, chosen with the threshold.
     """
 
     method: Literal["mass", "nms"] = "mass"
-    radius: int = 1
+    radius: int | None = None
 
 
 @dataclass(frozen=True)
@@ -267,7 +267,8 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         lambda v: v is None or v > 0,
         "positive or absent",
     ),
-    ("peaks.radius training.batch_size training.devices", lambda v: v > 0, "at least 1"),
+    ("peaks.radius", lambda v: v is None or v > 0, "at least 1 or absent"),
+    ("training.batch_size training.devices", lambda v: v > 0, "at least 1"),
     ("training.ema_decay", lambda v: 0 <= v < 1, "in [0, 1)"),
     ("augment.scale", lambda v: v is None or 0 < v[0] <= v[1] < math.inf, "two positive numbers, the lower first"),
     (

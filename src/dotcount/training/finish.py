@@ -1,8 +1,7 @@
-"""After the last epoch: count scale, peak threshold and interval from validation images, then the model folder."""
+"""After the last epoch: count scale, peaks and interval from validation images, then the model folder."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from dotcount.config import PeaksConfig
 from dotcount.data import Batch, ResizeRule
 from dotcount.evaluation import (
     DEFAULT_THRESHOLD,
@@ -30,8 +30,11 @@ from dotcount.training.module import count
 from dotcount.training.resolve import Plan
 from dotcount.training.state import RunState
 
-THRESHOLD_IMAGES = 100
-"""Validation images that the peak threshold is chosen on; more change it little and matching them takes long."""
+PEAK_IMAGES = 50
+"""Validation images that the peaks are chosen on; more change little, and matching takes long."""
+
+RADII = (1, 2, 3, 4)
+"""Radii of the peaks' windows, cells, among which one is chosen."""
 
 INTERVAL_LEVEL = 0.9
 
@@ -39,7 +42,7 @@ INTERVAL_LEVEL = 0.9
 def write_model(
     out: Path, model: nn.Module, batches: Iterable[Batch | None], plan: Plan, state: RunState
 ) -> dict[str, Any]:
-    """Fit scale, threshold and interval to the best weights in ``model``, write ``out``/model, return its metadata.
+    """Fit scale, peaks and interval to the best weights in ``model``, write ``out``/model, return its metadata.
 
     Interval and errors are of the counts that leave-one-out scales give, so that no image is judged by itself.
     """
@@ -49,11 +52,10 @@ def write_model(
     fitted = (
         fit_count_scale(predicted, true) if plan.config.training.calibrate else CountScale(1.0, np.array(predicted))
     )
-    peaks = dataclasses.asdict(plan.config.peaks)
-    threshold = best_threshold([fitted.scale * density for density in densities], dots, stride, **peaks)
+    peaks = choose_peaks([fitted.scale * density for density in densities], dots, stride, plan.config.peaks)
     metrics = counting_metrics(fitted.held_out, true).to_dict()
     metadata = describe(plan, state, stride) | {
-        "peaks": {"threshold": threshold, **peaks},
+        "peaks": peaks,
         "count_scale": fitted.scale,
         "interval": calibrate(fitted.held_out, true, level=INTERVAL_LEVEL).to_dict(),
         "metrics": {"validation": metrics, "best": state.best},
@@ -81,15 +83,23 @@ def predict(
     return densities, dots, counts
 
 
-def best_threshold(
-    densities: list[FloatArray], dots: list[FloatArray], stride: int, method: str = "mass", radius: int = 1
-) -> float:
-    """Return the peak threshold with the best F; the default where no validation image has a dot."""
-    chosen = np.linspace(0, len(dots) - 1, min(len(dots), THRESHOLD_IMAGES)).round().astype(int)
-    if not any(len(dots[i]) for i in chosen):
-        return DEFAULT_THRESHOLD
-    maps, true = [densities[i] for i in chosen], [dots[i] for i in chosen]
-    return choose_threshold(maps, true, stride, method=method, radius=radius).threshold
+def choose_peaks(
+    densities: list[FloatArray], dots: list[FloatArray], stride: int, config: PeaksConfig
+) -> dict[str, Any]:
+    """Return method, radius and threshold of the peaks with the best F; of equally good radii the smallest.
+
+    Where no validation image has a dot, threshold and radius are the defaults.
+    """
+    chosen = np.linspace(0, len(dots) - 1, min(len(dots), PEAK_IMAGES)).round().astype(int)
+    radii = RADII if config.radius is None else (config.radius,)
+    radius, threshold, best = radii[0], DEFAULT_THRESHOLD, 0.0
+    if any(len(dots[i]) for i in chosen):
+        maps, true = [densities[i] for i in chosen], [dots[i] for i in chosen]
+        for candidate in radii:
+            choice = choose_threshold(maps, true, stride, method=config.method, radius=candidate)
+            if choice.f > best:
+                radius, threshold, best = candidate, choice.threshold, choice.f
+    return {"method": config.method, "radius": radius, "threshold": threshold}
 
 
 def describe(plan: Plan, state: RunState, stride: int) -> dict[str, Any]:
