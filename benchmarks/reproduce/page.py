@@ -168,38 +168,37 @@ def study(pattern: str, head: str) -> str:
     return table(columns, rows)
 
 
-def bias() -> str:
+def bias(data: str) -> str:
     """Return what each change does to the signed error on validation images, before and after the count scale."""
+    groups: dict[str, list[Record]] = {}
+    for record in read(f"bias/{data}/*.json"):
+        groups.setdefault(record["name"].split("/")[-1].rpartition("-")[0], []).append(record)
     rows = []
-    for record in read("bias/*/*.json"):
-        validation, steps = record["validation"], record["train"]
-        mean, after = validation["mean_count"], validation["leave_one_out"]
-        evaluations = np.mean([row["loss_n_evaluations"] for row in record["log"]])
+    for name, records in groups.items():
+        validation, steps = [record["validation"] for record in records], [record["train"] for record in records]
+        means = [v["mean_count"] for v in validation]
+        scaled = [v["leave_one_out"] for v in validation]
+        share = [100 * v["best"]["val_bias"] / mean for v, mean in zip(validation, means)]
+        scaled_share = [100 * v["bias"] / mean for v, mean in zip(scaled, means)]
+        cpu = [1e3 * s["cpu_seconds"] / s["steps"] for s in steps if s["cpu_seconds"]]
+        evaluations = [np.mean([row["loss_n_evaluations"] for row in record["log"]]) for record in records]
         rows.append(
             [
-                record["name"].split("/")[-1],
-                f"{validation['best']['val_mae']:.2f}",
-                f"{validation['best']['val_bias']:+.2f} ({100 * validation['best']['val_bias'] / mean:+.1f} %)",
-                f"{validation['count_scale']:.3f}",
-                f"{after['mae']:.2f}",
-                f"{after['bias']:+.2f} ({100 * after['bias'] / mean:+.1f} %)",
-                f"{evaluations:.1f}",
-                f"{1e3 * steps['cpu_seconds'] / steps['steps']:.0f}" if steps["cpu_seconds"] else "",
+                name,
+                str(len(records)),
+                spread([v["best"]["val_mae"] for v in validation]),
+                spread(share, 1, signed=True) + " %",
+                spread([v["count_scale"] for v in validation], 3),
+                spread([v["mae"] for v in scaled]),
+                spread(scaled_share, 1, signed=True) + " %",
+                f"{np.mean(evaluations):.1f}",
+                f"{np.mean(cpu):.0f}" if cpu else "",
             ]
         )
     if not rows:
         return ""
-    head = [
-        "what is changed",
-        "MAE",
-        "bias",
-        "scale",
-        "MAE, scaled",
-        "bias, scaled",
-        "evaluations a solve",
-        "CPU ms a step",
-    ]
-    return table(head, rows)
+    head = ["what is changed", "seeds", "MAE", "bias", "scale", "MAE, scaled", "bias, scaled"]
+    return f"### {TITLES[data]}\n\n{table([*head, 'evaluations a solve', 'CPU ms a step'], rows)}\n"
 
 
 def plot() -> bool:
@@ -242,7 +241,7 @@ def write_page() -> None:
         "table1": tables + (f"\n\n{PICTURE}" if drawn else ""),
         "table6": study("table6/*/*.json", "cost, penalty"),
         "epsilon": study("epsilon/*/*.json", "eps"),
-        "bias": bias(),
+        "bias": "\n".join(filter(None, map(bias, DATA))),
     }
     text = PAGE.read_text(encoding="utf-8")
     for name, content in parts.items():
