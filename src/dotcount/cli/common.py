@@ -22,7 +22,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "run",
         type=Path,
         metavar="RUN",
-        help="what `dotcount train --out` wrote, its model folder, or trees, a model that comes with dotcount",
+        help="what `dotcount train --out` wrote, its model folder, or cells or trees, models that come with dotcount",
     )
 
 

@@ -20,6 +20,7 @@ EXAMPLES = """\
 examples:
   dotcount predict runs/cells photo.jpg --out counts
   dotcount predict trees aerial/ --out counts
+  dotcount predict cells fluorescence/ --out counts
   dotcount predict runs/cells photos/ more/*.png --out counts
   dotcount predict runs/cells 'survey/**/*.tif' --out counts --no-overlays --tile 2048
 """
