@@ -192,6 +192,8 @@ BIAS: dict[str, Tree] = {
     "rho-0.3-1": {"loss": {"options": {"rho": [0.3, 1.0]}}},
     "rho-1-10": {"loss": {"options": {"rho": [1.0, 10.0]}}},
     "rho-1-100": {"loss": {"options": {"rho": [1.0, 100.0]}}},
+    "rho-1-10-no-clip": {"loss": {"options": {"rho": [1.0, 10.0]}}, "optimizer": {"clip_norm": None}},
+    "rho-1-10-clip-1": {"loss": {"options": {"rho": [1.0, 10.0]}}, "optimizer": {"clip_norm": 1.0}},
     "eps-0.003": {"loss": {"options": {"epsilon": 0.003}}},
     "length-512": {"loss": {"options": {"epsilon": 0.005, "length_scale": 512.0}}},
     "half-size": {"data": {"max_side": 512}},
