@@ -194,6 +194,10 @@ BIAS: dict[str, Tree] = {
     "rho-1-100": {"loss": {"options": {"rho": [1.0, 100.0]}}},
     "rho-1-10-no-clip": {"loss": {"options": {"rho": [1.0, 10.0]}}, "optimizer": {"clip_norm": None}},
     "rho-1-10-clip-1": {"loss": {"options": {"rho": [1.0, 10.0]}}, "optimizer": {"clip_norm": 1.0}},
+    "rho-1-10-whole": {
+        "loss": {"options": {"rho": [1.0, 10.0]}},
+        "training": {"crop": 256, "batch_size": 2},  # as many pixels in a batch as 8 crops of 128 px
+    },
     "eps-0.003": {"loss": {"options": {"epsilon": 0.003}}},
     "length-512": {"loss": {"options": {"epsilon": 0.005, "length_scale": 512.0}}},
     "half-size": {"data": {"max_side": 512}},
@@ -204,8 +208,8 @@ BIAS: dict[str, Tree] = {
 def bias(data: str, seeds: tuple[int, ...] = (0,)) -> Iterator[Experiment]:
     """Yield short trainings of the published counter with equal strengths and one change each, on validation only."""
     for name, change in BIAS.items():
-        if data != "shb" and not name.startswith(("rho", "eps")):
-            continue  # lengths and sizes that are meant for photos of crowds
+        if data != "shb" and not name.startswith(("rho", "eps")) or data == "shb" and name.endswith("whole"):
+            continue  # lengths and sizes that are meant for photos of crowds; crops that are meant for small images
         for base in best(data, seeds):
             same = {
                 "loss": {"options": {"rho": [1.0, 1.0]}},
