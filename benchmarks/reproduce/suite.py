@@ -208,7 +208,7 @@ BIAS: dict[str, Tree] = {
 def bias(data: str, seeds: tuple[int, ...] = (0,)) -> Iterator[Experiment]:
     """Yield short trainings of the published counter with equal strengths and one change each, on validation only."""
     for name, change in BIAS.items():
-        if data != "shb" and not name.startswith(("rho", "eps")) or data == "shb" and name.endswith("whole"):
+        if (data != "shb" and not name.startswith(("rho", "eps"))) or (data == "shb" and name.endswith("whole")):
             continue  # lengths and sizes that are meant for photos of crowds; crops that are meant for small images
         for base in best(data, seeds):
             same = {
