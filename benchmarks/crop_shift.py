@@ -3,8 +3,8 @@
     python -m benchmarks.crop_shift NAME=DATA=RUN [NAME=DATA=RUN ...]
 
 DATA as for ``dotcount train``, RUN a folder that it wrote. Per run and part (train, validation): predicted over true
-counts, summed over up to 60 images and four crops of each, without the count scale. Adds to benchmarks/results/crop_shift.json; the
-figures are quoted in docs/mass-bias.md.
+counts, summed over up to 60 images and four crops of each, without the count scale. Adds to
+benchmarks/results/crop_shift.json; the figures are quoted in docs/mass-bias.md.
 """
 
 from __future__ import annotations
