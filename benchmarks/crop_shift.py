@@ -3,8 +3,9 @@
     python -m benchmarks.crop_shift NAME=DATA=RUN [NAME=DATA=RUN ...]
 
 DATA as for ``dotcount train``, RUN a folder that it wrote. Per run and part (train, validation): predicted over true
-counts, summed over up to 60 images and four crops of each, without the count scale. Adds to
-benchmarks/results/crop_shift.json; the figures are quoted in docs/mass-bias.md.
+counts, summed over up to 60 images and four crops of each, without the count scale; and how dense dots are at the border
+of training images, relative to the rest. Adds to benchmarks/results/crop_shift.json; the figures are quoted in
+docs/mass-bias.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from dotcount.training.resolve import make_plan
 
 RESULTS = Path(__file__).parent / "results/crop_shift.json"
 IMAGES, CROPS = 60, 4
+BORDER = 0.04
+"""Width of the border in shorter sides of the image."""
 
 
 def mass(model: torch.nn.Module, image: np.ndarray) -> float:
@@ -57,6 +60,22 @@ def ratios(model: torch.nn.Module, images: Collection, config: configuration.Run
     return {name: round(float(predicted / true), 4) for name, (predicted, true) in sums.items()}
 
 
+def border_density(images: Collection) -> float:
+    """Return the dots per area within the border over those per area elsewhere."""
+    dots, area = np.zeros(2), np.zeros(2)
+    for record in images.records:
+        if record.points is None:
+            continue
+        size, xy = np.array([record.points.width, record.points.height]), record.points.xy
+        width = BORDER * size.min()
+        inside = ((xy >= width) & (xy < size - width)).all(axis=1)
+        inner = float(np.prod(size - 2 * width))
+        dots += ((~inside).sum(), inside.sum())
+        area += (float(np.prod(size)) - inner, inner)
+    border, rest = dots / area
+    return round(float(border / rest), 3)
+
+
 def main(words: list[str]) -> None:
     """Measure every run and write the results."""
     found = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
@@ -68,8 +87,11 @@ def main(words: list[str]) -> None:
         plan = make_plan(config)
         model = dotcount.load(Path(folder) / "model", device="cpu").model
         parts = {"train": plan.train, "validation": plan.validation}
-        found[name] = {"machine": machine(), "crop": config.training.crop} | {
-            part: ratios(model, images, config) for part, images in parts.items()
+        found[name] = {
+            "machine": machine(),
+            "crop": config.training.crop,
+            "border_density": border_density(plan.train),
+            **{part: ratios(model, images, config) for part, images in parts.items()},
         }
         print(name, found[name])
         RESULTS.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
