@@ -13,6 +13,11 @@ import torch
 from benchmarks.transport.measure import clock, peak_memory
 from benchmarks.transport.problems import STRIDE, dots, problem
 from dotcount import losses, models
+from dotcount.config import RunConfig
+from dotcount.memory import keep_freed_memory
+from dotcount.training.module import CountingModule
+from dotcount.training.schedule import rate_factor
+from dotcount.training.state import RunState
 from dotcount.transport import solve, solve_batch
 
 SIZES = ((64, 1000), (128, 4000), (256, 16_000), (256, 20_000))
@@ -59,15 +64,18 @@ def batches(log: Callable[[str], None]) -> list[dict[str, Any]]:
 
 
 def training_steps(log: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Return what the loss takes of a training step, with potentials remembered from step to step."""
+    """Return what the loss takes of a step as ``dotcount train`` does it, with potentials remembered."""
+    keep_freed_memory()
     return [_steps("compact", 256, 4, 60, 12, log), _steps("vgg19", 512, 1, 250, 4, log)]
 
 
 def _steps(name: str, crop: int, batch: int, m: int, steps: int, log: Callable[[str], None]) -> dict[str, Any]:
     g = torch.Generator().manual_seed(0)
-    model = models.create(name)
+    model = models.create(name).to(memory_format=torch.channels_last)
     loss = losses.create("uot", length_scale=float(crop), n_dots=batch * m)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-4)
+    config = RunConfig()
+    module = CountingModule(model, loss, config, RunState())
+    optimizer = module.configure_optimizers()
     images = torch.rand(batch, 3, crop, crop, generator=g)
     points = [dots(m, crop, g).float() for _ in range(batch)]
     keys = [torch.arange(m) + k * m for k in range(batch)]
@@ -75,16 +83,20 @@ def _steps(name: str, crop: int, batch: int, m: int, steps: int, log: Callable[[
     if hasattr(model, "initialize_density"):
         model.initialize_density(m * (stride / crop) ** 2)  # type: ignore[operator]
     parts: dict[str, list[float]] = {"forward": [], "loss": [], "backward": [], "optimizer": []}
-    for _ in range(steps):
+    for step in range(steps):
+        for group in optimizer.param_groups:
+            group["lr"] = config.optimizer.learning_rate * rate_factor(config.schedule, step, None, 0)
         marks = [time.perf_counter()]
-        density = model(images)
+        density = model(images).float()
         marks.append(time.perf_counter())
         out = loss(density, points, stride=stride, keys=keys)
         marks.append(time.perf_counter())
         optimizer.zero_grad()
         out.total.backward()
         marks.append(time.perf_counter())
+        module.configure_gradient_clipping(optimizer)
         optimizer.step()
+        module.average.update_parameters(model)
         marks.append(time.perf_counter())
         for part, (a, b) in zip(parts, pairwise(marks)):
             parts[part].append(b - a)
