@@ -90,18 +90,28 @@ def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsi
     problem, cells, beta, dual = search(seed, rows, columns, m, name, epsilon, cutoff)
     at = cells.corner[:, None] + cells.offsets[None] * cells.unit[:, None, None]
     apart = at[:, :, None] - problem.dots[0]
-    score = (beta[0] - problem.cost.of_difference(apart[..., 0], apart[..., 1])) / epsilon
     listed = torch.zeros(m, dtype=torch.bool)
     inside = (at < torch.tensor([columns, rows]) / max(rows, columns)).all(2)
-    for b in range(len(at)):
-        kept = dual._index[dual._first[b] : dual._first[b + 1]].astype(np.int64)
-        kept = kept[kept < m]
-        assert len(set(kept)) == len(kept), "no dot twice"
-        listed[kept] = True
-        rest = torch.ones(m, dtype=torch.bool)
-        rest[kept] = False
-        dropped = torch.logsumexp(score[b][inside[b]][:, rest], 1) if rest.any() else torch.tensor([-torch.inf])
-        assert (dropped <= dual.log_dropped[b] + 1e-9).all()
+    for now in (beta, beta + 0.5 * epsilon * torch.rand(beta.shape, generator=torch.Generator().manual_seed(seed))):
+        point = dual.at(now)
+        account = dual.account(point)
+        score = (now[0] - problem.cost.of_difference(apart[..., 0], apart[..., 1])) / epsilon
+        spilled = 0.0
+        for b in range(len(at)):
+            kept = dual._index[dual._first[b] : dual._first[b] + dual._kept[b]].astype(np.int64)
+            kept = kept[kept < m]
+            assert len(set(kept)) == len(kept), "no dot twice"
+            listed[kept] = True
+            rest = torch.ones(m, dtype=torch.bool)
+            rest[kept] = False
+            if rest.any():
+                lost, reached = torch.logsumexp(score[b][:, rest], 1), torch.isfinite(point.alpha[b])
+                assert (lost[inside[b] & ~reached] == -torch.inf).all()
+                reached &= inside[b]
+                share = torch.exp(lost + point.alpha[b] / epsilon)[reached]
+                assert (epsilon * torch.log1p(share) <= account.shift + 1e-9).all()
+                spilled += float((point.q[b][reached] * share).sum())
+        assert spilled <= float(account.spilled) * (1 + 1e-9) + 1e-12
     assert listed.all(), "every dot is on some list"
 
 

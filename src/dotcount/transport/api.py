@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.transport.certificate import gradient_bound, mass_terms
+from dotcount.transport.certificate import dot_term, gradient_bound
 from dotcount.transport.compiled import few_threads
 from dotcount.transport.costs import Cost
 from dotcount.transport.hard import solve_hard
@@ -79,8 +79,8 @@ def solve(
     max_iter
         Bound on the evaluations of the dual.
     method
-        ``auto``, ``newton`` (neighbouring pairs), ``dense`` (Newton, all pairs), ``lbfgs`` (the paper's) or
-        ``sinkhorn``.
+        ``auto`` (``newton``), ``newton`` (neighbouring pairs), ``dense`` (Newton, all pairs), ``lbfgs`` (the
+        paper's) or ``sinkhorn``.
 
     Returns
     -------
@@ -178,7 +178,7 @@ def solve_batch(
         if epsilon == 0:
             name, outcome = "smoothing", solve_hard(problem, start, control)
         else:
-            name = choose(method, problem)
+            name = choose(method)
             outcome = METHODS[name](problem, start, control)
         return _solutions(outcome, control, [densities[k] for k in range(n)], geometries, options[2], name)
 
@@ -263,8 +263,8 @@ def _solutions(
 
 def _terms(outcome: Outcome) -> list[Terms]:
     """Return the parts of the primal value; the entropy is what the others leave of it."""
-    pixels, dots = mass_terms(outcome.dual, outcome.point)
-    transport = outcome.certificate.transport
-    entropy = outcome.point.value + outcome.certificate.optimality - transport - pixels - dots
+    certificate = outcome.certificate
+    transport, pixels, dots = certificate.transport, certificate.pixels, dot_term(outcome.dual, outcome.point)
+    entropy = outcome.point.value + certificate.optimality - transport - pixels - dots
     columns: list[Any] = [part.tolist() for part in (transport, pixels, dots, entropy)]
     return [Terms(*parts) for parts in zip(*columns)]

@@ -21,8 +21,9 @@ from dotcount.transport.penalties import KL
 class Certificate:
     """Bounds for every image, (B,) float64: W lies in ``[lower, lower + gap]``.
 
-    ``optimality``, ``dropped`` and ``rounding`` are the parts of ``gap``; ``shift`` (n_blocks, k) bounds how much too
-    large alpha is; ``transport`` is the plan's cost ``<c, pi>``.
+    ``optimality``, ``dropped`` and ``rounding`` are the parts of ``gap``; ``shift`` bounds how much too large alpha is
+    anywhere, ``spilled`` the mass that belongs to pairs left out; ``transport`` is the plan's cost ``<c, pi>``,
+    ``pixels`` the price of the change of the pixels' mass.
     """
 
     lower: Tensor
@@ -31,29 +32,33 @@ class Certificate:
     dropped: Tensor
     rounding: Tensor
     shift: Tensor
+    spilled: Tensor
     transport: Tensor
+    pixels: Tensor
 
 
 def certify(dual: Dual, point: Point) -> Certificate:
     """Bound the value of the true problem from a point of the restricted one."""
-    cells, pixel = dual.cells, dual.problem.pixel_penalty
-    shift = dual.dropped(point)
-    reached = torch.isfinite(point.alpha)
-    lost = pixel.conjugate(shift - point.alpha) - pixel.conjugate(-point.alpha)
-    dropped = cells.per_image(torch.where(reached, cells.mass * lost, 0.0))
-    transport = dual.transport_cost(point)
+    account, transport = dual.account(point), dual.transport_cost(point)
     rounding = _rounding(dual, point, transport)
-    lower = point.value - dropped - rounding
-    return Certificate(lower, point.gap + dropped + 2.0 * rounding, point.gap, dropped, rounding, shift, transport)
+    return Certificate(
+        lower=point.value - account.dropped - rounding,
+        gap=point.gap + account.dropped + 2.0 * rounding,
+        optimality=point.gap,
+        dropped=account.dropped,
+        rounding=rounding,
+        shift=account.shift,
+        spilled=account.spilled,
+        transport=transport,
+        pixels=account.pixels,
+    )
 
 
-def mass_terms(dual: Dual, point: Point) -> tuple[Tensor, Tensor]:
-    """Return (B,) the prices of the pixels' and of the dots' change of mass."""
-    problem, mass = dual.problem, dual.cells.mass
-    ratio = torch.where(mass > 0, point.q / torch.where(mass > 0, mass, 1.0), 0.0)
-    pixels = dual.cells.per_image(mass * problem.pixel_penalty.primal(ratio))
+def dot_term(dual: Dual, point: Point) -> Tensor:
+    """Return (B,) the price of the change of the dots' mass."""
+    problem = dual.problem
     ratio = point.gamma / torch.where(problem.present, problem.weights, 1.0)
-    return pixels, (problem.weights * problem.dot_penalty.primal(ratio)).sum(1)
+    return (problem.weights * problem.dot_penalty.primal(ratio)).sum(1)
 
 
 def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
@@ -63,12 +68,16 @@ def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
     sums as well; their effect on alpha is weighted with the shares, hence on the value with the plan. All errors are
     taken to point one way: with few dots they may.
     """
-    moved = point.gamma.sum(1)
-    block = torch.zeros_like(moved).scatter_reduce_(0, dual.cells.image, dual.cells.unit, "amax")
-    pairs = 0.5 * torch.finfo(dual.problem.dtype).eps
+    moved, dtype = point.gamma.sum(1), dual.problem.dtype
+    units = torch.zeros_like(moved).scatter_reduce_(0, dual.cells.image, dual.cells.unit, "amax")
     sums = 4.0 * torch.finfo(torch.float64).eps
     exact = sums * (moved + point.m.sum(1) + (point.gamma * point.beta.abs()).sum(1))
-    return pairs * (4.0 * transport + moved * (8.0 * dual.epsilon + 2.0 * block)) + exact
+    return least_rounding(units, dual.epsilon, moved, dtype) + 2.0 * torch.finfo(dtype).eps * transport + exact
+
+
+def least_rounding(units: Tensor, epsilon: float, moved: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return (B,) the part of the bound on rounding that is known before the cost is: ``moved`` is the mass sent."""
+    return 0.5 * torch.finfo(dtype).eps * moved * (8.0 * epsilon + 2.0 * units)
 
 
 def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:
@@ -80,20 +89,15 @@ def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tenso
     """
     pixel, dot = dual.problem.pixel_penalty, dual.problem.dot_penalty
     if isinstance(pixel, KL) and isinstance(dot, KL) and dual.problem.epsilon > 0:
-        bound = _contraction_bound(dual, point, certificate.shift, pixel.rho, dot.rho)
+        bound = _contraction_bound(dual, point, certificate, pixel.rho, dot.rho)
         if bool(torch.isfinite(bound).all()):
             return bound
         return torch.minimum(bound, _concavity_bound(dual, point, certificate.gap))
     return _concavity_bound(dual, point, certificate.gap)
 
 
-def _contraction_bound(dual: Dual, point: Point, shift: Tensor, rho_pixel: float, rho_dot: float) -> Tensor:
-    epsilon, cells = dual.epsilon, dual.cells
-    active = point.q > 0
-    largest = torch.zeros_like(point.value).scatter_reduce_(
-        0, cells.image, torch.where(active, shift, 0.0).amax(1), "amax"
-    )
-    spilled = cells.per_image(torch.where(active, point.q * torch.expm1(shift / epsilon), 0.0))
+def _contraction_bound(dual: Dual, point: Point, certificate: Certificate, rho_pixel: float, rho_dot: float) -> Tensor:
+    epsilon, largest, spilled = dual.epsilon, certificate.shift, certificate.spilled
     low = point.gamma * torch.exp(-largest / epsilon)[:, None]
     high = point.gamma * torch.exp(largest / rho_pixel)[:, None] + spilled[:, None]
     residual = torch.maximum(torch.log(point.m / low).abs(), torch.log(point.m / high).abs())
@@ -121,14 +125,11 @@ def _concavity_bound(dual: Dual, point: Point, gap: Tensor) -> Tensor:
 
 def gradient_bound(dual: Dual, point: Point, certificate: Certificate, inside: Tensor | None) -> Tensor:
     """Return (B,) bounds on the error of every element of the gradient in cells ``inside`` (n_blocks, k), or in all."""
-    alpha, shift = point.alpha, torch.where(torch.isfinite(point.alpha), certificate.shift, 0.0)
-    if inside is not None:
-        alpha, shift = alpha.masked_fill(~inside, math.inf), shift.masked_fill(~inside, 0.0)
+    alpha = point.alpha if inside is None else point.alpha.masked_fill(~inside, math.inf)
     # The conjugate is convex: the error grows with both, so the largest of each will do.
     image, penalty = dual.cells.image, dual.problem.pixel_penalty
     lowest = torch.full_like(point.value, math.inf).scatter_reduce_(0, image, alpha.amin(1), "amin")
-    off = torch.zeros_like(point.value).scatter_reduce_(0, image, shift.amax(1), "amax")
-    off = off + torch.where(dual.problem.present.any(1), potential_bound(dual, point, certificate), 0.0)
+    off = certificate.shift + torch.where(dual.problem.present.any(1), potential_bound(dual, point, certificate), 0.0)
     bound = penalty.conjugate(off - lowest) - penalty.conjugate(-lowest)
     bound = torch.where(torch.isfinite(off), bound, math.inf)
     return torch.where(torch.isfinite(lowest), bound, 0.0)

@@ -12,9 +12,10 @@ import importlib
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from dotcount.transport.cells import Cells
 from dotcount.transport.costs import COSTS, Cost
-from dotcount.transport.dual import Dual, Point
+from dotcount.transport.dual import Account, Dual, Point
 from dotcount.transport.penalties import PENALTIES, Penalty
 from dotcount.transport.problem import Problem
 
@@ -30,6 +31,8 @@ SWITCH = "DOTCOUNT_NUMBA"
 """Environment variable that turns the compiled loops off when it is ``0``."""
 THREADED = 10_000
 """(Block, dot) pairs of a batch from which its images are shared out among threads."""
+SPARE, LOANS = 1 << 27, 4
+"""Bytes, and pieces of memory, that are kept for the next solve at most."""
 
 
 @functools.cache
@@ -76,6 +79,30 @@ def _pool(process: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), thread_name_prefix=f"dotcount-{process}")
 
 
+class _Loan:
+    """Memory that goes back to the spare when nobody holds the loan any more, to be lent again.
+
+    The system clears the pages of new memory, which takes longer than the kernels need to fill them.
+    """
+
+    _spare: ClassVar[list[np.ndarray]] = []
+    _lock: ClassVar[threading.RLock] = threading.RLock()
+
+    def __init__(self, size: int, dtype: torch.dtype) -> None:
+        needed = size * dtype.itemsize
+        with self._lock:
+            fitting = [k for k, one in enumerate(self._spare) if len(one) >= needed]
+            best = min(fitting, key=lambda k: len(self._spare[k]), default=None)
+            self._memory = np.empty(needed, np.uint8) if best is None else self._spare.pop(best)
+        self.array: np.ndarray = self._memory[:needed].view(_dtype(dtype))
+
+    def __del__(self) -> None:
+        with self._lock:
+            self._spare.append(self._memory)
+            while sum(map(len, self._spare)) > SPARE or len(self._spare) > LOANS:
+                self._spare.pop(0)
+
+
 def _numbers(cost: Cost) -> tuple[int, float]:
     return COSTS.index(cost.name), math.inf if cost.delta is None else cost.delta
 
@@ -108,6 +135,13 @@ class CompiledDual(Dual):
                 lengths.append(np.zeros(grid.n_blocks, np.int64))
                 bounds.append(np.full(grid.n_blocks, -math.inf))
                 continue
+            if self.whole and problem.cost.delta is None:
+                every = np.full(-(-m // self.kernels.PAD) * self.kernels.PAD, n_images * width, np.uint32)
+                every[:m] = np.arange(b * width, b * width + m)
+                indices.append(np.tile(every, grid.n_blocks))
+                lengths.append(np.full(grid.n_blocks, len(every)))
+                bounds.append(np.full(grid.n_blocks, -math.inf))
+                continue
             dots, start = places[b, :m], potentials[b, :m]
             largest = float(np.abs(dots).max()) + max(grid.rows, grid.columns) * grid.unit
             slack = 1e-12 * (max(largest, largest * largest) + float(np.abs(start).max()))
@@ -123,12 +157,16 @@ class CompiledDual(Dual):
         self._index = np.concatenate(indices) if indices else np.zeros(0, np.uint32)
         self._first = np.concatenate([[0], np.cumsum(kept)])
         self._first_block = np.array([grid.first_block for grid in cells.grids] + [len(kept)])
-        self._share = np.empty(len(self._index) * self.kernels.K, _dtype(problem.dtype))
+        self._system_dtype = torch.float32 if problem.rough else problem.dtype
+        self._loans = [_Loan(len(self._index) * self.kernels.K, one) for one in (problem.dtype, self._system_dtype)]
+        self._share, self._strong_share = (loan.array for loan in self._loans)
         self._dots = np.concatenate([places.reshape(-1, 2), np.zeros((1, 2))])
-        self._places = self._first_block, self._first, self._index
+        self._kept, self._strong, self._place = (np.zeros(len(kept), np.int64) for _ in range(3))
+        self._log_trimmed = np.empty(len(kept))
+        self._lists = self._first_block, self._first, self._index
+        self._pairs = self._first_block, self._first, self._kept, self._index
         self._geometry = self._dots, cells.corner.numpy(), cells.unit.numpy()
         self._mass = cells.mass.numpy()
-        self._strong = np.zeros(len(kept), np.int64)
 
     def _run(self, kernel: Callable, *arguments: Any) -> None:
         """Run a kernel on all images; where that pays, threads take one group of images after the other."""
@@ -153,9 +191,11 @@ class CompiledDual(Dual):
     def _shares(self, beta: Tensor) -> None:
         extended = np.append(beta.numpy().ravel(), -math.inf)
         self._reference = np.zeros_like(self._mass)
+        trim = self.cutoff if self.whole else math.inf  # the search has trimmed already
         self._run(
-            self.kernels.refer, *_numbers(self.problem.cost), self.epsilon, *self._places, *self._geometry, extended,
-            self._share, self._reference, self._strong,
+            self.kernels.refer, *_numbers(self.problem.cost), self.epsilon, trim, *self._lists, *self._geometry,
+            extended, self._share, self._reference, self._kept, self._strong, self._place, self._strong_share,
+            self._log_trimmed,
         )  # fmt: skip
 
     def _pixels(self, factor: Tensor, known: Point | None, same: Tensor) -> tuple[Tensor, ...]:
@@ -167,7 +207,7 @@ class CompiledDual(Dual):
             gamma, conjugate = known.received.clone(), known.conjugate.clone()
         alpha, total, q = cell.unbind()
         self._run(
-            self.kernels.evaluate, *_strength(self.problem.pixel_penalty), self.epsilon, same.numpy(), *self._places,
+            self.kernels.evaluate, *_strength(self.problem.pixel_penalty), self.epsilon, same.numpy(), *self._pairs,
             self._share, self._reference, self._mass, factor.to(self.problem.dtype).numpy(), alpha.numpy(),
             total.numpy(), q.numpy(), gamma.numpy(), conjugate.numpy(),
         )  # fmt: skip
@@ -177,7 +217,7 @@ class CompiledDual(Dual):
         self, point: Point, bend: Tensor, right: Tensor, near: bool, relative: Tensor, steps: int
     ) -> Tensor:
         """See :meth:`Dual.newton_step`."""
-        dtype = self.problem.dtype
+        dtype = self._system_dtype
         fresh = self.concentration is None or not near
         if self.concentration is None:
             self.concentration = torch.zeros(bend.numel(), dtype=dtype)
@@ -185,7 +225,8 @@ class CompiledDual(Dual):
         second: np.ndarray = np.empty(self._mass.shape, _dtype(dtype))
         self._run(
             self.kernels.newton_step, *_strength(self.problem.pixel_penalty), self.epsilon, fresh, steps,
-            self._first_block, self._first, self._strong, self._index, self._share, self._mass, point.alpha.numpy(),
+            self._first_block, self._first, self._strong, self._place, self._index, self._strong_share, self._mass,
+            point.alpha.numpy(),
             point.total.numpy(), point.q.numpy(),
             point.factor.to(dtype).numpy(), (point.gamma / self.epsilon).to(dtype).numpy().ravel(),
             bend.to(dtype).numpy().ravel(), right.to(dtype).numpy().ravel(), relative.double().numpy(), second,
@@ -197,17 +238,28 @@ class CompiledDual(Dual):
         """See :meth:`Dual.transport_cost`."""
         out = torch.zeros_like(point.value)
         self._run(
-            self.kernels.transport_cost, *_numbers(self.problem.cost), *self._places, *self._geometry, self._share,
+            self.kernels.transport_cost, *_numbers(self.problem.cost), *self._pairs, *self._geometry, self._share,
             point.total.numpy(), point.q.numpy(), point.factor.to(self.problem.dtype).numpy(), out.numpy(),
         )  # fmt: skip
         return out
+
+    def account(self, point: Point) -> Account:
+        """See :meth:`Dual.account`; pairs are also trimmed when they are referred to."""
+        out = torch.empty((4, len(point.value)), dtype=torch.float64)
+        grown = [(point.beta - start).amax(1).numpy() for start in (self.search_beta, self.reference_beta)]
+        self._run(
+            self.kernels.account, *_strength(self.problem.pixel_penalty), self.epsilon, self._first_block,
+            self.log_dropped.numpy(), grown[0], self._log_trimmed, grown[1], self._reference, self._mass,
+            point.alpha.numpy(), point.q.numpy(), *out.numpy(),
+        )  # fmt: skip
+        return Account(*out)
 
     def hard_minimum(self, beta: Tensor) -> Tensor:
         """See :meth:`Dual.hard_minimum`."""
         out = torch.empty_like(self.cells.mass)
         extended = np.append(beta.numpy().ravel(), -math.inf)
         self._run(
-            self.kernels.hard_minimum, *_numbers(self.problem.cost), *self._places, *self._geometry, extended,
+            self.kernels.hard_minimum, *_numbers(self.problem.cost), *self._lists, *self._geometry, extended,
             out.numpy(),
         )  # fmt: skip
         return out

@@ -20,6 +20,21 @@ from dotcount.transport.problem import Problem
 
 
 @dataclass(frozen=True)
+class Account:
+    """What a certificate takes from the cells, for every image, (B,) float64.
+
+    ``dropped`` bounds how much too high the value is for want of the pairs left out, ``shift`` how much too large
+    alpha is in any cell, ``spilled`` the mass that those pairs would get; ``pixels`` is the price of the change of the
+    pixels' mass.
+    """
+
+    dropped: Tensor
+    shift: Tensor
+    spilled: Tensor
+    pixels: Tensor
+
+
+@dataclass(frozen=True)
 class Point:
     """Everything known at one beta. Dot quantities are (B, m_max), cell quantities (n_blocks, k), all float64.
 
@@ -40,6 +55,10 @@ class Point:
     conjugate: Tensor
 
 
+FEW_PAIRS = 20_000
+"""Up to this many (block, dot) pairs of an image on average, choosing neighbours costs more than it saves."""
+
+
 class Dual:
     """The dual function at one epsilon on one grid, restricted to neighbouring pairs.
 
@@ -54,7 +73,7 @@ class Dual:
     beta
         (B, m_max) potentials for which the neighbours are chosen.
     cutoff
-        See :func:`find_neighbours`; in units of epsilon.
+        See :func:`find_neighbours`; in units of epsilon. Where pairs are few, all are kept at hand.
     active
         (B,) bool: images that take part; the others have no pairs.
     """
@@ -70,7 +89,8 @@ class Dual:
         self.epsilon = epsilon
         self.cutoff = cutoff
         n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active.tolist())]
-        self._prepare(n_dots, beta, cutoff)
+        self.whole = math.isinf(cutoff) or len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
+        self._prepare(n_dots, beta, math.inf if self.whole else cutoff)
         self._refer(beta)
         self.search_beta = beta
         self.concentration: Tensor | None = None
@@ -180,16 +200,27 @@ class Dual:
 
     def strayed(self, point: Point) -> Tensor:
         """Return (B,) whether scores have changed so much since the pairs were chosen that others may matter now."""
+        if self.whole:
+            return torch.zeros_like(point.gap, dtype=torch.bool)
         moved = point.beta - self.search_beta
         low = torch.where(self.problem.present, moved, math.inf).amin(1)
         return moved.amax(1) - low > 0.75 * self.cutoff * self.epsilon
 
-    def dropped(self, point: Point) -> Tensor:
-        """Return (n_blocks, k) bounds on how much too large alpha is for want of the pairs left out."""
-        grown = (point.beta - self.search_beta).amax(1)[self.cells.image]
-        lost = (self.log_dropped + grown / self.epsilon)[:, None] + point.alpha / self.epsilon
-        lost = torch.where(self.log_dropped[:, None] == -math.inf, torch.full_like(lost, -math.inf), lost)
-        return self.epsilon * torch.nn.functional.softplus(lost, threshold=700.0)
+    def account(self, point: Point) -> Account:
+        """Return what the certificate needs to know about the cells."""
+        cells, mass, pixel = self.cells, self.cells.mass, self.problem.pixel_penalty
+        grown = (point.beta - self.search_beta).amax(1)[cells.image]
+        left_out = (self.log_dropped + grown / self.epsilon)[:, None]
+        reached = torch.isfinite(point.alpha)
+        log = torch.where(reached & (left_out > -math.inf), left_out + point.alpha / self.epsilon, -math.inf)
+        off = self.epsilon * torch.nn.functional.softplus(log, threshold=700.0)
+        lost = torch.where(reached, mass * (pixel.conjugate(off - point.alpha) - pixel.conjugate(-point.alpha)), 0.0)
+        ratio = torch.where(mass > 0, point.q / torch.where(mass > 0, mass, 1.0), 0.0)
+        shift = torch.zeros_like(point.value).scatter_reduce_(0, cells.image, off.amax(1), "amax")
+        spilled = torch.where(point.q > 0, point.q * log.exp(), 0.0)
+        sums = (cells.per_image(part) for part in (lost, spilled, mass * pixel.primal(ratio)))
+        dropped, spilled, pixels = sums
+        return Account(dropped, shift, spilled, pixels)
 
 
 def conjugate_gradient(

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from dotcount.transport.certificate import mass_terms
+from dotcount.transport.certificate import dot_term
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.methods.newton import newton
@@ -55,7 +55,7 @@ def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
     nearest = make_dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1))
     alpha = nearest.hard_minimum(point.beta)
     value = cells.per_image(cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-point.beta)).sum(1)
-    upper = soft.certificate.transport + sum(mass_terms(dual, point))
+    upper = soft.certificate.transport + soft.certificate.pixels + dot_term(dual, point)
     rounding = soft.certificate.rounding
     gap = (upper - value).clamp(min=0.0)
     hard = replace(point, alpha=alpha, value=value, gap=gap)
@@ -65,7 +65,7 @@ def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
         gap=gap + 2.0 * rounding,
         optimality=gap,
         dropped=torch.zeros_like(gap),
-        shift=torch.zeros_like(alpha),
+        shift=torch.zeros_like(gap),
     )
     sharp = copy(dual)
     sharp.problem = replace(problem, epsilon=0.0)

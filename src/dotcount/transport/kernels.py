@@ -6,9 +6,9 @@ the numbers of their own images only, so that threads can share a batch.
 
 Arrays: ``mass``, ``alpha``, ``q`` ... are (n_blocks, K) float64. Block b has the pairs of its K cells with the dots
 ``index[first[b]:first[b + 1]]``, flat numbers ``image * m_max + j``, padded with the dummy to a multiple of
-:data:`PAD`; their shares, float32 or float64, fill ``share[K * first[b]:K * first[b + 1]]``, cell by cell. The
-blocks of image i are ``first_block[i]:first_block[i + 1]``. Vectors over dots are flat with one place for the dummy at
-the end.
+:data:`PAD`. Only the first ``kept[b]`` of them have shares, float32 or float64, from ``share[K * first[b]]`` on, cell
+by cell. The blocks of image i are ``first_block[i]:first_block[i + 1]``. Vectors over dots are flat with one place for
+the dummy at the end.
 Inner loops run over whole lists of dots, so that the compiler can use vector instructions.
 """
 
@@ -24,7 +24,7 @@ from numba.extending import overload
 
 from dotcount.transport.cells import SIDE
 from dotcount.transport.neighbours import BRANCH, UNDERFLOW
-from dotcount.transport.pairs import FLOOR
+from dotcount.transport.pairs import FLOOR, SAFE_SPREAD
 
 K = SIDE * SIDE
 PAD = 16
@@ -34,9 +34,9 @@ ROOT_PAIRS = 1 << 15
 L1, L2, SQL2, WFR = 0, 1, 2, 3
 KL, QUADRATIC = 0, 1
 TINY = 1e-300
-NEGLIGIBLE = -7.0
+NEGLIGIBLE = -3.0
 """Score, in units of epsilon relative to the best, that a dot must be able to reach in some cell of a block to count
-for Newton's system; the others are kept behind these and count for everything else."""
+for Newton's system; the others are kept behind these and count for everything else. Few reach what they can at best."""
 LEAST = -1e300
 """Scores below this are those of pairs of infinite cost."""
 SUMS = {"reassoc", "contract", "nsz"}
@@ -199,11 +199,11 @@ def _maximum(a: Array) -> float:
 
 
 @_jit(fastmath=SUMS)
-def _dots(local: Array, rows: Array, n: int, i: int, out: Array) -> None:
-    """Set ``out[i:i + 4]`` to the products of rows ``i:i + 4`` of ``rows`` (cells times n, flat) with ``local``."""
+def _dots(local: Array, rows: Array, i: int, out: Array) -> None:
+    """Set ``out[i:i + 4]`` to the products of rows ``i:i + 4`` of ``rows`` (flat) with ``local``."""
     m = len(local)
-    a, b = rows[i * n : i * n + m], rows[(i + 1) * n : (i + 1) * n + m]
-    c, d = rows[(i + 2) * n : (i + 2) * n + m], rows[(i + 3) * n : (i + 3) * n + m]
+    a, b = rows[i * m : (i + 1) * m], rows[(i + 1) * m : (i + 2) * m]
+    c, d = rows[(i + 2) * m : (i + 3) * m], rows[(i + 3) * m : (i + 4) * m]
     one = rows.dtype.type
     sa, sb, sc, sd = one(0.0), one(0.0), one(0.0), one(0.0)
     for e in range(m):
@@ -215,11 +215,11 @@ def _dots(local: Array, rows: Array, n: int, i: int, out: Array) -> None:
 
 
 @_jit(fastmath=SUMS)
-def _add(column: Array, rows: Array, n: int, w: Array, i: int) -> None:
-    """Add rows ``i:i + 4`` of ``rows`` (cells times n, flat), weighted with w, to ``column``."""
+def _add(column: Array, rows: Array, w: Array, i: int) -> None:
+    """Add rows ``i:i + 4`` of ``rows`` (flat), weighted with w, to ``column``."""
     m = len(column)
-    a, b = rows[i * n : i * n + m], rows[(i + 1) * n : (i + 1) * n + m]
-    c, d = rows[(i + 2) * n : (i + 2) * n + m], rows[(i + 3) * n : (i + 3) * n + m]
+    a, b = rows[i * m : (i + 1) * m], rows[(i + 1) * m : (i + 2) * m]
+    c, d = rows[(i + 2) * m : (i + 3) * m], rows[(i + 3) * m : (i + 4) * m]
     wa, wb, wc, wd = w[i], w[i + 1], w[i + 2], w[i + 3]
     for e in range(m):
         column[e] += wa * a[e] + wb * b[e] + wc * c[e] + wd * d[e]
@@ -276,69 +276,138 @@ def _nearest(
             out[k] = beta[k] - _cost(kind, delta, dx, dy)
 
 
+@_jit()
+def _split(values: Array, least: float, most: float, order: Array, used: int) -> int:
+    """Append the places of values from ``least`` to below ``most`` to ``order``; return how many it holds now."""
+    for k in range(len(values)):  # without branches: the place after the last is written to in vain
+        order[used] = k
+        used += least <= values[k] < most
+    return used
+
+
+@_jit()
+def _padded(count: int) -> int:
+    return (count + PAD - 1) // PAD * PAD
+
+
+@_jit()
+def _homeless(listed: Array, home: Array) -> bool:
+    """Whether a dot is on no list though it was a candidate."""
+    return bool(np.any(~listed[:-1] & (home[:-1] >= 0)))
+
+
+@_jit()
+def _misses(index: Array, offset: int, listed: Array, home: Array, b: int) -> bool:
+    """Whether block b is the home of a dot that is on no list."""
+    for d in index:
+        j = np.int64(d) - offset
+        if j < len(listed) - 1 and not listed[j] and home[j] == b:
+            return True
+    return False
+
+
 @_jit(fastmath=SUMS)
 def refer(
-    image: int, last: int, kind: int, delta: float, epsilon: float, first_block: Array, first: Array, index: Array,
-    dots: Array, corner: Array, unit: Array, beta: Array, share: Array, reference: Array, strong: Array,
+    first_image: int, last: int, kind: int, delta: float, epsilon: float, cutoff: float, first_block: Array,
+    first: Array, index: Array, dots: Array, corner: Array, unit: Array, beta: Array, share: Array, reference: Array,
+    kept: Array, strong: Array, place: Array, strong_share: Array, log_trimmed: Array,
 ) -> None:  # fmt: skip
-    """Set ``share`` to ``exp((beta_j - c_ij - r_i) / eps)``, ``r_i = max_j (beta_j - c_ij)`` into ``reference``.
+    """Set ``share`` to ``exp((beta_j - c_ij - r_i) / eps)``, r_i, about ``max_j (beta_j - c_ij)``, into ``reference``.
 
-    Sorts every block's list so that its first ``strong[b]`` dots are those that are not :data:`NEGLIGIBLE`.
-    ``dots`` is (n + 1, 2) and ``beta`` (n + 1,), both with the dummy (beta -inf) at the end.
+    Only dots that can come within ``cutoff`` (units of epsilon) of the best in some cell of a block get shares: the
+    first ``kept[b]`` of its list, which is reordered; of these the first ``strong[b]`` are not :data:`NEGLIGIBLE`, and
+    their shares are put into ``strong_share`` as well, from ``place[b]`` on.
+    ``log_trimmed[b]`` bounds the logarithm of the sum of the shares that the others would have in any cell. Every dot
+    keeps a place on some list. ``dots`` is (n + 1, 2) and ``beta`` (n + 1,), both with the dummy (beta -inf) at the
+    end.
     """
     one = share.dtype.type
-    begin, end = first_block[image], first_block[last]
-    room = _longest(begin, end, first)
+    room = _longest(first_block[first_image], first_block[last], first)
     x, y, score = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(room, share.dtype)
     right, down, potential, middle = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
+    names, order = np.empty(room, index.dtype), np.empty(room + 1, np.int64)
+    width = (len(beta) - 1) // (len(first_block) - 1)
+    listed, home, nearness = np.empty(width + 1, np.bool_), np.empty(width + 1, np.int64), np.empty(width + 1)
     precise = 1.0 / epsilon
     inverse = one(precise)
-    for b in range(begin, end):
-        start, n = first[b], first[b + 1] - first[b]
-        # Scores relative to the best at the block's middle: float32 then rounds short distances only.
-        half = 0.5 * (SIDE - 1) * unit[b]
-        if n == 0:
-            reference[b] = 0.0
-            continue
-        for e in range(n):
-            d = index[start + e]
-            right[e], down[e], potential[e] = dots[d, 0] - corner[b, 0], dots[d, 1] - corner[b, 1], beta[d]
-        _nearest(kind, delta, half, half, half, half, right, down, potential, n, middle)
-        base = _maximum(middle[:n])
-        if base == -math.inf:
-            base = max(_maximum(potential[:n]), -1e300)
-        # Within a block, a dot can gain this much on another; for other costs there is no such bound.
-        gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
-        count, least = 0, base + NEGLIGIBLE * epsilon - gain
-        for e in range(n):
-            if middle[e] >= least:
-                index[start + e], index[start + count] = index[start + count], index[start + e]
-                right[e], right[count] = right[count], right[e]
-                down[e], down[count] = down[count], down[e]
-                potential[e], potential[count] = potential[count], potential[e]
-                middle[e] = middle[count]
-                count += 1
-        strong[b] = min(n, (count + PAD - 1) // PAD * PAD)
-        for e in range(n):
-            x[e], y[e], score[e] = one(right[e]), one(down[e]), one((potential[e] - base) * precise)
-        rows = share[K * start : K * (start + n)]
-        for i in range(K):
-            row = rows[i * n : (i + 1) * n]
-            _scores(kind, delta, x, y, one(i % SIDE * unit[b]), one(i // SIDE * unit[b]), score, inverse, row)
-            top = _maximum(row)
-            if top == -np.inf:
-                top = one(0.0)
-            reference[b, i] = base + epsilon * top
-            for e in range(n):
-                row[e] -= top
-        _exponentials(rows)
+    for image in range(first_image, last):
+        o, begin, end = image * width, first_block[image], first_block[image + 1]
+        listed[:], home[:], nearness[:] = False, -1, -math.inf
+        end_of_strong = K * first[begin]
+        # The first round goes over all blocks, the second over those that are best for a dot trimmed everywhere.
+        for again in range(2):
+            if again and not _homeless(listed, home):
+                break
+            for b in range(begin, end):
+                start, n, within = first[b], first[b + 1] - first[b], cutoff
+                if n == 0:
+                    reference[b], kept[b], strong[b], log_trimmed[b] = 0.0, 0, 0, -math.inf
+                    continue
+                if again:
+                    if not _misses(index[start : start + n], o, listed, home, b):
+                        continue
+                    within = math.inf
+                for e in range(n):
+                    d = index[start + e]
+                    names[e] = d
+                    right[e], down[e], potential[e] = dots[d, 0] - corner[b, 0], dots[d, 1] - corner[b, 1], beta[d]
+                # Scores relative to the best at the block's middle: float32 then rounds short distances only.
+                half = 0.5 * (SIDE - 1) * unit[b]
+                _nearest(kind, delta, half, half, half, half, right, down, potential, n, middle)
+                base = _maximum(middle[:n])
+                if base == -math.inf:
+                    base = max(_maximum(potential[:n]), -1e300)
+                # Within a block, a dot can gain this much on another; for other costs there is no such bound.
+                gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
+                least, log_trimmed[b] = base - within * epsilon - gain, -math.inf
+                near = max(least, base + NEGLIGIBLE * epsilon - gain)
+                m = _split(middle[:n], near, math.inf, order, 0)
+                size = _split(middle[:n], least, near, order, m)
+                if size < n:
+                    _split(middle[:n], -math.inf, least, order, size)
+                    beyond = _beyond(middle[:n], least, base - gain, precise)
+                    log_trimmed[b] = math.log(beyond) if beyond > 0.0 else -math.inf
+                m, size = _padded(m), _padded(size)
+                strong[b], kept[b] = m, size
+                if not again:
+                    place[b] = end_of_strong
+                    end_of_strong += K * m
+                for e in range(n):
+                    k = order[e]
+                    index[start + e] = names[k]
+                    j = np.int64(names[k]) - o
+                    j = j if j < width else np.int64(width)
+                    if e < size:
+                        listed[j] = True
+                        x[e], y[e], score[e] = one(right[k]), one(down[k]), one((potential[k] - base) * precise)
+                    elif middle[k] - base > nearness[j]:
+                        nearness[j], home[j] = middle[k] - base, b
+                # Where no score can exceed it by much, that of the best at the middle serves as the highest.
+                best = 0
+                while best < n - 1 and middle[order[best]] != base:
+                    best += 1
+                rows, strong_rows = share[K * start : K * (start + size)], strong_share[place[b] : place[b] + K * m]
+                for i in range(K):
+                    row = rows[i * size : (i + 1) * size]
+                    right_i, down_i = one(i % SIDE * unit[b]), one(i // SIDE * unit[b])
+                    _scores(kind, delta, x[:size], y[:size], right_i, down_i, score[:size], inverse, row)
+                    top = row[best] if gain <= SAFE_SPREAD * epsilon else _maximum(row)
+                    if top == -np.inf:
+                        top = one(0.0)
+                    reference[b, i] = base + epsilon * top
+                    for e in range(size):
+                        row[e] -= top
+                _exponentials(rows)
+                for i in range(K):
+                    for e in range(m):
+                        strong_rows[i * m + e] = rows[i * size + e]
 
 
 @_jit(fastmath=SUMS)
 def evaluate(
     first_image: int, last: int, kind: int, rho: float, epsilon: float, same: Array, first_block: Array, first: Array,
-    index: Array, share: Array, reference: Array, mass: Array, factor: Array, alpha: Array, total: Array, q: Array,
-    gamma: Array, conjugate: Array,
+    kept: Array, index: Array, share: Array, reference: Array, mass: Array, factor: Array, alpha: Array, total: Array,
+    q: Array, gamma: Array, conjugate: Array,
 ) -> None:  # fmt: skip
     """Set alpha, the totals, q, gamma (without its factor) and the sum of ``u phi*(-alpha)`` of each image.
 
@@ -354,14 +423,14 @@ def evaluate(
         gamma[image * width : (image + 1) * width] = 0.0
         whole = 0.0
         for b in range(first_block[image], first_block[image + 1]):
-            start, n = first[b], first[b + 1] - first[b]
+            start, n = first[b], kept[b]
             local, column = local_room[:n], column_room[:n]
             rows = share[K * start : K * (start + n)]
             for e in range(n):
                 local[e] = factor[index[start + e]]
             used = False
             for i in range(0, K, 4):
-                _dots(local, rows, n, i, w)
+                _dots(local, rows, i, w)
             for i in range(K):  # in steps that the compiler can do side by side
                 summed[i] = max(np.float64(w[i]), TINY)
             for i in range(K):
@@ -386,7 +455,7 @@ def evaluate(
                 continue
             column[:] = 0.0
             for i in range(0, K, 4):
-                _add(column, rows, n, w, i)
+                _add(column, rows, w, i)
             for e in range(n):
                 gamma[index[start + e]] += column[e]
         conjugate[image] = whole
@@ -394,19 +463,19 @@ def evaluate(
 
 @_jit(fastmath=SUMS)
 def _product(
-    begin: int, end: int, first: Array, strong: Array, index: Array, share: Array, second: Array, x: Array, out: Array,
-    local_room: Array, column_room: Array, w: Array,
+    begin: int, end: int, first: Array, strong: Array, place: Array, index: Array, share: Array, second: Array,
+    x: Array, out: Array, local_room: Array, column_room: Array, w: Array,
 ) -> None:  # fmt: skip
-    """Add ``P^T diag(second) P x`` over blocks ``begin:end`` to ``out``, with the strong ones of the shares for P."""
+    """Add ``P^T diag(second) P x`` over blocks ``begin:end`` to ``out``; ``share`` holds the strong ones only."""
     for b in range(begin, end):
-        start, n, m = first[b], first[b + 1] - first[b], strong[b]
+        start, m = first[b], strong[b]
         local, column = local_room[:m], column_room[:m]
-        rows = share[K * start : K * (start + n)]
+        rows = share[place[b] : place[b] + K * m]
         for e in range(m):
             local[e] = x[index[start + e]]
         used = False
         for i in range(0, K, 4):
-            _dots(local, rows, n, i, w)
+            _dots(local, rows, i, w)
         for i in range(K):
             w[i] *= second[b, i]
             used = used or w[i] != 0.0
@@ -414,23 +483,31 @@ def _product(
             continue
         column[:] = 0.0
         for i in range(0, K, 4):
-            _add(column, rows, n, w, i)
+            _add(column, rows, w, i)
         for e in range(m):
             out[index[start + e]] += column[e]
 
 
 @_jit(fastmath=SUMS)
 def _squares(
-    begin: int, end: int, first: Array, strong: Array, index: Array, share: Array, second: Array, out: Array
+    begin: int,
+    end: int,
+    first: Array,
+    strong: Array,
+    place: Array,
+    index: Array,
+    share: Array,
+    second: Array,
+    out: Array,
 ) -> None:
-    """Add ``sum_i second_i share_ij^2``, strong shares only, over blocks ``begin:end`` to ``out``."""
+    """Add ``sum_i second_i share_ij^2`` over blocks ``begin:end`` to ``out``; as in :func:`_product`."""
     column_room = np.empty(_longest(begin, end, first), share.dtype)
     for b in range(begin, end):
-        start, n, m = first[b], first[b + 1] - first[b], strong[b]
+        start, m = first[b], strong[b]
         column = column_room[:m]
         column[:] = 0.0
         for i in range(K):
-            row, w = share[K * start + i * n : K * start + i * n + m], second[b, i]
+            row, w = share[place[b] + i * m : place[b] + (i + 1) * m], second[b, i]
             if w != 0.0:
                 for e in range(m):
                     column[e] += w * row[e] * row[e]
@@ -441,14 +518,15 @@ def _squares(
 @_jit(fastmath=SUMS)
 def newton_step(
     first_image: int, last: int, kind: int, rho: float, epsilon: float, fresh: bool, steps: int, first_block: Array,
-    first: Array, strong: Array, index: Array, share: Array, mass: Array, alpha: Array, total: Array, q: Array,
-    factor: Array, spread: Array, bend: Array, right: Array, relative: Array, second: Array, concentration: Array,
-    step: Array,
+    first: Array, strong: Array, place: Array, index: Array, share: Array, mass: Array, alpha: Array, total: Array,
+    q: Array, factor: Array, spread: Array, bend: Array, right: Array, relative: Array, second: Array,
+    concentration: Array, step: Array,
 ) -> None:  # fmt: skip
     """Solve Newton's system of each image by preconditioned conjugate gradients.
 
-    ``spread`` is gamma / eps, ``bend`` the dots' curvature, ``right`` the right-hand side, all flat and of the shares'
-    type; images whose ``right`` is zero get a zero ``step``. ``concentration`` is set anew where ``fresh``.
+    ``share`` holds the strong ones, from ``place[b]`` on; ``spread`` is gamma / eps, ``bend`` the dots' curvature,
+    ``right`` the right-hand side, all flat and of the shares' type; images whose ``right`` is zero get a zero
+    ``step``. ``concentration`` is set anew where ``fresh``.
     """
     one = share.dtype.type
     tiny = np.finfo(share.dtype).tiny
@@ -475,7 +553,7 @@ def newton_step(
                     second[b, i] = bent / (total[b, i] * total[b, i])
         if fresh:
             applied[o : o + width] = 0.0
-            _squares(begin, end, first, strong, index, share, second, applied)
+            _squares(begin, end, first, strong, place, index, share, second, applied)
             for j in range(width):
                 f, s = factor[o + j], spread[o + j]
                 concentration[o + j] = f * f * applied[o + j] / s if s > 0.0 else 0.0
@@ -494,7 +572,7 @@ def newton_step(
             for j in range(width):
                 x[o + j] = factor[o + j] * direction[j]
                 applied[o + j] = 0.0
-            _product(begin, end, first, strong, index, share, second, x, applied, local, column, w)
+            _product(begin, end, first, strong, place, index, share, second, x, applied, local, column, w)
             along = 0.0
             for j in range(width):
                 applied[o + j] = fixed[j] * direction[j] - factor[o + j] * applied[o + j]
@@ -515,8 +593,8 @@ def newton_step(
 
 @_jit(fastmath=SUMS)
 def transport_cost(
-    first_image: int, last: int, kind: int, delta: float, first_block: Array, first: Array, index: Array, dots: Array,
-    corner: Array, unit: Array, share: Array, total: Array, q: Array, factor: Array, out: Array,
+    first_image: int, last: int, kind: int, delta: float, first_block: Array, first: Array, kept: Array, index: Array,
+    dots: Array, corner: Array, unit: Array, share: Array, total: Array, q: Array, factor: Array, out: Array,
 ) -> None:  # fmt: skip
     """Set ``out[image]`` to ``sum_ij q_i p_ij c_ij``."""
     one = share.dtype.type
@@ -526,7 +604,7 @@ def transport_cost(
     for image in range(first_image, last):
         whole = 0.0
         for b in range(first_block[image], first_block[image + 1]):
-            start, n = first[b], first[b + 1] - first[b]
+            start, n = first[b], kept[b]
             for e in range(n):
                 d = index[start + e]
                 x[e], y[e] = one(dots[d, 0] - corner[b, 0]), one(dots[d, 1] - corner[b, 1])
@@ -537,6 +615,48 @@ def transport_cost(
             for i in range(0, K, SIDE):
                 whole += _paid(kind, delta, x[:n], y[:n], one(unit[b]), i, local[:n], rows, w)
         out[image] = whole
+
+
+@_jit(fastmath=SUMS)
+def account(
+    first_image: int, last: int, kind: int, rho: float, epsilon: float, first_block: Array, log_dropped: Array,
+    grown_dropped: Array, log_trimmed: Array, grown_trimmed: Array, reference: Array, mass: Array, alpha: Array,
+    q: Array, dropped: Array, shift: Array, spilled: Array, pixels: Array,
+) -> None:  # fmt: skip
+    """Set what :meth:`dotcount.transport.dual.Dual.account` returns; ``grown`` bounds the growth of the potentials."""
+    out, ratio = np.empty(K), np.empty(K)
+    for image in range(first_image, last):
+        lost, largest, spill, price = 0.0, 0.0, 0.0, 0.0
+        for b in range(first_block[image], first_block[image + 1]):
+            ratio[:] = 0.0
+            if log_dropped[b] > -math.inf:
+                base = log_dropped[b] + grown_dropped[image] / epsilon
+                for i in range(K):
+                    out[i] = min(max(base + alpha[b, i] / epsilon, -700.0), 700.0)
+                for i in range(K):
+                    ratio[i] = _exp64(out[i])
+            if log_trimmed[b] > -math.inf:
+                base = log_trimmed[b] + grown_trimmed[image] / epsilon
+                for i in range(K):
+                    out[i] = min(max(base + (reference[b, i] + alpha[b, i]) / epsilon, -700.0), 700.0)
+                for i in range(K):
+                    ratio[i] += _exp64(out[i])
+            for i in range(K):
+                a, u, sent, r = alpha[b, i], mass[b, i], q[b, i], ratio[i]
+                if a == math.inf:
+                    price += rho * u
+                    continue
+                off = epsilon * (r if r < 1e-4 else math.log1p(r)) if r < 1e300 else math.inf
+                largest = max(largest, off)
+                spill += sent * r
+                if kind == KL:
+                    t = off / rho
+                    lost += rho * sent * (t + t * t if t < 1e-4 else math.expm1(t))
+                    price += rho * (u - sent) - sent * a
+                else:
+                    lost += u * (_quadratic(rho, off - a)[0] - _quadratic(rho, -a)[0])
+                    price += rho * (sent - u) * (sent - u) / u if u > 0.0 else 0.0
+        dropped[image], shift[image], spilled[image], pixels[image] = lost, largest, spill, price
 
 
 @_jit()

@@ -38,6 +38,8 @@ class Problem:
         Precision of the pairwise work; sums are float64.
     threads
         How many threads compiled loops may use.
+    rough
+        Newton's systems need no more than float32 although ``dtype`` is float64.
     """
 
     densities: Tensor | list[Tensor]
@@ -52,6 +54,7 @@ class Problem:
     epsilon: float
     dtype: torch.dtype
     threads: int = 1
+    rough: bool = False
 
     @property
     def extent(self) -> float:

@@ -16,12 +16,9 @@ Method = Callable[[Problem, Start, Control], Outcome]
 
 METHODS: dict[str, Method] = {"newton": newton, "dense": dense, "lbfgs": lbfgs, "sinkhorn": sinkhorn}
 
-FEW_PAIRS = 1 << 18
-"""Up to this many (cell, dot) pairs of an image on average, choosing neighbours costs more than it saves."""
 
-
-def choose(name: str, problem: Problem) -> str:
-    """Return the name of the method to run; ``auto`` is ``dense`` for small problems and ``newton`` for others.
+def choose(name: str) -> str:
+    """Return the name of the method to run; ``auto`` is ``newton``.
 
     Raises
     ------
@@ -29,8 +26,7 @@ def choose(name: str, problem: Problem) -> str:
         If there is no such method.
     """
     if name == "auto":
-        sizes = [one.numel() * m for one, m in zip(problem.densities, problem.n_dots)]
-        return "dense" if sum(sizes) <= FEW_PAIRS * len(sizes) else "newton"
+        return "newton"
     if name not in METHODS:
         known = ", ".join(("auto", *METHODS))
         raise UnknownNameError(f"unknown method {name!r}.{did_you_mean(name, ('auto', *METHODS))} Known: {known}.")

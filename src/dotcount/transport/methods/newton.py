@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 
 from dotcount.transport.cells import Cells, make_cells
-from dotcount.transport.certificate import certify, gradient_bound
+from dotcount.transport.certificate import certify, gradient_bound, least_rounding
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.dual import Dual, Point
 from dotcount.transport.methods.ascent import Progress, ascend
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
+from dotcount.transport.penalties import KL
 from dotcount.transport.problem import Problem
 
 FIRST_WIDTH = 0.1
@@ -33,14 +34,16 @@ CELL_TO_BLUR = 2.2
 """Cells are pooled as long as their side stays below this many blur widths."""
 SHARE_OF_GAP, SHARE_OF_DROPPED = 0.6, 0.3
 """How the allowed gap is divided between the point and the pairs left out; the rest is for rounding."""
-DROPPED_PER_CUTOFF = 32.0
+DROPPED_PER_CUTOFF = 8.0
 """What is left out beyond a cutoff of t epsilon, relative to ``eps * mass * e^-t``: a guess, checked afterwards."""
+SHARE_OF_ROUNDING = 0.5
+"""From this share of the allowed gap on, the rounding of float32 is not put up with."""
+UNSURE = 0.01
+"""How far off, per unit of mass, the value may be that is expected from potentials near the best."""
 TRUSTED, TRUSTED_OF_MASS = 0.5, 0.15
 """Relative gap, and gap per unit of mass, up to which given potentials are a better start than none."""
 WARM_BUDGET = 12
 """Evaluations after which a warm start that has not converged is given up."""
-FEW_PAIRS = 20_000
-"""Up to this many (block, dot) pairs of an image on average a blurred phase takes all of them."""
 STRAYS, MANY_PAIRS = 3, 1 << 24
 """A solve whose pairs had to be chosen anew this often in one phase takes all, up to this many (cell, dot) pairs."""
 REBUILDS = 6
@@ -65,7 +68,8 @@ def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Ou
     first: tuple[Dual, Point] | None = None
     if bool(warm.any()):
         # Potentials from elsewhere (another crop, an earlier state of the map) may be worse than none: look first.
-        dual = make_dual(problem, cells, problem.epsilon, beta, _cutoff(problem, control.tol, None, dense), warm)
+        cutoff, planned = _plan(problem, control, beta, None, dense)
+        dual = make_dual(planned, cells, problem.epsilon, beta, cutoff, warm)
         point = dual.at(beta)
         evaluations += warm
         lost = warm & ~((point.gap <= TRUSTED * limit(point, 1.0)) | (point.gap <= TRUSTED_OF_MASS * point.m.sum(1)))
@@ -118,8 +122,7 @@ def _descend(
         if left <= 0:
             break
         cells = make_cells(problem.densities, problem.units, factor)
-        few = len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
-        dual = make_dual(problem, cells, epsilon, beta, math.inf if dense or few else ROUGH_CUTOFF, active)
+        dual = make_dual(problem, cells, epsilon, beta, math.inf if dense else ROUGH_CUTOFF, active)
         progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left), faithful=False)
         evaluations += progress.evaluations
         point = progress.point
@@ -165,7 +168,10 @@ def _finish(
     ``first`` is a dual with its point at ``beta`` to begin with, if there is one already.
     """
     present = problem.present.any(1)
-    cutoff = _cutoff(problem, control.tol, last, dense)
+    if first:
+        cutoff, problem = first[0].cutoff, first[0].problem
+    else:
+        cutoff, problem = _plan(problem, control, None if last is None else beta, last, dense)
     tol = control.tol
     for _ in range(REBUILDS):
         dual = first[0] if first else make_dual(problem, cells, problem.epsilon, beta, cutoff, present)
@@ -185,13 +191,17 @@ def _finish(
                 break
             tol *= 0.01  # only the bound on the gradient asks for this
         goal = limit(point, control.tol)
-        if bool((certificate.gap <= goal).all()) or spent:
+        good = bool((certificate.gap <= goal).all())
+        if spent or (good and (bool(exact.all()) or cutoff == math.inf or not _affordable(problem))):
             return outcome
+        if good:  # but what was left out may hide an error of the gradient
+            cutoff = math.inf
+            continue
         loose = certificate.dropped > SHARE_OF_DROPPED * goal
         if bool(loose.any()):
             cutoff += float((certificate.dropped / goal)[loose].max().log()) - math.log(0.1)
         elif problem.dtype == torch.float32:
-            problem = replace(problem, dtype=torch.float64)  # rounding stands in the way
+            problem = replace(problem, dtype=torch.float64, rough=True)  # rounding stands in the way
         elif cutoff < math.inf and _affordable(problem):
             cutoff = math.inf
         else:
@@ -206,15 +216,37 @@ def _exact_enough(outcome: Outcome, control: Control) -> Tensor:
     return gradient_bound(outcome.dual, outcome.point, outcome.certificate, None) <= control.tol_gradient
 
 
-def _cutoff(problem: Problem, tol: float, last: Point | None, dense: bool) -> float:
-    """Guess how far below the best a score may lie, in units of epsilon, so that little enough is left out."""
+def _plan(
+    problem: Problem, control: Control, beta: Tensor | None, last: Point | None, dense: bool
+) -> tuple[float, Problem]:
+    """Guess what the last phase needs from potentials, or from a point, that are near the best.
+
+    Returns how far below the best a score may lie, in units of epsilon, so that little enough is left out, and the
+    problem, with pairs in float64 where the rounding of float32 would not let the certificate be good enough.
+    """
+    goal, moved = _expected(problem, beta, last)
+    goal = control.tol * goal
+    if beta is not None and problem.dtype == torch.float32:
+        rounding = least_rounding(torch.tensor(problem.units).to(moved), problem.epsilon, moved, torch.float32)
+        if bool((2.0 * rounding > SHARE_OF_ROUNDING * goal).any()):
+            problem = replace(problem, dtype=torch.float64, rough=True)
     if dense:
-        return math.inf
-    if last is None:
-        dots = problem.weights.sum(1)
-        mass = torch.stack([one.sum() for one in problem.densities])
-        goal, moved = (0.005 * dots).clamp(min=1.0), torch.minimum(mass, dots)
-    else:
-        goal, moved = last.value.abs().clamp(min=1.0), last.m.sum(1)
-    ratio = (DROPPED_PER_CUTOFF * problem.epsilon * moved / (SHARE_OF_DROPPED * tol * goal)).amax()
-    return max(6.0, math.log(max(1.0, float(ratio))))
+        return math.inf, problem
+    ratio = float((DROPPED_PER_CUTOFF * problem.epsilon * moved / (SHARE_OF_DROPPED * goal)).amax())
+    if control.tol_gradient is not None:
+        ratio = max(ratio, DROPPED_PER_CUTOFF * float(moved.amax()) / control.tol_gradient)
+    return max(6.0, math.log(max(1.0, ratio))), problem
+
+
+def _expected(problem: Problem, beta: Tensor | None, last: Point | None) -> tuple[Tensor, Tensor]:
+    """Return guesses (B,) of ``max(1, |W|)``, rather too low, and of the mass that is moved."""
+    dots, mass = problem.weights.sum(1), torch.stack([one.sum() for one in problem.densities])
+    pixel, dot = problem.pixel_penalty, problem.dot_penalty
+    if beta is not None and isinstance(pixel, KL) and isinstance(dot, KL):
+        # At the optimum W is the price of losing all mass, less that of what is moved.
+        moved = torch.minimum((problem.weights * dot.slope(-beta)).sum(1), mass + dots)
+        value = pixel.rho * (mass - moved) + dot.rho * (dots - moved)
+        return (value.abs() - UNSURE * moved).clamp(min=1.0), moved
+    if last is not None:
+        return last.value.abs().clamp(min=1.0), last.m.sum(1)
+    return (0.005 * dots).clamp(min=1.0), torch.minimum(mass, dots)
