@@ -158,8 +158,12 @@ class CompiledDual(Dual):
         self._first = np.concatenate([[0], np.cumsum(kept)])
         self._first_block = np.array([grid.first_block for grid in cells.grids] + [len(kept)])
         self._system_dtype = torch.float32 if problem.rough else problem.dtype
-        self._loans = [_Loan(len(self._index) * self.kernels.K, one) for one in (problem.dtype, self._system_dtype)]
-        self._share, self._strong_share = (loan.array for loan in self._loans)
+        size = len(self._index) * self.kernels.K
+        if self._system_dtype == problem.dtype:
+            self._loans, self._apart = [_Loan(2 * size, problem.dtype)], size
+        else:
+            self._loans, self._apart = [_Loan(size, problem.dtype), _Loan(size, self._system_dtype)], 0
+        self._share, self._strong_share = self._loans[0].array, self._loans[-1].array
         self._dots = np.concatenate([places.reshape(-1, 2), np.zeros((1, 2))])
         self._kept, self._strong, self._place = (np.zeros(len(kept), np.int64) for _ in range(3))
         self._log_trimmed = np.empty(len(kept))
@@ -195,7 +199,7 @@ class CompiledDual(Dual):
         self._run(
             self.kernels.refer, *_numbers(self.problem.cost), self.epsilon, trim, *self._lists, *self._geometry,
             extended, self._share, self._reference, self._kept, self._strong, self._place, self._strong_share,
-            self._log_trimmed,
+            self._apart, self._log_trimmed,
         )  # fmt: skip
 
     def _pixels(self, factor: Tensor, known: Point | None, same: Tensor) -> tuple[Tensor, ...]:

@@ -37,6 +37,8 @@ TINY = 1e-300
 NEGLIGIBLE = -3.0
 """Score, in units of epsilon relative to the best, that a dot must be able to reach in some cell of a block to count
 for Newton's system; the others are kept behind these and count for everything else. Few reach what they can at best."""
+MAIN = 0.7
+"""Share of a list from which on, if that much of it is strong, a copy of the strong part does not pay."""
 LEAST = -1e300
 """Scores below this are those of pairs of infinite cost."""
 SUMS = {"reassoc", "contract", "nsz"}
@@ -310,13 +312,14 @@ def _misses(index: Array, offset: int, listed: Array, home: Array, b: int) -> bo
 def refer(
     first_image: int, last: int, kind: int, delta: float, epsilon: float, cutoff: float, first_block: Array,
     first: Array, index: Array, dots: Array, corner: Array, unit: Array, beta: Array, share: Array, reference: Array,
-    kept: Array, strong: Array, place: Array, strong_share: Array, log_trimmed: Array,
+    kept: Array, strong: Array, place: Array, strong_share: Array, apart: int, log_trimmed: Array,
 ) -> None:  # fmt: skip
     """Set ``share`` to ``exp((beta_j - c_ij - r_i) / eps)``, r_i, about ``max_j (beta_j - c_ij)``, into ``reference``.
 
     Only dots that can come within ``cutoff`` (units of epsilon) of the best in some cell of a block get shares: the
     first ``kept[b]`` of its list, which is reordered; of these the first ``strong[b]`` are not :data:`NEGLIGIBLE`, and
-    their shares are put into ``strong_share`` as well, from ``place[b]`` on.
+    their shares stand in ``strong_share`` together, from ``place[b]`` on. That may be the second half of ``share``'s
+    memory, ``apart`` from the first: then lists that are strong in the main stay where they are, all of them strong.
     ``log_trimmed[b]`` bounds the logarithm of the sum of the shares that the others would have in any cell. Every dot
     keeps a place on some list. ``dots`` is (n + 1, 2) and ``beta`` (n + 1,), both with the dummy (beta -inf) at the
     end.
@@ -333,13 +336,13 @@ def refer(
     for image in range(first_image, last):
         o, begin, end = image * width, first_block[image], first_block[image + 1]
         listed[:], home[:], nearness[:] = False, -1, -math.inf
-        end_of_strong = K * first[begin]
+        end_of_strong = apart + K * first[begin]
         # The first round goes over all blocks, the second over those that are best for a dot trimmed everywhere.
         for again in range(2):
             if again and not _homeless(listed, home):
                 break
             for b in range(begin, end):
-                start, n, within = first[b], first[b + 1] - first[b], cutoff
+                start, n, within = first[b], first[b + 1] - first[b], max(cutoff, -NEGLIGIBLE)
                 if n == 0:
                     reference[b], kept[b], strong[b], log_trimmed[b] = 0.0, 0, 0, -math.inf
                     continue
@@ -360,7 +363,7 @@ def refer(
                 # Within a block, a dot can gain this much on another; for other costs there is no such bound.
                 gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
                 least, log_trimmed[b] = base - within * epsilon - gain, -math.inf
-                near = max(least, base + NEGLIGIBLE * epsilon - gain)
+                near = base + NEGLIGIBLE * epsilon - gain
                 m = _split(middle[:n], near, math.inf, order, 0)
                 size = _split(middle[:n], least, near, order, m)
                 if size < n:
@@ -368,10 +371,14 @@ def refer(
                     beyond = _beyond(middle[:n], least, base - gain, precise)
                     log_trimmed[b] = math.log(beyond) if beyond > 0.0 else -math.inf
                 m, size = _padded(m), _padded(size)
-                strong[b], kept[b] = m, size
-                if not again:
+                together = apart > 0 and m >= MAIN * size
+                if together:
+                    m = size
+                    place[b] = K * start
+                elif not again or place[b] == K * start:
                     place[b] = end_of_strong
                     end_of_strong += K * m
+                strong[b], kept[b] = m, size
                 for e in range(n):
                     k = order[e]
                     index[start + e] = names[k]
@@ -398,6 +405,8 @@ def refer(
                     for e in range(size):
                         row[e] -= top
                 _exponentials(rows)
+                if together:
+                    continue
                 for i in range(K):
                     for e in range(m):
                         strong_rows[i * m + e] = rows[i * size + e]
