@@ -224,14 +224,15 @@ def _plan(
     Returns how far below the best a score may lie, in units of epsilon, so that little enough is left out, and the
     problem, with pairs in float64 where the rounding of float32 would not let the certificate be good enough.
     """
-    goal, moved = _expected(problem, beta, last)
-    goal = control.tol * goal
+    value, moved = _expected(problem, beta, last)
     if beta is not None and problem.dtype == torch.float32:
         rounding = least_rounding(torch.tensor(problem.units).to(moved), problem.epsilon, moved, torch.float32)
-        if bool((2.0 * rounding > SHARE_OF_ROUNDING * goal).any()):
+        if bool((2.0 * rounding > SHARE_OF_ROUNDING * control.tol * value.clamp(min=1.0)).any()):
             problem = replace(problem, dtype=torch.float64, rough=True)
     if dense:
         return math.inf, problem
+    unsure = 0.0 if beta is None else UNSURE * moved
+    goal = control.tol * (value - unsure).clamp(min=1.0)
     ratio = float((DROPPED_PER_CUTOFF * problem.epsilon * moved / (SHARE_OF_DROPPED * goal)).amax())
     if control.tol_gradient is not None:
         ratio = max(ratio, DROPPED_PER_CUTOFF * float(moved.amax()) / control.tol_gradient)
@@ -239,14 +240,13 @@ def _plan(
 
 
 def _expected(problem: Problem, beta: Tensor | None, last: Point | None) -> tuple[Tensor, Tensor]:
-    """Return guesses (B,) of ``max(1, |W|)``, rather too low, and of the mass that is moved."""
+    """Return guesses (B,) of ``|W|`` and of the mass that is moved."""
     dots, mass = problem.weights.sum(1), torch.stack([one.sum() for one in problem.densities])
     pixel, dot = problem.pixel_penalty, problem.dot_penalty
     if beta is not None and isinstance(pixel, KL) and isinstance(dot, KL):
         # At the optimum W is the price of losing all mass, less that of what is moved.
         moved = torch.minimum((problem.weights * dot.slope(-beta)).sum(1), mass + dots)
-        value = pixel.rho * (mass - moved) + dot.rho * (dots - moved)
-        return (value.abs() - UNSURE * moved).clamp(min=1.0), moved
+        return (pixel.rho * (mass - moved) + dot.rho * (dots - moved)).abs(), moved
     if last is not None:
-        return last.value.abs().clamp(min=1.0), last.m.sum(1)
-    return (0.005 * dots).clamp(min=1.0), torch.minimum(mass, dots)
+        return last.value.abs(), last.m.sum(1)
+    return 0.005 * dots, torch.minimum(mass, dots)
