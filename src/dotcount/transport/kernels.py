@@ -34,9 +34,9 @@ ROOT_PAIRS = 1 << 15
 L1, L2, SQL2, WFR = 0, 1, 2, 3
 KL, QUADRATIC = 0, 1
 TINY = 1e-300
-NEGLIGIBLE = -3.0
-"""Score, in units of epsilon relative to the best, that a dot must be able to reach in some cell of a block to count
-for Newton's system; the others are kept behind these and count for everything else. Few reach what they can at best."""
+STRONG, NEGLIGIBLE = 9.5, 4.0
+"""A dot counts for Newton's system if its score at a block's middle is at most the former below the best, in units of
+epsilon, or if in some cell it could come within the latter, which few do that could. The others count for all else."""
 MAIN = 0.7
 """Share of a list from which on, if that much of it is strong, a copy of the strong part does not pay."""
 LEAST = -1e300
@@ -317,7 +317,7 @@ def refer(
     """Set ``share`` to ``exp((beta_j - c_ij - r_i) / eps)``, r_i, about ``max_j (beta_j - c_ij)``, into ``reference``.
 
     Only dots that can come within ``cutoff`` (units of epsilon) of the best in some cell of a block get shares: the
-    first ``kept[b]`` of its list, which is reordered; of these the first ``strong[b]`` are not :data:`NEGLIGIBLE`, and
+    first ``kept[b]`` of its list, which is reordered; of these the first ``strong[b]`` are not negligible, and
     their shares stand in ``strong_share`` together, from ``place[b]`` on. That may be the second half of ``share``'s
     memory, ``apart`` from the first: then lists that are strong in the main stay where they are, all of them strong.
     ``log_trimmed[b]`` bounds the logarithm of the sum of the shares that the others would have in any cell. Every dot
@@ -342,7 +342,7 @@ def refer(
             if again and not _homeless(listed, home):
                 break
             for b in range(begin, end):
-                start, n, within = first[b], first[b + 1] - first[b], max(cutoff, -NEGLIGIBLE)
+                start, n, within = first[b], first[b + 1] - first[b], max(cutoff, STRONG)
                 if n == 0:
                     reference[b], kept[b], strong[b], log_trimmed[b] = 0.0, 0, 0, -math.inf
                     continue
@@ -363,7 +363,7 @@ def refer(
                 # Within a block, a dot can gain this much on another; for other costs there is no such bound.
                 gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
                 least, log_trimmed[b] = base - within * epsilon - gain, -math.inf
-                near = base + NEGLIGIBLE * epsilon - gain
+                near = base - max(STRONG * epsilon, NEGLIGIBLE * epsilon + gain)
                 m = _split(middle[:n], near, math.inf, order, 0)
                 size = _split(middle[:n], least, near, order, m)
                 if size < n:
