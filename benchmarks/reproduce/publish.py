@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.reproduce.execute import test_scores, write
 from benchmarks.reproduce.page import f_at
-from benchmarks.reproduce.suite import DATA, RESULTS, Experiment, best_recipe
+from benchmarks.reproduce.suite import DATA, DRAWN, RESULTS, Experiment, best_recipe
 from dotcount import weights
 
 CARD = """
@@ -23,6 +23,11 @@ CARD = """
 
 These images took no part in training or in any choice. Weights are stored in half precision; the figures are of the
 weights as stored. Made by `python -m benchmarks.reproduce run --only {name}` from the recipe `best/{recipe}`.
+"""
+
+DRAWN_CARD = """
+All images, those of the test too, were drawn by dotcount (`dotcount data synth`). Expect larger errors on photos, and check
+the model on some of yours.
 """
 
 
@@ -37,6 +42,7 @@ def publish_model(experiment: Experiment, model: str, data: str, runs: Path) -> 
     half = {name: value.half() if value.dtype == torch.float32 else value for name, value in state.items()}
     save_file(half, temporary / "model.safetensors", metadata={"format": "pt"})
     shutil.rmtree(target, ignore_errors=True)
+    (temporary / "model.safetensors").chmod(0o644)
     temporary.replace(target)
     scores = test_scores(target, DATA[experiment.data].format(data=data, out=runs))
     counting = scores["counting"]
@@ -50,6 +56,7 @@ def publish_model(experiment: Experiment, model: str, data: str, runs: Path) -> 
         name=experiment.name,
         recipe=best_recipe(experiment.data),
     )
+    text += DRAWN_CARD if experiment.data in DRAWN else ""
     card = (target / "README.md").read_text(encoding="utf-8")
     before, limits, after = card.partition("\n## Limits")
     (target / "README.md").write_text(before + text + limits + after, encoding="utf-8")

@@ -7,12 +7,13 @@ import pytest
 
 import dotcount
 from dotcount import models, weights
+from dotcount.data.synthetic import generate
 from dotcount.errors import ModelError
 from dotcount.prediction import model_folder
 
 
 def test_each_has_a_card_with_test_figures_and_the_terms_of_its_data():
-    assert "trees" in weights.names()
+    assert weights.names() == ["cells", "trees"]
     for name in weights.names():
         card = (weights.FOLDER / name / "README.md").read_text(encoding="utf-8")
         assert "## Measured on the test images" in card
@@ -24,6 +25,13 @@ def test_trees_loads_by_name_and_finds_none_in_an_empty_picture():
     predictor = dotcount.load("trees", device="cpu")
     assert predictor.stride == 4
     assert predictor.predict(np.full((128, 128, 3), 90, dtype=np.uint8)).count < 5
+
+
+def test_cells_counts_what_dotcount_draws():
+    predictor = dotcount.load("cells", device="cpu")
+    scenes = [generate("cells", seed=77, index=i, size=256, count=(100, 120)) for i in range(4)]
+    errors = [predictor.predict(pixels).count - len(points) for pixels, points in scenes]
+    assert np.abs(errors).mean() < 8
 
 
 def test_a_folder_of_the_same_name_goes_first(tmp_path, monkeypatch):
