@@ -26,8 +26,8 @@ weights as stored. Made by `python -m benchmarks.reproduce run --only {name}` fr
 """
 
 DRAWN_CARD = """
-All images, those of the test too, were drawn by dotcount (`dotcount data synth`). Expect larger errors on photos, and check
-the model on some of yours.
+All images, those of the test too, were drawn by dotcount (`dotcount data synth`). Expect larger errors on photos, and
+check the model on some of yours.
 """
 
 
