@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import dotcount
+from benchmarks.crop_shift import mass
 from benchmarks.real.__main__ import machine
 from dotcount.config import AugmentConfig
 from dotcount.data import open_collection, read_pixels
@@ -41,9 +42,7 @@ def ratios(model: torch.nn.Module, place: str) -> dict[str, float]:
         for name, augment in settings.items():
             assert record.points is not None, "only images with dots are kept"
             image, dots = training_sample(pixels, record.points, SIDE, augment, np.random.default_rng(seed))
-            with torch.inference_mode():
-                count = float(model(torch.from_numpy(image.transpose(2, 0, 1).copy())[None]).sum())
-            sums[name] = sums[name] + (count, len(dots))
+            sums[name] = sums[name] + (mass(model, image), len(dots))
     return {name: round(float(predicted / true), 3) for name, (predicted, true) in sums.items()}
 
 

@@ -29,7 +29,7 @@ LOSSES = {
     "bayesian": "Bayesian",
     "dm_count": "DM-Count",
     "uot": "UOT",
-    "uot_dots": "UOT, rho 1 and 10",
+    "uot_dots": "UOT, dots x 10",
 }
 PICTURE = "![Test MAE of the losses and F of located points by distance](images/reproduction.png)"
 Record = dict[str, Any]
@@ -38,6 +38,14 @@ Record = dict[str, Any]
 def read(pattern: str) -> list[Record]:
     """Return the records whose file matches, in order of name."""
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob(pattern))]
+
+
+def seeds_of(pattern: str) -> dict[str, list[Record]]:
+    """Return the records whose file matches by the last part of their name, without the seed."""
+    groups: dict[str, list[Record]] = {}
+    for record in read(pattern):
+        groups.setdefault(record["name"].split("/")[-1].rpartition("-")[0], []).append(record)
+    return groups
 
 
 def spread(values: Sequence[float], digits: int = 2, signed: bool = False) -> str:
@@ -141,9 +149,7 @@ def table1(data: str) -> str:
 
 def study(pattern: str, head: str) -> str:
     """Return a table over the middle part of the record's names, with what a step costs."""
-    groups: dict[str, list[Record]] = {}
-    for record in read(pattern):
-        groups.setdefault(record["name"].split("/")[-1].rpartition("-")[0], []).append(record)
+    groups = seeds_of(pattern)
     if not groups:
         return ""
     rows = []
@@ -170,9 +176,7 @@ def study(pattern: str, head: str) -> str:
 
 def bias(data: str) -> str:
     """Return what each change does to the signed error on validation images, before and after the count scale."""
-    groups: dict[str, list[Record]] = {}
-    for record in read(f"bias/{data}/*.json"):
-        groups.setdefault(record["name"].split("/")[-1].rpartition("-")[0], []).append(record)
+    groups = seeds_of(f"bias/{data}/*.json")
     rows = []
     for name, records in groups.items():
         validation, steps = [record["validation"] for record in records], [record["train"] for record in records]
