@@ -220,7 +220,12 @@ def bias(data: str, seeds: tuple[int, ...] = (0,)) -> Iterator[Experiment]:
                 "training": {"epochs": 12, "calibrate": True, "validate_every": 3},
             }
             seed = base.settings["training"]["seed"]
-            yield Experiment(f"bias/{data}/{name}-{seed}", data, merge(base.settings, {} if data == "shb" else crops, same, change), test=False)
+            yield Experiment(
+                f"bias/{data}/{name}-{seed}",
+                data,
+                merge(base.settings, {} if data == "shb" else crops, same, change),
+                test=False,
+            )
 
 
 def best_recipe(data: str) -> str:
