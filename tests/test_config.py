@@ -60,6 +60,8 @@ def test_values_take_their_types():
             r"'augment.scale' is \(1.4, 0.7\); it must be two positive numbers",
         ),
         ("augment.scale_chance=2", r"'augment.scale_chance' is 2.0; it must be a share between 0 and 1"),
+        ("data.magnify=0", r"'data.magnify' is 0.0; it must be positive or absent"),
+        ("training.try_magnify=[1.5, -1]", r"'training.try_magnify' is .*; it must be a list of positive numbers"),
         ("schedule.cooldown_epochs=-1", r"'schedule.cooldown_epochs' is -1; it must be 0 or more, or absent"),
         ("loss=uot", r"config key 'loss' must hold keys and values; got 'uot'"),
         ("loss.name.x=1", r"'loss.name'"),

@@ -46,6 +46,9 @@ class DataConfig:
         Images are enlarged to a shorter side of at least ``min_side`` px, then shrunk to a longer side of at most
         ``max_side`` px and a shorter side of at most ``max_short_side`` px, before anything else; absent: the rule of
         the benchmark that DATA is, else as they are.
+    magnify
+        Images that the bounds above have left are magnified so many times, in training and in use: objects of a few
+        pixels are told apart better, at a cost that grows with the square.
     """
 
     path: str = ""
@@ -59,6 +62,7 @@ class DataConfig:
     min_side: int | None = None
     max_side: int | None = None
     max_short_side: int | None = None
+    magnify: float | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,9 @@ class TrainingConfig:
     calibrate
         Scale the final model's densities by the factor that removes the mean count error on the validation images,
         where that lowers their error leave-one-out.
+    try_magnify
+        Magnifications, relative to that of training, at which the final model counts the validation images as well; the
+        one with the lowest ``select``, or 1, is that of every prediction.
     seed
         Seed of weights, data order and augmentation.
     """
@@ -221,6 +228,7 @@ class TrainingConfig:
     workers: int | None = None
     cache_mb: int = 2048
     calibrate: bool = True
+    try_magnify: list[float] = field(default_factory=list)
     seed: int = 0
 
 
@@ -254,6 +262,8 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
         lambda v: v is None or v > 0,
         "positive or absent",
     ),
+    ("data.magnify", lambda v: v is None or 0 < v < math.inf, "positive or absent"),
+    ("training.try_magnify", lambda v: all(0 < factor < math.inf for factor in v), "a list of positive numbers"),
     ("optimizer.learning_rate schedule.power", lambda v: 0 < v < math.inf, "positive"),
     ("optimizer.weight_decay", lambda v: 0 <= v < math.inf, "0 or more"),
     ("optimizer.betas", lambda v: all(0 <= beta < 1 for beta in v), "two numbers in [0, 1)"),

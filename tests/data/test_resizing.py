@@ -28,6 +28,8 @@ bounds = st.none() | st.integers(1, 3000)
         ((9999, 3400), ResizeRule(512, None, 2048), (6023, 2048)),
         ((3000, 4096), ResizeRule(512, None, 2048), (2048, 2796)),
         ((300, 256), ResizeRule(512, None, 2048), (600, 512)),
+        ((100, 50), ResizeRule(magnify=1.5), (150, 75)),
+        ((300, 100), ResizeRule(200, 450, magnify=2.0), (900, 300)),
     ],
 )
 def test_resize_rule(size: tuple[int, int], rule: ResizeRule, expected: tuple[int, int]) -> None:
@@ -74,3 +76,10 @@ def test_a_rule_in_words() -> None:
     assert ResizeRule().described() == "used at their own size"
     said = ResizeRule(512, None, 2048).described()
     assert said == "enlarged to a shorter side of at least 512 px and shrunk to a shorter side of at most 2048 px"
+    assert ResizeRule(magnify=1.25).described() == "magnified 1.25 times"
+    assert ResizeRule(magnify=1.0).described() == ResizeRule().described()
+
+
+def test_a_rule_is_magnified_on_top_of_its_own_magnification() -> None:
+    assert ResizeRule(min_side=64).magnified(2.0) == ResizeRule(min_side=64, magnify=2.0)
+    assert ResizeRule(magnify=1.5).magnified(2.0).size(100, 50) == (300, 150)

@@ -13,6 +13,7 @@ from dotcount.data.loading import WholeImageDataset, whole_batch
 from dotcount.errors import ConfigError, DataError, OutputError, UnknownNameError, UsageError
 from dotcount.evaluation import fit_count_scale
 from dotcount.models import io
+from dotcount.prediction import load
 from dotcount.training import train
 from dotcount.training.module import CountingModule, count
 from dotcount.training.resolve import make_plan
@@ -77,12 +78,32 @@ def test_the_model_tells_what_a_prediction_needs(finished):
     assert metadata["options"] == {"stride": 8, "width": 4, "output": "softplus", "output_scale": 0.1}
     assert 0 < metadata["peaks"]["threshold"] <= 1
     assert metadata["interval"]["n"] == 4
-    assert metadata["resize"] == {"min_side": None, "max_side": None, "max_short_side": None}
+    assert metadata["resize"] == {"min_side": None, "max_side": None, "max_short_side": None, "magnify": None}
     assert metadata["trained_on"]["images"] == 10
     assert metadata["length_scale"] == 32
     card = (finished.run / "model" / "README.md").read_text()
     for part in ("10 images", "4 validation images", "lowest validation mae", "No count interval", "crops of 32 px"):
         assert part in card
+
+
+def test_the_magnification_with_the_lowest_validation_error_is_that_of_predictions(tiny, tmp_path):
+    """Of the sizes tried the best one, here not that of training, is on record and used."""
+    tried = [0.5, 1.0, 2.0, 3.0]
+    settings = {"training__try_magnify": tried, "data__magnify": 1.5, "training__crop": 48}
+    run = tmp_path / "run"
+    train(tiny(**settings), run, progress=False)
+    metadata = io.load(run / "model")[1]
+    trials = metadata["metrics"]["magnifications"]
+    assert [one["magnify"] for one in trials] == [1.0, 0.5, 2.0, 3.0]
+    best = min(trials, key=lambda one: one["mae"])
+    assert best["magnify"] != 1
+    assert metadata["resize"]["magnify"] == pytest.approx(1.5 * best["magnify"])
+    assert metadata["metrics"]["validation"]["mae"] == best["mae"]
+    assert f"{best['magnify']:g}: {best['mae']:.3g}" in (run / "model" / "README.md").read_text()
+    validation = data.open_collection(config.load(run / "config.yaml").data.path).split("val").records
+    counts = [load(run).predict(record.image).count / metadata["count_scale"] for record in validation]
+    fitted = fit_count_scale(counts, [len(record.points) for record in validation])
+    assert metadata["count_scale"] == best["count_scale"] == pytest.approx(fitted.scale, rel=1e-4)
 
 
 def test_the_way_to_points_is_recorded_and_its_threshold_chosen_for_it(tiny, finished, tmp_path):

@@ -1,8 +1,9 @@
-"""After the last epoch: count scale, peaks and interval from validation images, then the model folder."""
+"""After the last epoch: magnification, count scale, peaks and interval from validation images; the model folder."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from dotcount.models import io as model_io
 from dotcount.points import FloatArray
 from dotcount.training.card import model_card
 from dotcount.training.folder import MODEL
-from dotcount.training.loader import to_device
+from dotcount.training.loader import CountingData, to_device
 from dotcount.training.module import count
 from dotcount.training.resolve import Plan
 from dotcount.training.state import RunState
@@ -39,29 +40,68 @@ RADII = (1, 2, 3, 4)
 INTERVAL_LEVEL = 0.9
 
 
-def write_model(
-    out: Path, model: nn.Module, batches: Iterable[Batch | None], plan: Plan, state: RunState
-) -> dict[str, Any]:
-    """Fit scale, peaks and interval to the best weights in ``model``, write ``out``/model, return its metadata.
+@dataclass(frozen=True)
+class Trial:
+    """The validation images counted at one magnification.
 
-    Interval and errors are of the counts that leave-one-out scales give, so that no image is judged by itself.
+    Attributes
+    ----------
+    magnify
+        Size of the images as a multiple of that in training.
+    densities, dots
+        Density (h, w) and dots (m, 2) of every image.
+    fitted
+        Scale of the counts, and the counts that leave-one-out scales give.
+    metrics
+        Errors of the latter, so that no image is judged by itself.
     """
-    densities, dots, predicted = predict(model, batches, torch.device(plan.config.training.device))
-    true = [len(xy) for xy in dots]
+
+    magnify: float
+    densities: list[FloatArray]
+    dots: list[FloatArray]
+    fitted: CountScale
+    metrics: dict[str, Any]
+
+
+def write_model(out: Path, model: nn.Module, data: CountingData, plan: Plan, state: RunState) -> dict[str, Any]:
+    """Fit magnification, scale, peaks and interval to the best weights, write ``out``/model, return its metadata."""
+    trial, tried = choose_magnification(model, data, plan)
+    dots, fitted = trial.dots, trial.fitted
     stride = int(model.stride)  # type: ignore[arg-type]
-    fitted = (
-        fit_count_scale(predicted, true) if plan.config.training.calibrate else CountScale(1.0, np.array(predicted))
-    )
-    peaks = choose_peaks([fitted.scale * density for density in densities], dots, stride, plan.config.peaks)
-    metrics = counting_metrics(fitted.held_out, true).to_dict()
+    peaks = choose_peaks([fitted.scale * density for density in trial.densities], dots, stride, plan.config.peaks)
+    rule = ResizeRule.of(plan.config.data)
     metadata = describe(plan, state, stride) | {
+        "resize": (rule if trial.magnify == 1 else rule.magnified(trial.magnify)).to_dict(),
         "peaks": peaks,
         "count_scale": fitted.scale,
-        "interval": calibrate(fitted.held_out, true, level=INTERVAL_LEVEL).to_dict(),
-        "metrics": {"validation": metrics, "best": state.best},
+        "interval": calibrate(fitted.held_out, [len(xy) for xy in dots], level=INTERVAL_LEVEL).to_dict(),
+        "metrics": {"validation": trial.metrics, "best": state.best, "magnifications": tried},
     }
     model_io.save(model, out / MODEL, metadata, model_card(metadata))
     return metadata
+
+
+def choose_magnification(model: nn.Module, data: CountingData, plan: Plan) -> tuple[Trial, list[dict[str, float]]]:
+    """Return the trial with the lowest error, the earliest on ties, and the errors of all; the first is at 1."""
+    training = plan.config.training
+    device = torch.device(training.device)
+    best, tried = _trial(model, data.val_dataloader(), 1.0, device, training.calibrate), []
+    for factor in (1.0, *(f for f in training.try_magnify if f != 1)):
+        trial = best if factor == 1 else _trial(model, data.magnified(factor), factor, device, training.calibrate)
+        errors = {key: float(trial.metrics[key]) for key in ("mae", "rmse", "bias")}
+        tried.append({"magnify": factor, **errors, "count_scale": trial.fitted.scale})
+        if errors[training.select] < best.metrics[training.select]:
+            best = trial
+    return best, tried
+
+
+def _trial(
+    model: nn.Module, batches: Iterable[Batch | None], magnify: float, device: torch.device, scaled: bool
+) -> Trial:
+    densities, dots, predicted = predict(model, batches, device)
+    true = [len(xy) for xy in dots]
+    fitted = fit_count_scale(predicted, true) if scaled else CountScale(1.0, np.array(predicted))
+    return Trial(magnify, densities, dots, fitted, counting_metrics(fitted.held_out, true).to_dict())
 
 
 def predict(
@@ -110,7 +150,6 @@ def describe(plan: Plan, state: RunState, stride: int) -> dict[str, Any]:
         "model": config.model.name,
         "options": dict(config.model.options),
         "stride": stride,
-        "resize": ResizeRule.of(config.data).to_dict(),
         "dotcount_version": version("dotcount"),
         "loss": config.loss.name,
         "loss_options": dict(config.loss.options),

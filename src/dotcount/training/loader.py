@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import lightning.pytorch as pl
 import torch
@@ -57,6 +58,14 @@ class CountingData(pl.LightningDataModule):
             )
         rank, world = self._place()
         return DataLoader(self._validation, batch_size=None, sampler=range(rank, len(self._validation), world))
+
+    def magnified(self, factor: float) -> Iterator[Batch | None]:
+        """Yield the validation images ``factor`` times as large as in training."""
+        images = WholeImageDataset(
+            self.plan.validation.records, resize=ResizeRule.of(self.plan.config.data).magnified(factor)
+        )
+        batches = ValidationBatches(images)
+        return (batches[i] for i in range(len(batches)))
 
     def next_epoch(self) -> None:
         """Set the order of the epoch that begins."""

@@ -129,7 +129,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, progress:
             _record(plan.config, state, out)
         assert checkpoint is not None, "a complete run has a checkpoint"
         module.model.load_state_dict(checkpoint["best_weights"])
-        write_model(out, module.model, data.val_dataloader(), plan, state)
+        write_model(out, module.model, data, plan, state)
     best = state.best
     say(f"{out / 'model'}: epoch {best['epoch']}, val MAE {best['val_mae']:.2f}, RMSE {best['val_rmse']:.2f}", progress)
     return _result(out, state)
