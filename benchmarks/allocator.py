@@ -1,7 +1,7 @@
 """Measure what keeping freed memory in the process saves: ``python -m benchmarks.allocator``.
 
 A training step (forward, backward, AdamW; channels last) and the density of a large photo, with and without
-``dotcount.memory.keep_freed_memory``, each in a process of its own, in turn and three times. Writes
+``dotcount.process.keep_freed_memory``, each in a process of its own, in turn and three times. Writes
 benchmarks/results/allocator.json: medians in ms, and the peak of the process in MB.
 """
 
@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.real.__main__ import machine
 from dotcount import models
-from dotcount.memory import keep_freed_memory
+from dotcount.process import keep_freed_memory
 
 RESULTS = Path(__file__).parent / "results/allocator.json"
 ROUNDS, REPEATS = 3, 4

@@ -14,7 +14,7 @@ from benchmarks.transport.measure import clock, peak_memory
 from benchmarks.transport.problems import STRIDE, dots, problem
 from dotcount import losses, models
 from dotcount.config import RunConfig
-from dotcount.memory import keep_freed_memory
+from dotcount.process import keep_freed_memory
 from dotcount.training.module import CountingModule
 from dotcount.training.schedule import rate_factor
 from dotcount.training.state import RunState

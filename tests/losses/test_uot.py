@@ -225,7 +225,7 @@ def test_float64_stays_float64():
         ({"image_size": [(48, 48)]}, "one .height, width. for each of the 3 images"),
         ({"keys": [torch.arange(3)]}, "keys must be a list of 3"),
         ({"keys": [torch.arange(2)] * 3}, r"keys\[0\] must be int64 of shape \(3,\)"),
-        ({"keys": [torch.tensor([0, 1, -2])] * 3}, r"keys\[0\] must not be negative"),
+        ({"keys": [torch.tensor([0, 1, -2])] * 3}, r"keys must not be negative; got -2"),
     ],
 )
 def test_wrong_input_gets_one_clear_line(change, message):

@@ -17,7 +17,7 @@ from dotcount.transport import compiled, kernels, solve, solve_batch
 from dotcount.transport.cells import make_cells
 from dotcount.transport.compiled import CompiledDual, make_dual
 from dotcount.transport.costs import Cost
-from dotcount.transport.dual import Dual
+from dotcount.transport.dual import TensorDual
 from dotcount.transport.penalties import KL
 from dotcount.transport.problem import Problem
 
@@ -98,7 +98,7 @@ def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsi
         score = (now[0] - problem.cost.of_difference(apart[..., 0], apart[..., 1])) / epsilon
         spilled = 0.0
         for b in range(len(at)):
-            kept = dual._index[dual._first[b] : dual._first[b] + dual._kept[b]].astype(np.int64)
+            kept = dual._pairs.lists[dual._pairs.first[b] : dual._pairs.first[b] + dual._pairs.kept[b]].astype(np.int64)
             kept = kept[kept < m]
             assert len(set(kept)) == len(kept), "no dot twice"
             listed[kept] = True
@@ -118,7 +118,7 @@ def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsi
 @pytest.mark.parametrize("side", [40, 130])
 def test_the_search_keeps_no_more_than_the_rule_asks_for(side):
     dual = search(0, side, side, 400, "l2", 0.01, 10.0)[-1]
-    assert len(dual._index) < 0.4 * dual.cells.mass.shape[0] * 400
+    assert len(dual._pairs.lists) < 0.4 * dual.cells.mass.shape[0] * 400
 
 
 @settings(max_examples=30, deadline=None)
@@ -188,12 +188,12 @@ def test_without_numba_or_with_the_switch_off_tensor_operations_serve(monkeypatc
     problem, cells, beta, _ = search(0, 8, 8, 5, "l2", 0.1, 5.0)
     arguments = (problem, cells, 0.1, beta, 5.0, torch.tensor([True]))
     monkeypatch.setenv(compiled.SWITCH, "0")
-    assert type(make_dual(*arguments)) is Dual
+    assert type(make_dual(*arguments)) is TensorDual
     monkeypatch.setenv(compiled.SWITCH, "1")
     assert type(make_dual(*arguments)) is CompiledDual
     assert not compiled.usable(torch.device("meta"))
     monkeypatch.setattr(compiled, "_kernels", lambda: None)
-    assert type(make_dual(*arguments)) is Dual
+    assert type(make_dual(*arguments)) is TensorDual
 
 
 def run(code: str, **environment: str) -> str:

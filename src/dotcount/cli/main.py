@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from dotcount.errors import DotcountError, UsageError
-from dotcount.memory import keep_freed_memory
+from dotcount.process import keep_freed_memory, let_threads_sleep
 from dotcount.registry import did_you_mean
 
 VERBS = {
@@ -77,6 +77,7 @@ def _dispatch(words: list[str]) -> int:
     module.configure(parser)
     args = parser.parse_args(words[1:])
     keep_freed_memory()
+    let_threads_sleep()
     code: int = module.run(args)
     return code
 

@@ -139,6 +139,9 @@ def check_batch(
     if not (lowest >= 0 and highest < float("inf")):  # also catches NaN
         raise InputError(f"density must be finite and not negative; got values from {lowest} to {highest}")
     dots = [check_points(one, k, work) for k, one in enumerate(points)]
+    if not bool(torch.isfinite(torch.cat(dots)).all()):
+        k = next(k for k, one in enumerate(dots) if not bool(torch.isfinite(one).all()))
+        raise InputError(f"points[{k}] holds coordinates that are not finite; remove these dots")
     if image_size is None:
         size = (h * float(stride), w * float(stride))
     else:
@@ -156,8 +159,6 @@ def check_points(points: Tensor, k: int, like: Tensor) -> Tensor:
         raise InputError(f"points[{k}] must be of a floating dtype; got {points.dtype}; convert it with .float()")
     if points.device != like.device:
         raise InputError(f"points[{k}] is on {points.device}, density on {like.device}; move one with .to(...)")
-    if not bool(torch.isfinite(points).all()):
-        raise InputError(f"points[{k}] holds coordinates that are not finite; remove these dots")
     return points.detach().to(like.dtype)
 
 
@@ -170,6 +171,7 @@ def check_keys(keys: Sequence[Tensor] | None, dots: list[Tensor]) -> list[Tensor
     for k, (ids, one) in enumerate(zip(keys, dots)):
         if ids.dtype != torch.int64 or ids.shape != (len(one),):
             raise InputError(f"keys[{k}] must be int64 of shape ({len(one)},); got {ids.dtype} {tuple(ids.shape)}")
-        if len(ids) and int(ids.min()) < 0:
-            raise InputError(f"keys[{k}] must not be negative; got {int(ids.min())}")
+    every = torch.cat(list(keys))
+    if len(every) and int(every.min()) < 0:
+        raise InputError(f"keys must not be negative; got {int(every.min())}")
     return list(keys)

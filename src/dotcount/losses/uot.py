@@ -160,7 +160,10 @@ class UOTLoss(DensityLoss):
     def compute(self, batch: Batch) -> LossOutput:
         """Return the loss; see :class:`UOTLoss`."""
         scale = self.length_scale or max(batch.size)
-        beta = [self.cache.read(ids) for ids in batch.keys] if self.cache is not None and batch.keys else None
+        keys = torch.cat(batch.keys) if self.cache is not None and batch.keys is not None else None
+        beta = None
+        if self.cache is not None and keys is not None:
+            beta = self.cache.read(keys).split([len(one) for one in batch.points])
         solutions = solve_batch(
             batch.density.detach(),
             batch.points,
@@ -170,9 +173,8 @@ class UOTLoss(DensityLoss):
             beta=beta,
             **self.options,
         )
-        if self.cache is not None and batch.keys is not None:
-            for ids, solution in zip(batch.keys, solutions):
-                self.cache.write(ids, solution.beta)
+        if self.cache is not None and keys is not None:
+            self.cache.write(keys, torch.cat([solution.beta for solution in solutions]))
         self._warn(solutions)
         like = batch.density
         values = torch.tensor([s.value for s in solutions], dtype=torch.float64, device=like.device)

@@ -23,7 +23,7 @@ from dotcount import config as configuration
 from dotcount import losses, models
 from dotcount.config import RunConfig
 from dotcount.errors import UsageError
-from dotcount.memory import keep_freed_memory
+from dotcount.process import keep_freed_memory
 from dotcount.training.budget import fit_epoch
 from dotcount.training.errors import ResumeError
 from dotcount.training.finish import write_model

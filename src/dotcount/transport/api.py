@@ -148,22 +148,26 @@ def solve_batch(
     _check_options(epsilon, length_scale, stride, tol, tol_gradient, max_iter)
     ground = Cost(cost, delta)
     rho_pixel, rho_dot = rho if isinstance(rho, tuple) else (rho, rho)
-    for k in range(n):
+    maps, dots = (
+        list(of.detach())
+        if isinstance(of, Tensor)
+        else [one.detach() if isinstance(one, Tensor) else one for one in of]
+        for of in (densities, points)
+    )
+    for k, density in enumerate(maps):
         name = "" if n == 1 else f"image {k}: "
-        check_image(densities[k], points[k], options[0][k], options[1][k], options[2][k], name)
-        if densities[k].device != densities[0].device or densities[k].dtype != densities[0].dtype:
-            raise InputError(
-                f"{name}density is {densities[k].dtype} on {densities[k].device}; all must be as the first"
-            )
-    scales = [float(length_scale or max(densities[k].shape) * stride) for k in range(n)]
+        check_image(density, dots[k], options[0][k], options[1][k], options[2][k], name)
+        if density.device != maps[0].device or density.dtype != maps[0].dtype:
+            raise InputError(f"{name}density is {density.dtype} on {density.device}; all must be as the first")
+    scales = [float(length_scale or max(density.shape) * stride) for density in maps]
     geometries = [
-        Geometry(points[k].detach().double(), float(stride), scales[k], ground, float(epsilon)) for k in range(n)
+        Geometry(one.double(), float(stride), scale, ground, float(epsilon)) for one, scale in zip(dots, scales)
     ]
     control = Control(tol, tol_gradient, max_iter)
-    with few_threads(densities[0].device) as threads:
+    with few_threads(maps[0].device) as threads:
         problem = make_problem(
-            densities,
-            points,
+            densities.detach() if isinstance(densities, Tensor) else maps,
+            [geometry.points for geometry in geometries],
             scales,
             stride=stride,
             cost=ground,
@@ -180,7 +184,7 @@ def solve_batch(
         else:
             name = choose(method)
             outcome = METHODS[name](problem, start, control)
-        return _solutions(outcome, control, [densities[k] for k in range(n)], geometries, options[2], name)
+        return _solutions(outcome, control, maps, geometries, options[2], name)
 
 
 def _check_options(
@@ -203,16 +207,18 @@ def _check_options(
 def _start(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
     """Return the start: known potentials, unknown ones of an image at the mean of its known ones."""
     values = torch.zeros_like(problem.weights)
-    warm = torch.zeros(len(beta), dtype=torch.bool, device=values.device)
-    for k, given in enumerate(beta):
-        if given is None or not len(given):
-            continue
-        known = torch.isfinite(given)
-        if float(known.double().mean()) >= KNOWN_SHARE:
-            guess = given.detach().double()
-            values[k, : len(given)] = torch.where(known, guess, guess[known].mean())
-            warm[k] = True
-    return Start(values, warm)
+    if all(given is None for given in beta):
+        return Start(values, torch.zeros(len(beta), dtype=torch.bool, device=values.device))
+    values.fill_(math.nan)
+    for row, given in zip(values, beta):
+        if given is not None:
+            row[: len(given)] = given.detach()
+    known = torch.isfinite(values)
+    number, dots = known.sum(1), problem.present.sum(1)
+    warm = (number >= KNOWN_SHARE * dots) & (dots > 0)
+    mean = torch.where(known, values, 0.0).sum(1) / number.clamp(min=1)
+    guess = torch.where(known, values, mean[:, None])
+    return Start(torch.where(warm[:, None] & problem.present, guess, 0.0), warm)
 
 
 def _solutions(
@@ -235,7 +241,7 @@ def _solutions(
     rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist(), bounds, maps)
     solutions = []
     for k, (value, gap, evaluations, bound, (alpha, gradient, q)) in enumerate(rows):
-        density, m, inside = densities[k].detach(), problem.n_dots[k], valid[k]
+        density, m, inside = densities[k], problem.n_dots[k], valid[k]
         if inside is not None:
             gradient, density = gradient * inside, density * inside
         enough = control.tol_gradient is None or bound <= control.tol_gradient

@@ -109,7 +109,8 @@ class Cells:
 def _blocks(stack: Tensor) -> Tensor:
     """Return (n * R * C, k) blocks of a stack (n, rows, columns), zero-padded right and bottom."""
     n, rows, columns = stack.shape
-    padded = functional.pad(stack, (0, -columns % SIDE, 0, -rows % SIDE))
+    lacking = (0, -columns % SIDE, 0, -rows % SIDE)
+    padded = functional.pad(stack, lacking) if any(lacking) else stack
     r, c = padded.shape[1] // SIDE, padded.shape[2] // SIDE
     return padded.view(n, r, SIDE, c, SIDE).transpose(2, 3).reshape(n * r * c, SIDE * SIDE)
 
@@ -137,7 +138,7 @@ def make_cells(densities: Tensor | Sequence[Tensor], units: Sequence[float], fac
     """
     stacks = [densities] if isinstance(densities, Tensor) else [one[None] for one in densities]
     pooled = [_pooled(stack, factor) for stack in stacks]
-    mass = torch.cat([_blocks(stack) for stack in pooled])
+    mass = _blocks(pooled[0]) if len(pooled) == 1 else torch.cat([_blocks(stack) for stack in pooled])
     shapes = tuple((stack.shape[1], stack.shape[2]) for stack in pooled for _ in range(len(stack)))
     return Cells(mass, *_layout(shapes, tuple(unit * factor for unit in units), mass.device))
 

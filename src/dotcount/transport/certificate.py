@@ -39,8 +39,8 @@ class Certificate:
 
 def certify(dual: Dual, point: Point) -> Certificate:
     """Bound the value of the true problem from a point of the restricted one."""
-    account, transport = dual.account(point), dual.transport_cost(point)
-    rounding = _rounding(dual, point, transport)
+    account = dual.account(point)
+    rounding = _rounding(dual, point, account.transport)
     return Certificate(
         lower=point.value - account.dropped - rounding,
         gap=point.gap + account.dropped + 2.0 * rounding,
@@ -49,7 +49,7 @@ def certify(dual: Dual, point: Point) -> Certificate:
         rounding=rounding,
         shift=account.shift,
         spilled=account.spilled,
-        transport=transport,
+        transport=account.transport,
         pixels=account.pixels,
     )
 

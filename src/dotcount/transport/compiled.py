@@ -1,6 +1,8 @@
-"""The dual function by compiled loops (numba): for CPUs, where many small tensor operations cost more than their work.
+"""The dual function and its maximisation by compiled loops (numba).
 
-Same meaning as :class:`dotcount.transport.dual.Dual`, which serves elsewhere: on GPUs, without numba, or with the
+They are for CPUs, where many small tensor operations cost more than their work.
+
+Same meaning as :class:`dotcount.transport.dual.TensorDual`, which serves elsewhere: on GPUs, without numba, or with the
 environment variable ``DOTCOUNT_NUMBA=0``.
 """
 
@@ -21,9 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dotcount.transport.ascent import Progress
+from dotcount.transport.ascent import ascend as ascend_on_tensors
 from dotcount.transport.cells import Cells
 from dotcount.transport.costs import COSTS, Cost
-from dotcount.transport.dual import Account, Dual, Point
+from dotcount.transport.dual import Account, Dual, Point, TensorDual
 from dotcount.transport.penalties import PENALTIES, Penalty
 from dotcount.transport.problem import Problem
 
@@ -31,6 +35,8 @@ SWITCH = "DOTCOUNT_NUMBA"
 """Environment variable that turns the compiled loops off when it is ``0``."""
 THREADED = 10_000
 """(Block, dot) pairs of a batch from which its images are shared out among threads."""
+REACH = 6.0
+"""Change of ``beta / eps`` up to which shares are rescaled; farther away, others would count for Newton's system."""
 SPARE, LOANS = 1 << 27, 4
 """Bytes, and pieces of memory, that are kept for the next solve at most."""
 
@@ -51,8 +57,24 @@ def usable(device: torch.device) -> bool:
 
 def make_dual(problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: Tensor) -> Dual:
     """Return the dual function on neighbouring pairs, compiled where that is possible; see :class:`Dual`."""
-    kind = CompiledDual if usable(beta.device) else Dual
+    kind = CompiledDual if usable(beta.device) else TensorDual
     return kind(problem, cells, epsilon, beta, cutoff, active)
+
+
+def ascend(
+    dual: Dual,
+    beta: Tensor,
+    active: Tensor,
+    tol: float,
+    budget: int,
+    known: Point | None = None,
+    faithful: bool = True,
+) -> Progress:
+    """Maximise the dual from ``beta``, compiled where ``dual`` is; see :func:`dotcount.transport.ascent.ascend`."""
+    if isinstance(dual, CompiledDual):
+        return dual.ascend(beta, active, tol, budget, known, faithful)
+    assert isinstance(dual, TensorDual), "one of the two that make_dual makes"
+    return ascend_on_tensors(dual, beta, active, tol, budget, known, faithful)
 
 
 @contextlib.contextmanager
@@ -121,14 +143,13 @@ def _groups(n_images: int, n: int) -> list[tuple[int, int]]:
 class CompiledDual(Dual):
     """See :class:`Dual`; the loops over pairs are those of :mod:`dotcount.transport.kernels`."""
 
-    reach = 6.0  # farther away, others would be the pairs that count for Newton's system
-
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         problem, cells = self.problem, self.cells
         self.kernels = _kernels()
         n_images, width = problem.weights.shape
         kind, delta = _numbers(problem.cost)
         places, potentials = problem.dots.numpy(), beta.numpy()
+        dummy = np.uint32(n_images * width)
         indices, lengths, bounds = [], [], []
         for b, (grid, m) in enumerate(zip(cells.grids, n_dots)):
             if m == 0:
@@ -136,10 +157,10 @@ class CompiledDual(Dual):
                 bounds.append(np.full(grid.n_blocks, -math.inf))
                 continue
             if self.whole and problem.cost.delta is None:
-                every = np.full(-(-m // self.kernels.PAD) * self.kernels.PAD, n_images * width, np.uint32)
-                every[:m] = np.arange(b * width, b * width + m)
-                indices.append(np.tile(every, grid.n_blocks))
-                lengths.append(np.full(grid.n_blocks, len(every)))
+                every: np.ndarray = np.full((grid.n_blocks, -(-m // self.kernels.PAD) * self.kernels.PAD), dummy)
+                every[:, :m] = np.arange(b * width, b * width + m, dtype=np.uint32)
+                indices.append(every.ravel())
+                lengths.append(np.full(grid.n_blocks, every.shape[1]))
                 bounds.append(np.full(grid.n_blocks, -math.inf))
                 continue
             dots, start = places[b, :m], potentials[b, :m]
@@ -154,29 +175,35 @@ class CompiledDual(Dual):
             bounds.append(bound)
         kept = np.concatenate(lengths)
         self.log_dropped = torch.from_numpy(np.concatenate(bounds))
-        self._index = np.concatenate(indices) if indices else np.zeros(0, np.uint32)
-        self._first = np.concatenate([[0], np.cumsum(kept)])
-        self._first_block = np.array([grid.first_block for grid in cells.grids] + [len(kept)])
-        self._system_dtype = torch.float32 if problem.rough else problem.dtype
-        size = len(self._index) * self.kernels.K
-        if self._system_dtype == problem.dtype:
-            self._loans, self._apart = [_Loan(2 * size, problem.dtype)], size
+        index = np.concatenate(indices) if indices else np.zeros(0, np.uint32)
+        size = len(index) * self.kernels.K
+        if problem.rough and problem.dtype == torch.float64:  # Newton's systems have shares of their own
+            self._loans, apart = [_Loan(size, torch.float64), _Loan(size, torch.float32)], 0
         else:
-            self._loans, self._apart = [_Loan(size, problem.dtype), _Loan(size, self._system_dtype)], 0
-        self._share, self._strong_share = self._loans[0].array, self._loans[-1].array
-        self._dots = np.concatenate([places.reshape(-1, 2), np.zeros((1, 2))])
-        self._kept, self._strong, self._place = (np.zeros(len(kept), np.int64) for _ in range(3))
-        self._log_trimmed = np.empty(len(kept))
-        self._lists = self._first_block, self._first, self._index
-        self._pairs = self._first_block, self._first, self._kept, self._index
-        self._geometry = self._dots, cells.corner.numpy(), cells.unit.numpy()
-        self._mass = cells.mass.numpy()
+            self._loans, apart = [_Loan(2 * size, problem.dtype)], size
+        block = [np.zeros(len(kept), np.int64) for _ in range(3)]
+        self._pairs = self.kernels.Pairs(
+            np.array([grid.first_block for grid in cells.grids] + [len(kept)]),
+            np.concatenate([[0], np.cumsum(kept)]), index, self._loans[0].array, self._loans[-1].array, apart,
+            np.zeros(cells.mass.shape), *block, np.empty(len(kept)),
+        )  # fmt: skip
+        corners = np.concatenate([places.reshape(-1, 2), np.zeros((1, 2))])
+        trim = self.cutoff if self.whole else math.inf  # the search has trimmed already
+        self._ground = self.kernels.Ground(
+            *_numbers(problem.cost), self.epsilon, trim, corners, cells.corner.numpy(), cells.unit.numpy()
+        )
+        self._objective = self.kernels.Objective(
+            *_strength(problem.pixel_penalty), *_strength(problem.dot_penalty), cells.mass.numpy(),
+            problem.weights.numpy(),
+        )  # fmt: skip
+        self._reference_beta: np.ndarray = np.full(n_images * width + 1, math.inf)  # no shares yet
+        self._reference_beta[-1] = -math.inf
 
     def _run(self, kernel: Callable, *arguments: Any) -> None:
         """Run a kernel on all images; where that pays, threads take one group of images after the other."""
-        n_images = len(self._first_block) - 1
+        n_images = len(self.cells.grids)
         threads = min(self.problem.threads, n_images)
-        if threads <= 1 or len(self._index) < THREADED:
+        if threads <= 1 or len(self._pairs.lists) < THREADED:
             kernel(0, n_images, *arguments)
             return
         groups = iter(_groups(n_images, 2 * threads))
@@ -192,80 +219,50 @@ class CompiledDual(Dual):
             if not helper.cancel():  # a helper that has not begun by now is not waited for
                 helper.result()
 
-    def _shares(self, beta: Tensor) -> None:
-        extended = np.append(beta.numpy().ravel(), -math.inf)
-        self._reference = np.zeros_like(self._mass)
-        trim = self.cutoff if self.whole else math.inf  # the search has trimmed already
-        self._run(
-            self.kernels.refer, *_numbers(self.problem.cost), self.epsilon, trim, *self._lists, *self._geometry,
-            extended, self._share, self._reference, self._kept, self._strong, self._place, self._strong_share,
-            self._apart, self._log_trimmed,
-        )  # fmt: skip
+    def at(self, beta: Tensor) -> Point:
+        """See :meth:`Dual.at`."""
+        return self.ascend(beta, torch.ones(len(beta), dtype=torch.bool), 0.0, 1, None, False).point
 
-    def _pixels(self, factor: Tensor, known: Point | None, same: Tensor) -> tuple[Tensor, ...]:
-        if known is None or not bool(same.any()):
-            cell = torch.empty((3, *self.cells.mass.shape), dtype=torch.float64)
-            gamma, conjugate = torch.zeros_like(factor), factor.new_empty(len(same))
+    def ascend(
+        self, beta: Tensor, active: Tensor, tol: float, budget: int, known: Point | None, faithful: bool
+    ) -> Progress:
+        """See :func:`dotcount.transport.ascent.ascend`; each image has the budget for itself.
+
+        The tensors of ``known`` become those of the point that is returned.
+        """
+        n_images = len(beta)
+        if known is None:
+            cell, dot = np.empty((3, *self.cells.mass.shape)), np.empty((2, *beta.shape))
+            flat, image = np.zeros((2, beta.numel() + 1)), np.empty((2, n_images))
+            state = self.kernels.State(beta.numpy().copy(), *cell, *flat, *dot, *image)
         else:
-            cell = torch.stack([known.alpha, known.total, known.q])
-            gamma, conjugate = known.received.clone(), known.conjugate.clone()
-        alpha, total, q = cell.unbind()
+            state = self.kernels.State(*(getattr(known, name).numpy() for name in self.kernels.State._fields))
+        evaluations, ended = np.empty(n_images, np.int64), np.empty((2, n_images), np.bool_)
         self._run(
-            self.kernels.evaluate, *_strength(self.problem.pixel_penalty), self.epsilon, same.numpy(), *self._pairs,
-            self._share, self._reference, self._mass, factor.to(self.problem.dtype).numpy(), alpha.numpy(),
-            total.numpy(), q.numpy(), gamma.numpy(), conjugate.numpy(),
+            self.kernels.climb, self._objective, self._ground, self._pairs, state, self._reference_beta, REACH,
+            self.search_beta.numpy(), self.span if faithful else math.inf, tol, budget, known is not None,
+            active.numpy(), evaluations, *ended,
         )  # fmt: skip
-        return alpha, total, q, gamma, conjugate
-
-    def newton_step(
-        self, point: Point, bend: Tensor, right: Tensor, near: bool, relative: Tensor, steps: int
-    ) -> Tensor:
-        """See :meth:`Dual.newton_step`."""
-        dtype = self._system_dtype
-        fresh = self.concentration is None or not near
-        if self.concentration is None:
-            self.concentration = torch.zeros(bend.numel(), dtype=dtype)
-        step = torch.empty(right.shape, dtype=dtype)
-        second: np.ndarray = np.empty(self._mass.shape, _dtype(dtype))
-        self._run(
-            self.kernels.newton_step, *_strength(self.problem.pixel_penalty), self.epsilon, fresh, steps,
-            self._first_block, self._first, self._strong, self._place, self._index, self._strong_share, self._mass,
-            point.alpha.numpy(),
-            point.total.numpy(), point.q.numpy(),
-            point.factor.to(dtype).numpy(), (point.gamma / self.epsilon).to(dtype).numpy().ravel(),
-            bend.to(dtype).numpy().ravel(), right.to(dtype).numpy().ravel(), relative.double().numpy(), second,
-            self.concentration.numpy(), step.numpy().ravel(),
-        )  # fmt: skip
-        return step.double()
-
-    def transport_cost(self, point: Point) -> Tensor:
-        """See :meth:`Dual.transport_cost`."""
-        out = torch.zeros_like(point.value)
-        self._run(
-            self.kernels.transport_cost, *_numbers(self.problem.cost), *self._pairs, *self._geometry, self._share,
-            point.total.numpy(), point.q.numpy(), point.factor.to(self.problem.dtype).numpy(), out.numpy(),
-        )  # fmt: skip
-        return out
+        point = Point(**{name: torch.from_numpy(part) for name, part in state._asdict().items()})
+        return Progress(point, torch.from_numpy(evaluations), torch.from_numpy(ended[0]), bool(ended[1].any()))
 
     def account(self, point: Point) -> Account:
         """See :meth:`Dual.account`; pairs are also trimmed when they are referred to."""
-        out = torch.empty((4, len(point.value)), dtype=torch.float64)
-        grown = [(point.beta - start).amax(1).numpy() for start in (self.search_beta, self.reference_beta)]
+        out: np.ndarray = np.empty((5, len(point.value)))
+        reference = torch.from_numpy(self._reference_beta[:-1]).view_as(point.beta)
+        grown = [(point.beta - start).amax(1).numpy() for start in (self.search_beta, reference)]
+        state = self.kernels.State(*(getattr(point, name).numpy() for name in self.kernels.State._fields))
         self._run(
-            self.kernels.account, *_strength(self.problem.pixel_penalty), self.epsilon, self._first_block,
-            self.log_dropped.numpy(), grown[0], self._log_trimmed, grown[1], self._reference, self._mass,
-            point.alpha.numpy(), point.q.numpy(), *out.numpy(),
+            self.kernels.account, self._objective, self._ground, self._pairs, state, self.log_dropped.numpy(), *grown,
+            *out,
         )  # fmt: skip
-        return Account(*out)
+        return Account(*torch.from_numpy(out))
 
     def hard_minimum(self, beta: Tensor) -> Tensor:
         """See :meth:`Dual.hard_minimum`."""
         out = torch.empty_like(self.cells.mass)
         extended = np.append(beta.numpy().ravel(), -math.inf)
-        self._run(
-            self.kernels.hard_minimum, *_numbers(self.problem.cost), *self._lists, *self._geometry, extended,
-            out.numpy(),
-        )  # fmt: skip
+        self._run(self.kernels.hard_minimum, self._ground, self._pairs, extended, out.numpy())
         return out
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,21 +26,22 @@ class Account:
 
     ``dropped`` bounds how much too high the value is for want of the pairs left out, ``shift`` how much too large
     alpha is in any cell, ``spilled`` the mass that those pairs would get; ``pixels`` is the price of the change of the
-    pixels' mass.
+    pixels' mass, ``transport`` the plan's cost ``<c, pi>``.
     """
 
     dropped: Tensor
     shift: Tensor
     spilled: Tensor
     pixels: Tensor
+    transport: Tensor
 
 
 @dataclass(frozen=True)
 class Point:
     """Everything known at one beta. Dot quantities are (B, m_max), cell quantities (n_blocks, k), all float64.
 
-    ``factor`` and ``total`` rescale the stored shares: ``p_ij = share_ij factor_j / total_i``. ``received`` is gamma
-    without its factor, flat like it; ``conjugate`` (B,) is ``sum_i u_i phi*(-alpha_i)``.
+    ``factor`` and ``total`` rescale the stored shares: ``p_ij = share_ij factor_j / total_i``. ``factor`` is flat
+    with a place for the dummy at the end, and so is ``received``, gamma without its factor.
     """
 
     beta: Tensor
@@ -47,19 +49,18 @@ class Point:
     factor: Tensor
     total: Tensor
     q: Tensor
+    received: Tensor
     gamma: Tensor
     m: Tensor
     value: Tensor
     gap: Tensor
-    received: Tensor
-    conjugate: Tensor
 
 
 FEW_PAIRS = 20_000
 """Up to this many (block, dot) pairs of an image on average, choosing neighbours costs more than it saves."""
 
 
-class Dual:
+class Dual(ABC):
     """The dual function at one epsilon on one grid, restricted to neighbouring pairs.
 
     Parameters
@@ -78,9 +79,6 @@ class Dual:
         (B,) bool: images that take part; the others have no pairs.
     """
 
-    reach = 30.0
-    """Change of ``beta / eps`` up to which stored shares are rescaled instead of recomputed."""
-
     def __init__(
         self, problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: Tensor
     ) -> None:
@@ -88,50 +86,61 @@ class Dual:
         self.cells = cells
         self.epsilon = epsilon
         self.cutoff = cutoff
-        n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active.tolist())]
-        self.whole = math.isinf(cutoff) or len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
-        self._prepare(n_dots, beta, math.inf if self.whole else cutoff)
-        self._refer(beta)
         self.search_beta = beta
-        self.concentration: Tensor | None = None
+        self.whole = math.isinf(cutoff) or len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
+        n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active.tolist())]
+        self._prepare(n_dots, beta, math.inf if self.whole else cutoff)
 
+    @abstractmethod
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         """Choose the pairs."""
+
+    @abstractmethod
+    def at(self, beta: Tensor) -> Point:
+        """Evaluate the dual at ``beta`` (B, m_max)."""
+
+    @abstractmethod
+    def account(self, point: Point) -> Account:
+        """Return what the certificate needs to know about the cells."""
+
+    @abstractmethod
+    def hard_minimum(self, beta: Tensor) -> Tensor:
+        """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""
+
+    @property
+    def span(self) -> float:
+        """By how much potentials may move apart until other pairs than the chosen ones may matter."""
+        return math.inf if self.whole else 0.75 * self.cutoff * self.epsilon
+
+
+class TensorDual(Dual):
+    """:class:`Dual` on tensor operations, on any device."""
+
+    reach = 30.0
+    """Change of ``beta / eps`` up to which stored shares are rescaled instead of recomputed."""
+
+    def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         problem, cells = self.problem, self.cells
         neighbours = find_neighbours(
             cells, problem.dots, n_dots, beta, problem.cost, self.epsilon, cutoff * self.epsilon
         )
         self.log_dropped = neighbours.log_dropped
         self.pairs = Pairs(cells, neighbours, problem.dots, problem.cost, problem.dtype)
+        self._refer(beta)
+        self.concentration: Tensor | None = None
 
     def _refer(self, beta: Tensor) -> None:
-        self.reference_beta = beta
-        self._shares(beta)
-
-    def _shares(self, beta: Tensor) -> None:
         """Compute the shares that later ones are scaled from."""
+        self.reference_beta = beta
         self.reference = self.pairs.refer(beta, self.epsilon)
 
-    def at(self, beta: Tensor, known: Point | None = None) -> Point:
-        """Evaluate the dual at ``beta`` (B, m_max); images whose potentials are those of ``known`` may be copied."""
+    def at(self, beta: Tensor) -> Point:
+        """See :meth:`Dual.at`."""
         change = (beta - self.reference_beta).div_(self.epsilon)
         if float(change.abs().max()) > self.reach:
             self._refer(beta)
-            known, change = None, torch.zeros_like(beta)
+            change = torch.zeros_like(beta)
         factor = torch.cat([change.exp_().flatten(), change.new_zeros(1)])
-        same = torch.zeros(len(beta), dtype=torch.bool) if known is None else (beta == known.beta).all(1)
-        alpha, total, q, received, conjugate = self._pixels(factor, known, same)
-        dot, v = self.problem.dot_penalty, self.problem.weights
-        gamma = (factor * received)[:-1].view_as(beta)
-        price, wanted = dot.conjugate_and_slope(-beta)
-        value = -conjugate - (v * price).sum(1)
-        return Point(
-            beta, alpha, factor, total, q, gamma, v * wanted, value, self._gap(gamma, beta), received, conjugate
-        )
-
-    def _pixels(self, factor: Tensor, known: Point | None, same: Tensor) -> tuple[Tensor, ...]:
-        """Return alpha, total, q, received and conjugate of :class:`Point`; for images with ``same``, known ones."""
-        del known, same  # one sequence of tensor operations for all images costs no more than for some
         dtype = self.problem.dtype
         total = self.pairs.rows(factor.to(dtype)).double()
         alpha = -self.reference - self.epsilon * total.log()
@@ -139,7 +148,12 @@ class Dual:
         price, slope = self.problem.pixel_penalty.conjugate_and_slope(-alpha)
         q = self.cells.mass * slope
         received = self.pairs.columns((q / total).to(dtype), torch.float64)
-        return alpha, total, q, received, self.cells.per_image(self.cells.mass * price)
+        conjugate = self.cells.per_image(self.cells.mass * price)
+        dot, v = self.problem.dot_penalty, self.problem.weights
+        gamma = (factor * received)[:-1].view_as(beta)
+        price, wanted = dot.conjugate_and_slope(-beta)
+        value = -conjugate - (v * price).sum(1)
+        return Point(beta, alpha, factor, total, q, received, gamma, v * wanted, value, self._gap(gamma, beta))
 
     def _gap(self, gamma: Tensor, beta: Tensor) -> Tensor:
         """Return (B,) the distance from the value to the primal cost of the plan at this point."""
@@ -189,25 +203,12 @@ class Dual:
         step = conjugate_gradient(product, flat, diagonal, relative.to(dtype), steps)
         return step[:-1].view_as(right).double()
 
-    def transport_cost(self, point: Point) -> Tensor:
-        """Return (B,) the transport cost ``<c, pi>``, float64."""
-        paid = self.pairs.columns_of_cost((point.q / point.total).to(self.problem.dtype), point.factor)
-        return torch.zeros_like(point.value).index_add_(0, self.cells.image, paid)
-
     def hard_minimum(self, beta: Tensor) -> Tensor:
-        """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""
+        """See :meth:`Dual.hard_minimum`."""
         return self.pairs.hard_minimum(beta)
 
-    def strayed(self, point: Point) -> Tensor:
-        """Return (B,) whether scores have changed so much since the pairs were chosen that others may matter now."""
-        if self.whole:
-            return torch.zeros_like(point.gap, dtype=torch.bool)
-        moved = point.beta - self.search_beta
-        low = torch.where(self.problem.present, moved, math.inf).amin(1)
-        return moved.amax(1) - low > 0.75 * self.cutoff * self.epsilon
-
     def account(self, point: Point) -> Account:
-        """Return what the certificate needs to know about the cells."""
+        """See :meth:`Dual.account`."""
         cells, mass, pixel = self.cells, self.cells.mass, self.problem.pixel_penalty
         grown = (point.beta - self.search_beta).amax(1)[cells.image]
         left_out = (self.log_dropped + grown / self.epsilon)[:, None]
@@ -220,7 +221,9 @@ class Dual:
         spilled = torch.where(point.q > 0, point.q * log.exp(), 0.0)
         sums = (cells.per_image(part) for part in (lost, spilled, mass * pixel.primal(ratio)))
         dropped, spilled, pixels = sums
-        return Account(dropped, shift, spilled, pixels)
+        paid = self.pairs.columns_of_cost((point.q / point.total).to(self.problem.dtype), point.factor)
+        transport = torch.zeros_like(point.value).index_add_(0, cells.image, paid)
+        return Account(dropped, shift, spilled, pixels, transport)
 
 
 def conjugate_gradient(

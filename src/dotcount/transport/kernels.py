@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numba
 import numpy as np
 from numba.extending import overload
 
+from dotcount.transport.ascent import CG_STEPS, FORCING, NEAR, SHORT, SHRINK, SUFFICIENT, TRIALS
 from dotcount.transport.cells import SIDE
 from dotcount.transport.neighbours import BRANCH, UNDERFLOW
 from dotcount.transport.pairs import FLOOR, SAFE_SPREAD
@@ -44,6 +45,63 @@ LEAST = -1e300
 SUMS = {"reassoc", "contract", "nsz"}
 """What the compiler may do with sums; infinities keep their meaning."""
 Array: TypeAlias = np.ndarray
+
+
+class Objective(NamedTuple):
+    """The penalties by number and strength, the mass of the cells, the weights (B, m_max) of the dots."""
+
+    pixel: int
+    pixel_rho: float
+    dot: int
+    dot_rho: float
+    mass: Array
+    weights: Array
+
+
+class Ground(NamedTuple):
+    """The cost by number, the blur, how far below the best a score may lie (units of epsilon), dots and blocks.
+
+    ``dots`` is (n + 1, 2), with the dummy at the end.
+    """
+
+    kind: int
+    delta: float
+    epsilon: float
+    cutoff: float
+    dots: Array
+    corner: Array
+    unit: Array
+
+
+class Pairs(NamedTuple):
+    """Lists of dots and their shares; see the top of the module and :func:`_refer`."""
+
+    first_block: Array
+    first: Array
+    lists: Array
+    share: Array
+    strong_share: Array
+    apart: int
+    reference: Array
+    kept: Array
+    strong: Array
+    place: Array
+    log_trimmed: Array
+
+
+class State(NamedTuple):
+    """A point: :class:`dotcount.transport.dual.Point` in arrays; ``factor`` and ``received`` have the dummy's place."""
+
+    beta: Array
+    alpha: Array
+    total: Array
+    q: Array
+    factor: Array
+    received: Array
+    gamma: Array
+    m: Array
+    value: Array
+    gap: Array
 
 
 def _jit(fastmath: bool | set[str] = False, **options: Any) -> Callable[[Callable], Any]:
@@ -262,6 +320,17 @@ def _exponentials(values: Array) -> None:
         values[e] = value if s > -np.inf else one(0.0)
 
 
+@_jit(fastmath=SUMS)
+def _shares(x: Array, y: Array, right: Any, down: Any, score: Array, inverse: Any, top: Any, out: Array) -> None:
+    """Do in one pass, for the cost ``l2``, what :func:`_scores` and, less ``top``, :func:`_exponentials` do."""
+    one = out.dtype.type
+    for e in range(len(out)):
+        dx, dy = x[e] - right, y[e] - down
+        s = score[e] - np.sqrt(dx * dx + dy * dy) * inverse - top
+        value = exp(max(s, one(FLOOR)))
+        out[e] = value if s > -np.inf else one(0.0)
+
+
 @_jit()
 def _nearest(
     kind: int, delta: float, low_x: float, high_x: float, low_y: float, high_y: float, x: Array, y: Array, beta: Array,
@@ -309,11 +378,7 @@ def _misses(index: Array, offset: int, listed: Array, home: Array, b: int) -> bo
 
 
 @_jit(fastmath=SUMS)
-def refer(
-    first_image: int, last: int, kind: int, delta: float, epsilon: float, cutoff: float, first_block: Array,
-    first: Array, index: Array, dots: Array, corner: Array, unit: Array, beta: Array, share: Array, reference: Array,
-    kept: Array, strong: Array, place: Array, strong_share: Array, apart: int, log_trimmed: Array,
-) -> None:  # fmt: skip
+def _refer(image: int, ground: Ground, pairs: Pairs, beta: Array) -> None:
     """Set ``share`` to ``exp((beta_j - c_ij - r_i) / eps)``, r_i, about ``max_j (beta_j - c_ij)``, into ``reference``.
 
     Only dots that can come within ``cutoff`` (units of epsilon) of the best in some cell of a block get shares: the
@@ -324,8 +389,16 @@ def refer(
     keeps a place on some list. ``dots`` is (n + 1, 2) and ``beta`` (n + 1,), both with the dummy (beta -inf) at the
     end.
     """
+    kind, delta, epsilon, cutoff = ground.kind, ground.delta, ground.epsilon, ground.cutoff
+    dots, corner, unit = ground.dots, ground.corner, ground.unit
+    first_block, first, index, share, strong_share = (
+        pairs.first_block, pairs.first, pairs.lists, pairs.share, pairs.strong_share
+    )  # fmt: skip
+    reference, kept, strong, place = pairs.reference, pairs.kept, pairs.strong, pairs.place
+    apart, log_trimmed = pairs.apart, pairs.log_trimmed
     one = share.dtype.type
-    room = _longest(first_block[first_image], first_block[last], first)
+    begin, end = first_block[image], first_block[image + 1]
+    room = _longest(begin, end, first)
     x, y, score = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(room, share.dtype)
     right, down, potential, middle = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
     names, order = np.empty(room, index.dtype), np.empty(room + 1, np.int64)
@@ -333,141 +406,178 @@ def refer(
     listed, home, nearness = np.empty(width + 1, np.bool_), np.empty(width + 1, np.int64), np.empty(width + 1)
     precise = 1.0 / epsilon
     inverse = one(precise)
-    for image in range(first_image, last):
-        o, begin, end = image * width, first_block[image], first_block[image + 1]
-        listed[:], home[:], nearness[:] = False, -1, -math.inf
-        end_of_strong = apart + K * first[begin]
-        # The first round goes over all blocks, the second over those that are best for a dot trimmed everywhere.
-        for again in range(2):
-            if again and not _homeless(listed, home):
-                break
-            for b in range(begin, end):
-                start, n, within = first[b], first[b + 1] - first[b], max(cutoff, STRONG)
-                if n == 0:
-                    reference[b], kept[b], strong[b], log_trimmed[b] = 0.0, 0, 0, -math.inf
+    o = image * width
+    listed[:], home[:], nearness[:] = False, -1, -math.inf
+    end_of_strong = apart + K * first[begin]
+    # The first round goes over all blocks, the second over those that are best for a dot trimmed everywhere.
+    for again in range(2):
+        if again and not _homeless(listed, home):
+            break
+        for b in range(begin, end):
+            start, n, within = first[b], first[b + 1] - first[b], max(cutoff, STRONG)
+            if n == 0:
+                reference[b], kept[b], strong[b], log_trimmed[b] = 0.0, 0, 0, -math.inf
+                continue
+            if again:
+                if not _misses(index[start : start + n], o, listed, home, b):
                     continue
-                if again:
-                    if not _misses(index[start : start + n], o, listed, home, b):
-                        continue
-                    within = math.inf
-                for e in range(n):
-                    d = index[start + e]
-                    names[e] = d
-                    right[e], down[e], potential[e] = dots[d, 0] - corner[b, 0], dots[d, 1] - corner[b, 1], beta[d]
-                # Scores relative to the best at the block's middle: float32 then rounds short distances only.
-                half = 0.5 * (SIDE - 1) * unit[b]
-                _nearest(kind, delta, half, half, half, half, right, down, potential, n, middle)
-                base = _maximum(middle[:n])
-                if base == -math.inf:
-                    base = max(_maximum(potential[:n]), -1e300)
-                # Within a block, a dot can gain this much on another; for other costs there is no such bound.
-                gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
-                least, log_trimmed[b] = base - within * epsilon - gain, -math.inf
-                near = base - max(STRONG * epsilon, NEGLIGIBLE * epsilon + gain)
-                m = _split(middle[:n], near, math.inf, order, 0)
-                size = _split(middle[:n], least, near, order, m)
-                if size < n:
-                    _split(middle[:n], -math.inf, least, order, size)
-                    beyond = _beyond(middle[:n], least, base - gain, precise)
-                    log_trimmed[b] = math.log(beyond) if beyond > 0.0 else -math.inf
-                m, size = _padded(m), _padded(size)
-                together = apart > 0 and m >= MAIN * size
-                if together:
-                    m = size
-                    place[b] = K * start
-                elif not again or place[b] == K * start:
-                    place[b] = end_of_strong
-                    end_of_strong += K * m
-                strong[b], kept[b] = m, size
-                for e in range(n):
-                    k = order[e]
-                    index[start + e] = names[k]
-                    j = np.int64(names[k]) - o
-                    j = j if j < width else np.int64(width)
-                    if e < size:
-                        listed[j] = True
-                        x[e], y[e], score[e] = one(right[k]), one(down[k]), one((potential[k] - base) * precise)
-                    elif middle[k] - base > nearness[j]:
-                        nearness[j], home[j] = middle[k] - base, b
-                # Where no score can exceed it by much, that of the best at the middle serves as the highest.
-                best = 0
-                while best < n - 1 and middle[order[best]] != base:
-                    best += 1
-                rows, strong_rows = share[K * start : K * (start + size)], strong_share[place[b] : place[b] + K * m]
-                for i in range(K):
-                    row = rows[i * size : (i + 1) * size]
-                    right_i, down_i = one(i % SIDE * unit[b]), one(i // SIDE * unit[b])
+                within = math.inf
+            for e in range(n):
+                d = index[start + e]
+                names[e] = d
+                right[e], down[e], potential[e] = dots[d, 0] - corner[b, 0], dots[d, 1] - corner[b, 1], beta[d]
+            # Scores relative to the best at the block's middle: float32 then rounds short distances only.
+            half = 0.5 * (SIDE - 1) * unit[b]
+            _nearest(kind, delta, half, half, half, half, right, down, potential, n, middle)
+            base = _maximum(middle[:n])
+            if base == -math.inf:
+                base = max(_maximum(potential[:n]), -1e300)
+            # Within a block, a dot can gain this much on another; for other costs there is no such bound.
+            gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
+            least, log_trimmed[b] = base - within * epsilon - gain, -math.inf
+            near = base - max(STRONG * epsilon, NEGLIGIBLE * epsilon + gain)
+            m = _split(middle[:n], near, math.inf, order, 0)
+            size = _split(middle[:n], least, near, order, m)
+            if size < n:
+                _split(middle[:n], -math.inf, least, order, size)
+                beyond = _beyond(middle[:n], least, base - gain, precise)
+                log_trimmed[b] = math.log(beyond) if beyond > 0.0 else -math.inf
+            m, size = _padded(m), _padded(size)
+            together = apart > 0 and m >= MAIN * size
+            if together:
+                m = size
+                place[b] = K * start
+            elif not again or place[b] == K * start:
+                place[b] = end_of_strong
+                end_of_strong += K * m
+            strong[b], kept[b] = m, size
+            for e in range(n):
+                k = order[e]
+                index[start + e] = names[k]
+                j = np.int64(names[k]) - o
+                j = j if j < width else np.int64(width)
+                if e < size:
+                    listed[j] = True
+                    x[e], y[e], score[e] = one(right[k]), one(down[k]), one((potential[k] - base) * precise)
+                elif middle[k] - base > nearness[j]:
+                    nearness[j], home[j] = middle[k] - base, b
+            # Where no score can exceed it by much, that of the best at the middle serves as the highest.
+            best = 0
+            while best < n - 1 and middle[order[best]] != base:
+                best += 1
+            rows, strong_rows = share[K * start : K * (start + size)], strong_share[place[b] : place[b] + K * m]
+            for i in range(K):
+                row = rows[i * size : (i + 1) * size]
+                right_i, down_i = one(i % SIDE * unit[b]), one(i // SIDE * unit[b])
+                if kind == L2 and gain <= SAFE_SPREAD * epsilon:
+                    dx, dy = x[best] - right_i, y[best] - down_i
+                    top = score[best] - np.sqrt(dx * dx + dy * dy) * inverse
+                    _shares(x[:size], y[:size], right_i, down_i, score[:size], inverse, top, row)
+                else:
                     _scores(kind, delta, x[:size], y[:size], right_i, down_i, score[:size], inverse, row)
                     top = row[best] if gain <= SAFE_SPREAD * epsilon else _maximum(row)
                     if top == -np.inf:
                         top = one(0.0)
-                    reference[b, i] = base + epsilon * top
                     for e in range(size):
                         row[e] -= top
-                _exponentials(rows)
-                if together:
-                    continue
-                for i in range(K):
-                    for e in range(m):
-                        strong_rows[i * m + e] = rows[i * size + e]
+                    _exponentials(row)
+                reference[b, i] = base + epsilon * top
+            if together:
+                continue
+            for i in range(K):
+                for e in range(m):
+                    strong_rows[i * m + e] = rows[i * size + e]
 
 
 @_jit(fastmath=SUMS)
-def evaluate(
-    first_image: int, last: int, kind: int, rho: float, epsilon: float, same: Array, first_block: Array, first: Array,
-    kept: Array, index: Array, share: Array, reference: Array, mass: Array, factor: Array, alpha: Array, total: Array,
-    q: Array, gamma: Array, conjugate: Array,
-) -> None:  # fmt: skip
-    """Set alpha, the totals, q, gamma (without its factor) and the sum of ``u phi*(-alpha)`` of each image.
-
-    ``factor`` is of the shares' type; images with ``same`` keep what the outputs hold.
-    """
-    room = _longest(first_block[first_image], first_block[last], first)
+def _evaluate(image: int, objective: Objective, epsilon: float, pairs: Pairs, state: State) -> float:
+    """Set alpha, the totals, q and what the dots receive (without ``factor``); return the sum of ``u phi*(-alpha)``."""
+    kind, rho, mass = objective.pixel, objective.pixel_rho, objective.mass
+    first, index, kept, share, reference = pairs.first, pairs.lists, pairs.kept, pairs.share, pairs.reference
+    alpha, total, q, factor, received = state.alpha, state.total, state.q, state.factor, state.received
+    begin, end = pairs.first_block[image], pairs.first_block[image + 1]
+    room = _longest(begin, end, first)
     local_room, column_room = np.empty(room, share.dtype), np.empty(room, share.dtype)
     w, summed, z, grown = np.empty(K, share.dtype), np.empty(K), np.empty(K), np.empty(K)
-    width = (len(factor) - 1) // (len(first_block) - 1)
-    for image in range(first_image, last):
-        if same[image]:
-            continue
-        gamma[image * width : (image + 1) * width] = 0.0
-        whole = 0.0
-        for b in range(first_block[image], first_block[image + 1]):
-            start, n = first[b], kept[b]
-            local, column = local_room[:n], column_room[:n]
-            rows = share[K * start : K * (start + n)]
-            for e in range(n):
-                local[e] = factor[index[start + e]]
-            used = False
-            for i in range(0, K, 4):
-                _dots(local, rows, i, w)
-            for i in range(K):  # in steps that the compiler can do side by side
-                summed[i] = max(np.float64(w[i]), TINY)
+    width = state.beta.shape[1]
+    received[image * width : (image + 1) * width] = 0.0
+    whole = 0.0
+    for b in range(begin, end):
+        start, n = first[b], kept[b]
+        local, column = local_room[:n], column_room[:n]
+        rows = share[K * start : K * (start + n)]
+        for e in range(n):
+            local[e] = factor[index[start + e]]
+        used = False
+        for i in range(0, K, 4):
+            _dots(local, rows, i, w)
+        for i in range(K):  # in steps that the compiler can do side by side
+            summed[i] = max(np.float64(w[i]), TINY)
+        for i in range(K):
+            z[i] = reference[b, i] + epsilon * _log64(summed[i])
+        if kind == KL:
             for i in range(K):
-                z[i] = reference[b, i] + epsilon * _log64(summed[i])
+                grown[i] = _exp64(min(max(z[i] / rho, -700.0), 709.0))
+        for i in range(K):
+            reached = w[i] > 0.0
+            potential = z[i] if reached else -math.inf
             if kind == KL:
-                for i in range(K):
-                    grown[i] = _exp64(min(max(z[i] / rho, -700.0), 709.0))
-            for i in range(K):
-                reached = w[i] > 0.0
-                potential = z[i] if reached else -math.inf
-                if kind == KL:
-                    slope = grown[i] if reached else 0.0
-                    value = rho * (slope - 1.0)
-                else:
-                    value, slope = _quadratic(rho, potential)
-                sent = mass[b, i] * slope
-                alpha[b, i], q[b, i], total[b, i] = -potential, sent, summed[i] if reached else 1.0
-                w[i] = sent / total[b, i]
-                used = used or sent > 0.0
-                whole += mass[b, i] * value
-            if not used:
-                continue
-            column[:] = 0.0
-            for i in range(0, K, 4):
-                _add(column, rows, w, i)
-            for e in range(n):
-                gamma[index[start + e]] += column[e]
-        conjugate[image] = whole
+                slope = grown[i] if reached else 0.0
+                value = rho * (slope - 1.0)
+            else:
+                value, slope = _quadratic(rho, potential)
+            sent = mass[b, i] * slope
+            alpha[b, i], q[b, i], total[b, i] = -potential, sent, summed[i] if reached else 1.0
+            w[i] = sent / total[b, i]
+            used = used or sent > 0.0
+            whole += mass[b, i] * value
+        if not used:
+            continue
+        column[:] = 0.0
+        for i in range(0, K, 4):
+            _add(column, rows, w, i)
+        for e in range(n):
+            received[index[start + e]] += column[e]
+    return whole
+
+
+@_jit()
+def _unpaid(kind: int, rho: float, ratio: float, z: float) -> float:
+    """Return ``rho phi(ratio) + rho phi*(z / rho) - z ratio``; as the penalties' ``fenchel_young``."""
+    if kind == QUADRATIC:
+        if z < -2.0 * rho:
+            return ratio * (rho * ratio - 2.0 * rho - z)
+        return rho * (ratio - 1.0 - z / (2.0 * rho)) ** 2
+    target = math.exp(z / rho)
+    if ratio <= 0.0:
+        return rho * target
+    excess = (target - ratio) / ratio
+    if abs(excess) < 0.5:
+        return rho * max(ratio * (excess - math.log1p(excess)), 0.0)
+    return rho * max(target - ratio + ratio * (math.log(ratio) - z / rho), 0.0)
+
+
+@_jit(fastmath=SUMS)
+def _settle(
+    kind: int, rho: float, weights: Array, beta: Array, factor: Array, received: Array, gamma: Array, m: Array
+) -> tuple[float, float]:  # fmt: skip
+    """Set what the dots of one image get and want; return the sum of ``v phi*(-beta)`` and the gap."""
+    price, gap = 0.0, 0.0
+    for j in range(len(weights)):
+        v = weights[j]
+        gamma[j] = factor[j] * received[j]
+        m[j] = 0.0
+        if v > 0.0:
+            z = -beta[j]
+            if kind == KL:
+                excess = math.expm1(z / rho)
+                value, slope = rho * excess, excess + 1.0
+            else:
+                value, slope = _quadratic(rho, z)
+            m[j] = v * slope
+            price += v * value
+            gap += v * _unpaid(kind, rho, gamma[j] / v, z)
+    return price, gap
 
 
 @_jit(fastmath=SUMS)
@@ -525,114 +635,239 @@ def _squares(
 
 
 @_jit(fastmath=SUMS)
-def newton_step(
-    first_image: int, last: int, kind: int, rho: float, epsilon: float, fresh: bool, steps: int, first_block: Array,
-    first: Array, strong: Array, place: Array, index: Array, share: Array, mass: Array, alpha: Array, total: Array,
-    q: Array, factor: Array, spread: Array, bend: Array, right: Array, relative: Array, second: Array,
-    concentration: Array, step: Array,
+def _newton_step(
+    image: int, objective: Objective, epsilon: float, pairs: Pairs, state: State, fresh: bool, relative: float,
+    bend: Array, right: Array, second: Array, concentration: Array, x: Array, applied: Array, step: Array,
 ) -> None:  # fmt: skip
-    """Solve Newton's system of each image by preconditioned conjugate gradients.
+    """Solve Newton's system of one image by preconditioned conjugate gradients.
 
-    ``share`` holds the strong ones, from ``place[b]`` on; ``spread`` is gamma / eps, ``bend`` the dots' curvature,
-    ``right`` the right-hand side, all flat and of the shares' type; images whose ``right`` is zero get a zero
-    ``step``. ``concentration`` is set anew where ``fresh``.
+    ``bend`` is the curvature of the dots' term, ``right`` the right-hand side; they, ``concentration`` and ``step`` are
+    the image's own. ``concentration`` is set anew where ``fresh``; ``second``, ``x`` and ``applied`` are room.
     """
+    kind, rho, mass, gamma = objective.pixel, objective.pixel_rho, objective.mass, state.gamma[image]
+    first_block, first, index, share = pairs.first_block, pairs.first, pairs.lists, pairs.strong_share
+    strong, place = pairs.strong, pairs.place
+    alpha, total, q, factor = state.alpha, state.total, state.q, state.factor
     one = share.dtype.type
     tiny = np.finfo(share.dtype).tiny
-    width = (len(factor) - 1) // (len(first_block) - 1)
-    room = _longest(first_block[first_image], first_block[last], first)
+    width = len(step)
+    o, begin, end = image * width, first_block[image], first_block[image + 1]
+    room = _longest(begin, end, first)
     local, column, w = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(K, share.dtype)
-    x, applied = np.zeros(len(factor), share.dtype), np.zeros(len(factor), share.dtype)
     inverse, fixed = np.empty(width, share.dtype), np.empty(width, share.dtype)
     residual, direction = np.empty(width, share.dtype), np.empty(width, share.dtype)
-    for image in range(first_image, last):
-        o = image * width
-        begin, end = first_block[image], first_block[image + 1]
-        largest = 0.0
-        for j in range(width):
-            step[o + j] = 0.0
-            largest = max(largest, abs(np.float64(right[o + j])))
-        if largest == 0.0 and not fresh:
-            continue
-        for b in range(begin, end):
-            for i in range(K):
-                second[b, i] = 0.0
-                if q[b, i] > 0.0:
-                    bent = q[b, i] / epsilon - mass[b, i] * _curvature(kind, rho, -alpha[b, i])
-                    second[b, i] = bent / (total[b, i] * total[b, i])
+    scale = np.empty(width, share.dtype)
+    step[:] = 0.0
+    for b in range(begin, end):
+        for i in range(K):
+            second[b, i] = 0.0
+            if q[b, i] > 0.0:
+                bent = q[b, i] / epsilon - mass[b, i] * _curvature(kind, rho, -alpha[b, i])
+                second[b, i] = bent / (total[b, i] * total[b, i])
+    if fresh:
+        applied[o : o + width] = 0.0
+        _squares(begin, end, first, strong, place, index, share, second, applied)
+    # How concentrated a dot's mass is, sum_i w p^2 / sum_i w p, changes little: good enough to precondition with.
+    product = 0.0
+    for j in range(width):
+        f, spread = one(factor[o + j]), one(gamma[j] / epsilon)
         if fresh:
-            applied[o : o + width] = 0.0
-            _squares(begin, end, first, strong, place, index, share, second, applied)
-            for j in range(width):
-                f, s = factor[o + j], spread[o + j]
-                concentration[o + j] = f * f * applied[o + j] / s if s > 0.0 else 0.0
-        if largest == 0.0:
-            continue
-        product = 0.0
+            concentration[j] = f * f * applied[o + j] / spread if spread > 0.0 else 0.0
+        scale[j] = f
+        fixed[j] = one(bend[j]) + spread
+        diagonal = max(fixed[j] - concentration[j] * spread, one(1e-7) * fixed[j])
+        inverse[j] = one(1.0) / diagonal if diagonal > 0.0 else one(1.0)
+        residual[j] = right[j]
+        direction[j] = residual[j] * inverse[j]
+        product += np.float64(residual[j]) * direction[j]
+    target = relative * relative * product
+    for _ in range(CG_STEPS):
         for j in range(width):
-            fixed[j] = bend[o + j] + spread[o + j]
-            diagonal = max(fixed[j] - concentration[o + j] * spread[o + j], one(1e-7) * fixed[j])
-            inverse[j] = one(1.0) / diagonal if diagonal > 0.0 else one(1.0)
-            residual[j] = right[o + j]
-            direction[j] = residual[j] * inverse[j]
-            product += np.float64(residual[j]) * direction[j]
-        target = relative[image] * relative[image] * product
-        for _ in range(steps):
-            for j in range(width):
-                x[o + j] = factor[o + j] * direction[j]
-                applied[o + j] = 0.0
-            _product(begin, end, first, strong, place, index, share, second, x, applied, local, column, w)
-            along = 0.0
-            for j in range(width):
-                applied[o + j] = fixed[j] * direction[j] - factor[o + j] * applied[o + j]
-                along += np.float64(applied[o + j]) * direction[j]
-            length = one(product / max(along, tiny))
-            new = 0.0
-            for j in range(width):
-                step[o + j] += length * direction[j]
-                residual[j] -= length * applied[o + j]
-                new += np.float64(residual[j]) * residual[j] * inverse[j]
-            if new <= target:
-                break
-            ratio = one(new / max(product, tiny))
-            for j in range(width):
-                direction[j] = residual[j] * inverse[j] + ratio * direction[j]
-            product = new
+            x[o + j] = scale[j] * direction[j]
+            applied[o + j] = 0.0
+        _product(begin, end, first, strong, place, index, share, second, x, applied, local, column, w)
+        along = 0.0
+        for j in range(width):
+            applied[o + j] = fixed[j] * direction[j] - scale[j] * applied[o + j]
+            along += np.float64(applied[o + j]) * direction[j]
+        length = one(product / max(along, tiny))
+        new = 0.0
+        for j in range(width):
+            step[j] += length * direction[j]
+            residual[j] -= length * applied[o + j]
+            new += np.float64(residual[j]) * residual[j] * inverse[j]
+        if new <= target:
+            break
+        ratio = one(new / max(product, tiny))
+        for j in range(width):
+            direction[j] = residual[j] * inverse[j] + ratio * direction[j]
+        product = new
 
 
 @_jit(fastmath=SUMS)
-def transport_cost(
-    first_image: int, last: int, kind: int, delta: float, first_block: Array, first: Array, kept: Array, index: Array,
-    dots: Array, corner: Array, unit: Array, share: Array, total: Array, q: Array, factor: Array, out: Array,
+def _right_hand_side(
+    kind: int, rho: float, logarithmic: bool, weights: Array, beta: Array, gamma: Array, m: Array, bend: Array,
+    right: Array,
+) -> float:  # fmt: skip
+    """Set Newton's system for ``gamma = m``, or for ``ln gamma = ln m``; return the size by which it was divided."""
+    size = TINY
+    for j in range(len(beta)):
+        if logarithmic and kind == KL and gamma[j] > 0.0:
+            bend[j] = gamma[j] / rho
+            right[j] = gamma[j] * math.log(max(m[j], TINY) / max(gamma[j], TINY))
+        elif kind == KL:
+            bend[j], right[j] = m[j] / rho, m[j] - gamma[j]
+        else:
+            bend[j], right[j] = weights[j] * _curvature(kind, rho, -beta[j]), m[j] - gamma[j]
+        size = max(size, abs(right[j]))
+    for j in range(len(beta)):  # each image on its own scale, so that float32 neither overflows nor underflows
+        right[j] /= size
+    return size
+
+
+@_jit(fastmath=SUMS)
+def _look(
+    image: int, objective: Objective, ground: Ground, pairs: Pairs, state: State, reference_beta: Array, reach: float
 ) -> None:  # fmt: skip
-    """Set ``out[image]`` to ``sum_ij q_i p_ij c_ij``."""
+    """Evaluate the dual of one image at ``state.beta``; shares are computed anew if it is far from the reference."""
+    width = state.beta.shape[1]
+    o = image * width
+    beta, factor, received = state.beta[image], state.factor[o : o + width], state.received[o : o + width]
+    far = 0.0
+    for j in range(width):
+        far = max(far, abs(beta[j] - reference_beta[o + j]))
+    if far > reach * ground.epsilon:
+        reference_beta[o : o + width] = beta
+        _refer(image, ground, pairs, reference_beta)
+    for j in range(width):
+        factor[j] = _exp64((beta[j] - reference_beta[o + j]) / ground.epsilon)
+    paid = _evaluate(image, objective, ground.epsilon, pairs, state)
+    price, gap = _settle(
+        objective.dot, objective.dot_rho, objective.weights[image], beta, factor, received, state.gamma[image],
+        state.m[image],
+    )  # fmt: skip
+    state.value[image], state.gap[image] = -paid - price, gap
+
+
+@_jit(fastmath=SUMS)
+def _spread(weights: Array, beta: Array, search_beta: Array) -> float:
+    """Return by how much more the potential of one dot has risen than that of another."""
+    low, high = math.inf, -math.inf
+    for j in range(len(beta)):
+        if weights[j] > 0.0:
+            moved = beta[j] - search_beta[j]
+            low, high = min(low, moved), max(high, moved)
+    return high - low
+
+
+@_jit(fastmath=SUMS)
+def climb(
+    first_image: int, last: int, objective: Objective, ground: Ground, pairs: Pairs, state: State,
+    reference_beta: Array, reach: float, search_beta: Array, span: float, tol: float, budget: int, known: bool,
+    active: Array, evaluations: Array, converged: Array, strayed: Array,
+) -> None:  # fmt: skip
+    """Maximise the dual from ``state.beta``, each image on its own; see :func:`dotcount.transport.ascent.ascend`.
+
+    With ``known``, ``state`` holds the point already; else the first evaluation is part of the budget, and with a
+    budget of 1 it is all that happens. Shares are computed anew where potentials are more than ``reach`` (units of
+    epsilon) from ``reference_beta``, (n + 1,) with the dummy's; an image has strayed once its potentials have moved
+    apart by more than ``span`` since ``search_beta``.
+    """
+    width = state.beta.shape[1]
+    bend, right, start, move = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
+    step, concentration = np.empty(width, pairs.strong_share.dtype), np.empty(width, pairs.strong_share.dtype)
+    x, applied = np.zeros(len(state.factor), step.dtype), np.zeros(len(state.factor), step.dtype)
+    second = np.empty(objective.mass.shape, step.dtype)
+    noise = 4.0 * np.finfo(pairs.share.dtype).eps * ground.epsilon
+    for image in range(first_image, last):
+        beta, gamma, m = state.beta[image], state.gamma[image], state.m[image]
+        if not known:
+            _look(image, objective, ground, pairs, state, reference_beta, reach)
+        used, fresh, logarithmic, stalled = 0 if known else 1, True, True, False
+        evaluations[image], strayed[image] = used if active[image] else 0, False
+        while True:
+            value, gap = state.value[image], state.gap[image]
+            goal = tol * max(abs(value), 1.0)
+            converged[image] = gap <= goal
+            if not active[image] or converged[image] or stalled:
+                break
+            strayed[image] = _spread(objective.weights[image], beta, search_beta[image]) > span
+            if used >= budget or strayed[image]:
+                break
+            size = _right_hand_side(
+                objective.dot, objective.dot_rho, logarithmic, objective.weights[image], beta, gamma, m, bend, right
+            )
+            near, relative = gap < NEAR * max(abs(value), 1.0), FORCING
+            if near:
+                relative = min(max(0.5 * math.sqrt(goal / max(gap, TINY)), 1e-3), FORCING)
+            _newton_step(
+                image, objective, ground.epsilon, pairs, state, fresh or not near, relative, bend, right, second,
+                concentration, x, applied, step,
+            )  # fmt: skip
+            fresh = False
+            slope, mass = 0.0, 0.0
+            for j in range(width):
+                start[j], move[j] = beta[j], step[j] * size
+                slope += (m[j] - gamma[j]) * move[j]
+                mass += m[j]
+            for b in range(pairs.first_block[image], pairs.first_block[image + 1]):
+                for i in range(K):
+                    mass += state.q[b, i]
+            length, good = 1.0, False
+            for _ in range(TRIALS):
+                for j in range(width):
+                    beta[j] = start[j] + length * move[j]
+                _look(image, objective, ground, pairs, state, reference_beta, reach)
+                used += 1
+                evaluations[image] += 1
+                rise = state.value[image] - value >= SUFFICIENT * length * slope - max(mass, 1.0) * noise
+                good = (rise and slope > 0.0) or state.gap[image] <= 0.5 * gap
+                if good or used >= budget:
+                    break
+                length *= SHRINK
+            if not good:
+                beta[:] = start
+                _look(image, objective, ground, pairs, state, reference_beta, reach)
+                used += 1
+                stalled = not logarithmic
+            logarithmic = logarithmic and good and length >= SHORT
+
+
+@_jit(fastmath=SUMS)
+def _transport(image: int, ground: Ground, pairs: Pairs, state: State) -> float:
+    """Return ``sum_ij q_i p_ij c_ij``."""
+    first, index, share, dots, corner = pairs.first, pairs.lists, pairs.share, ground.dots, ground.corner
     one = share.dtype.type
-    room = _longest(first_block[first_image], first_block[last], first)
+    begin, end = pairs.first_block[image], pairs.first_block[image + 1]
+    room = _longest(begin, end, first)
     x, y, local = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(room, share.dtype)
     w = np.empty(K, share.dtype)
-    for image in range(first_image, last):
-        whole = 0.0
-        for b in range(first_block[image], first_block[image + 1]):
-            start, n = first[b], kept[b]
-            for e in range(n):
-                d = index[start + e]
-                x[e], y[e] = one(dots[d, 0] - corner[b, 0]), one(dots[d, 1] - corner[b, 1])
-                local[e] = factor[d]
-            for i in range(K):
-                w[i] = q[b, i] / total[b, i]
-            rows = share[K * start : K * (start + n)]
-            for i in range(0, K, SIDE):
-                whole += _paid(kind, delta, x[:n], y[:n], one(unit[b]), i, local[:n], rows, w)
-        out[image] = whole
+    whole = 0.0
+    for b in range(begin, end):
+        start, n = first[b], pairs.kept[b]
+        for e in range(n):
+            d = index[start + e]
+            x[e], y[e] = one(dots[d, 0] - corner[b, 0]), one(dots[d, 1] - corner[b, 1])
+            local[e] = state.factor[d]
+        for i in range(K):
+            w[i] = state.q[b, i] / state.total[b, i]
+        rows, step = share[K * start : K * (start + n)], one(ground.unit[b])
+        for i in range(0, K, SIDE):
+            whole += _paid(ground.kind, ground.delta, x[:n], y[:n], step, i, local[:n], rows, w)
+    return whole
 
 
 @_jit(fastmath=SUMS)
 def account(
-    first_image: int, last: int, kind: int, rho: float, epsilon: float, first_block: Array, log_dropped: Array,
-    grown_dropped: Array, log_trimmed: Array, grown_trimmed: Array, reference: Array, mass: Array, alpha: Array,
-    q: Array, dropped: Array, shift: Array, spilled: Array, pixels: Array,
+    first_image: int, last: int, objective: Objective, ground: Ground, pairs: Pairs, state: State, log_dropped: Array,
+    grown_dropped: Array, grown_trimmed: Array, dropped: Array, shift: Array, spilled: Array, pixels: Array,
+    transport: Array,
 ) -> None:  # fmt: skip
     """Set what :meth:`dotcount.transport.dual.Dual.account` returns; ``grown`` bounds the growth of the potentials."""
+    kind, rho, epsilon, mass = objective.pixel, objective.pixel_rho, ground.epsilon, objective.mass
+    first_block, log_trimmed, reference, alpha, q = (
+        pairs.first_block, pairs.log_trimmed, pairs.reference, state.alpha, state.q
+    )  # fmt: skip
     out, ratio = np.empty(K), np.empty(K)
     for image in range(first_image, last):
         lost, largest, spill, price = 0.0, 0.0, 0.0, 0.0
@@ -666,14 +901,14 @@ def account(
                     lost += u * (_quadratic(rho, off - a)[0] - _quadratic(rho, -a)[0])
                     price += rho * (sent - u) * (sent - u) / u if u > 0.0 else 0.0
         dropped[image], shift[image], spilled[image], pixels[image] = lost, largest, spill, price
+        transport[image] = _transport(image, ground, pairs, state)
 
 
 @_jit()
-def hard_minimum(
-    image: int, last: int, kind: int, delta: float, first_block: Array, first: Array, index: Array, dots: Array,
-    corner: Array, unit: Array, beta: Array, out: Array,
-) -> None:  # fmt: skip
-    """Set ``out`` to ``min_j (c_ij - beta_j)`` over the neighbours."""
+def hard_minimum(image: int, last: int, ground: Ground, pairs: Pairs, beta: Array, out: Array) -> None:
+    """Set ``out`` to ``min_j (c_ij - beta_j)`` over the neighbours; ``beta`` is (n + 1,) with the dummy's, -inf."""
+    kind, delta, dots, corner, unit = ground.kind, ground.delta, ground.dots, ground.corner, ground.unit
+    first_block, first, index = pairs.first_block, pairs.first, pairs.lists
     for b in range(first_block[image], first_block[last]):
         for i in range(K):
             x, y = corner[b, 0] + i % SIDE * unit[b], corner[b, 1] + i // SIDE * unit[b]

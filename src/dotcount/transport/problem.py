@@ -76,22 +76,29 @@ def make_problem(
     exact: bool,
     threads: int,
 ) -> Problem:
-    """Bring checked arguments to float64 and one padded layout; ``exact`` asks for float64 pairs, too."""
+    """Bring checked arguments without graph to float64 and one padded layout; ``exact`` asks for float64 pairs, too."""
     n_dots = [len(one) for one in points]
     width = max(1, *n_dots)
     device = densities[0].device
     dots = torch.zeros(len(points), width, 2, dtype=torch.float64, device=device)
-    mass = torch.zeros(len(points), width, dtype=torch.float64, device=device)
-    for b, (one, weight) in enumerate(zip(points, weights)):
-        dots[b, : len(one)] = one.detach().double() / scales[b]
-        mass[b, : len(one)] = 1.0 if weight is None else weight.detach().double()
-    masked = [d.detach().double() if v is None else d.detach().double() * v for d, v in zip(densities, valid)]
-    same = all(one.shape == masked[0].shape for one in masked)
+    for row, one, scale in zip(dots, points, scales):
+        row[: len(one)] = one / scale
+    present = torch.arange(width, device=device) < torch.tensor(n_dots, device=device)[:, None]
+    mass = present.double()
+    for row, weight in zip(mass, weights):
+        if weight is not None:
+            row[: len(weight)] = weight
+    masked: Tensor | list[Tensor]
+    if isinstance(densities, Tensor) and all(one is None for one in valid):
+        masked = densities.double()
+    else:
+        masked = [d.double() if v is None else d.double() * v for d, v in zip(densities, valid)]
+        if all(one.shape == masked[0].shape for one in masked):
+            masked = torch.stack(masked)
     # The wfr cost is singular at its reach: float32 would not do.
     double = densities[0].dtype == torch.float64 or cost.delta is not None
-    present = torch.arange(width, device=device) < torch.tensor(n_dots, device=device)[:, None]
     return Problem(
-        densities=torch.stack(masked) if same else masked,
+        densities=masked,
         units=[stride / scale for scale in scales],
         dots=dots,
         weights=mass,

@@ -13,11 +13,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from dotcount.transport.ascent import Progress
 from dotcount.transport.cells import Cells, make_cells
 from dotcount.transport.certificate import certify, gradient_bound, least_rounding
-from dotcount.transport.compiled import make_dual
+from dotcount.transport.compiled import ascend, make_dual
 from dotcount.transport.dual import Dual, Point
-from dotcount.transport.methods.ascent import Progress, ascend
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.penalties import KL
 from dotcount.transport.problem import Problem
@@ -241,7 +241,11 @@ def _plan(
 
 def _expected(problem: Problem, beta: Tensor | None, last: Point | None) -> tuple[Tensor, Tensor]:
     """Return guesses (B,) of ``|W|`` and of the mass that is moved."""
-    dots, mass = problem.weights.sum(1), torch.stack([one.sum() for one in problem.densities])
+    dots = problem.weights.sum(1)
+    if isinstance(problem.densities, Tensor):
+        mass = problem.densities.sum((1, 2))
+    else:
+        mass = torch.stack([one.sum() for one in problem.densities])
     pixel, dot = problem.pixel_penalty, problem.dot_penalty
     if beta is not None and isinstance(pixel, KL) and isinstance(dot, KL):
         # At the optimum W is the price of losing all mass, less that of what is moved.

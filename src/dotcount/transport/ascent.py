@@ -1,13 +1,17 @@
-"""One phase of Newton's method on the dual at a fixed epsilon, for all images of a batch side by side."""
+"""One phase of Newton's method on the dual at a fixed epsilon, for all images of a batch side by side.
+
+:func:`dotcount.transport.kernels.climb` is the same in compiled loops, image after image.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dotcount.transport.dual import Dual, Point
+from dotcount.transport.dual import Point, TensorDual
 from dotcount.transport.penalties import KL
 
 FORCING = 0.2
@@ -20,6 +24,8 @@ SUFFICIENT = 1e-4
 """Share of the predicted increase that a step must reach."""
 SHRINK = 0.35
 """Factor of the step length after a step that was refused."""
+SHORT = 0.2
+"""Step length below which the logarithmic system is not solved any more."""
 TRIALS = 12
 """Bound on the step lengths tried in one direction."""
 
@@ -37,7 +43,7 @@ class Progress:
     strayed: bool
 
 
-def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal: Tensor) -> Tensor:
+def _direction(dual: TensorDual, point: Point, logarithmic: Tensor, todo: Tensor, goal: Tensor) -> Tensor:
     """Return the (B, m_max) step: Newton's for ``gamma = m``, or for ``ln gamma = ln m`` where ``logarithmic`` (B,)."""
     penalty, v = dual.problem.dot_penalty, dual.problem.weights
     bend = v * penalty.curvature(-point.beta)
@@ -56,8 +62,15 @@ def _direction(dual: Dual, point: Point, logarithmic: Tensor, todo: Tensor, goal
     return dual.newton_step(point, bend, right / size, bool((near | ~todo).all()), relative, CG_STEPS) * size
 
 
+def _strayed(dual: TensorDual, point: Point) -> Tensor:
+    """Return (B,) whether scores have changed so much since the pairs were chosen that others may matter now."""
+    moved = point.beta - dual.search_beta
+    low = torch.where(dual.problem.present, moved, math.inf).amin(1)
+    return moved.amax(1) - low > dual.span
+
+
 def ascend(
-    dual: Dual,
+    dual: TensorDual,
     beta: Tensor,
     active: Tensor,
     tol: float,
@@ -93,7 +106,7 @@ def ascend(
         goal = tol * point.value.abs().clamp(min=1.0)
         converged = point.gap <= goal
         todo = active & ~converged & ~stalled
-        strayed = faithful and bool((dual.strayed(point) & todo).any())
+        strayed = faithful and bool((_strayed(dual, point) & todo).any())
         if used >= budget or strayed or not bool(todo.any()):
             return Progress(point, evaluations, converged, strayed)
         step = _direction(dual, point, logarithmic, todo, goal)
@@ -101,7 +114,7 @@ def ascend(
         size = (point.q.sum() + point.m.sum()).clamp(min=1.0) * noise * dual.epsilon
         length = torch.ones_like(slope)
         for _ in range(TRIALS):
-            trial = dual.at(point.beta + length[:, None] * step, point)
+            trial = dual.at(point.beta + length[:, None] * step)
             used += 1
             evaluations = evaluations + todo
             rise = trial.value - point.value >= SUFFICIENT * length * slope - size
@@ -112,8 +125,8 @@ def ascend(
         accepted = good & todo
         refused = todo & ~good
         stalled = stalled | (refused & ~logarithmic)
-        logarithmic = logarithmic & ~(refused | (length < 0.2))
+        logarithmic = logarithmic & ~(refused | (length < SHORT))
         if bool(refused.any()):
-            trial = dual.at(torch.where(accepted[:, None], trial.beta, point.beta), trial)
+            trial = dual.at(torch.where(accepted[:, None], trial.beta, point.beta))
             used += 1
         point = trial
