@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.transport import compare, page, scaling
+from benchmarks.transport import compare, page, scaling, training
 from benchmarks.transport.measure import machine
 
 SECTIONS = ("compare", "scaling", "batches", "training")
@@ -55,7 +55,7 @@ def _run(name: str, quick: bool, done: set) -> Iterable[dict]:
         return scaling.scaling(print)
     if name == "batches":
         return scaling.batches(print)
-    return scaling.training_steps(print)
+    return training.training_steps(print)
 
 
 def _write(results: dict) -> None:

@@ -1,23 +1,15 @@
-"""How time and memory grow with the problem, what a batch saves, and what the loss takes of a training step."""
+"""How time and memory grow with the problem, and what a batch saves."""
 
 from __future__ import annotations
 
 import multiprocessing
-import time
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any
 
 import torch
 
 from benchmarks.transport.measure import clock, peak_memory
-from benchmarks.transport.problems import STRIDE, dots, problem
-from dotcount import losses, models
-from dotcount.config import RunConfig
-from dotcount.process import keep_freed_memory
-from dotcount.training.module import CountingModule
-from dotcount.training.schedule import rate_factor
-from dotcount.training.state import RunState
+from benchmarks.transport.problems import STRIDE, problem
 from dotcount.transport import solve, solve_batch
 
 SIZES = ((64, 1000), (128, 4000), (256, 16_000), (256, 20_000))
@@ -61,50 +53,3 @@ def batches(log: Callable[[str], None]) -> list[dict[str, Any]]:
         records.append({"m": m, "together_seconds": together, "one_by_one_seconds": alone, "ratio": together / alone})
         log(f"batch of 8, M={m}: {together * 1e3:.1f} ms together, {alone * 1e3:.1f} ms one by one")
     return records
-
-
-def training_steps(log: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Return what the loss takes of a step as ``dotcount train`` does it, with potentials remembered."""
-    keep_freed_memory()
-    return [_steps("compact", 256, 4, 60, 12, log), _steps("vgg19", 512, 1, 250, 4, log)]
-
-
-def _steps(name: str, crop: int, batch: int, m: int, steps: int, log: Callable[[str], None]) -> dict[str, Any]:
-    g = torch.Generator().manual_seed(0)
-    model = models.create(name).to(memory_format=torch.channels_last)
-    loss = losses.create("uot", length_scale=float(crop), n_dots=batch * m)
-    config = RunConfig()
-    module = CountingModule(model, loss, config, RunState())
-    optimizer = module.configure_optimizers()
-    images = torch.rand(batch, 3, crop, crop, generator=g)
-    points = [dots(m, crop, g).float() for _ in range(batch)]
-    keys = [torch.arange(m) + k * m for k in range(batch)]
-    stride = int(model.stride)  # type: ignore[arg-type]
-    if hasattr(model, "initialize_density"):
-        model.initialize_density(m * (stride / crop) ** 2)  # type: ignore[operator]
-    parts: dict[str, list[float]] = {"forward": [], "loss": [], "backward": [], "optimizer": []}
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = config.optimizer.learning_rate * rate_factor(config.schedule, step, None, 0)
-        marks = [time.perf_counter()]
-        density = model(images).float()
-        marks.append(time.perf_counter())
-        out = loss(density, points, stride=stride, keys=keys)
-        marks.append(time.perf_counter())
-        optimizer.zero_grad()
-        out.total.backward()
-        marks.append(time.perf_counter())
-        module.configure_gradient_clipping(optimizer)
-        optimizer.step()
-        module.average.update_parameters(model)
-        marks.append(time.perf_counter())
-        for part, (a, b) in zip(parts, pairwise(marks)):
-            parts[part].append(b - a)
-    # The first step is cold and warms caches up; it is reported, not averaged.
-    middle = {part: sorted(seconds[1:])[(len(seconds) - 1) // 2] for part, seconds in parts.items()}
-    share = middle["loss"] / sum(middle.values())
-    log(f"{name} crop {crop} batch {batch}: loss {middle['loss'] * 1e3:.1f} ms, {100 * share:.2f} % of a step")
-    return {
-        "model": name, "crop": crop, "batch": batch, "dots_per_image": m, "stride": stride, "seconds": middle,
-        "first_loss_seconds": parts["loss"][0], "loss_share": share,
-    }  # fmt: skip
