@@ -59,12 +59,14 @@ def test_a_run_fits_its_budget_and_its_record_repeats_it_exactly(tiny, tmp_path)
     result = train(request, tmp_path / "timed", progress=False)
     recorded = config.load(tmp_path / "timed" / "config.yaml")
     state = read_checkpoint(tmp_path / "timed")["run"]
-    assert result.seconds < OVERRUN * 60 * minutes + 2
+    # A loaded machine may starve any epoch, but the last was begun within the budget, or else it was the second.
+    assert result.epochs == 2 or state["history"][-2]["elapsed"] < OVERRUN * 60 * minutes
     assert recorded.training.max_minutes is None
     assert recorded.schedule.cooldown_epochs >= 1
     assert recorded.training.epochs == state["epochs"]
     if not state["stopped"]:
-        assert state["history"][-1]["learning_rate"] < 0.5 * request.optimizer.learning_rate
+        cooldown = recorded.schedule.cooldown_epochs * recorded.training.steps_per_epoch
+        assert state["history"][-1]["learning_rate"] <= 1.001 * request.optimizer.learning_rate / cooldown
     train(recorded, tmp_path / "counted", progress=False)
     rows = rows_without_times(tmp_path / "counted")
     assert rows[: result.epochs + 1] == rows_without_times(tmp_path / "timed")
