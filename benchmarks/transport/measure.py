@@ -36,11 +36,16 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def clock(run: Callable[[], T], repeats: int) -> tuple[float, T]:
-    """Return the median seconds of ``repeats`` runs after one that is not counted, and the last result."""
+def clock(run: Callable[[], T], repeats: int, before: Callable[[], None] | None = None) -> tuple[float, T]:
+    """Return the median seconds of ``repeats`` runs after one that is not counted, and the last result.
+
+    ``before`` is called before each run, outside the time.
+    """
     result = run() if repeats > 1 else None
     seconds = []
     for _ in range(repeats):
+        if before is not None:
+            before()
         start = time.perf_counter()
         result = run()
         seconds.append(time.perf_counter() - start)

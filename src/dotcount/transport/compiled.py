@@ -186,18 +186,24 @@ class CompiledDual(Dual):
             np.array([grid.first_block for grid in cells.grids] + [len(kept)]),
             np.concatenate([[0], np.cumsum(kept)]), index, self._loans[0].array, self._loans[-1].array, apart,
             np.zeros(cells.mass.shape), *block, np.empty(len(kept)),
+            np.full(n_images * width, -1.0, self._loans[-1].array.dtype),
         )  # fmt: skip
         corners = np.concatenate([places.reshape(-1, 2), np.zeros((1, 2))])
         trim = self.cutoff if self.whole else math.inf  # the search has trimmed already
         self._ground = self.kernels.Ground(
             *_numbers(problem.cost), self.epsilon, trim, corners, cells.corner.numpy(), cells.unit.numpy()
         )
+        self.renew(problem, cells)
+        self._reference_beta: np.ndarray = np.full(n_images * width + 1, math.inf)  # no shares yet
+        self._reference_beta[-1] = -math.inf
+
+    def renew(self, problem: Problem, cells: Cells) -> None:
+        """See :meth:`Dual.renew`."""
+        super().renew(problem, cells)
         self._objective = self.kernels.Objective(
             *_strength(problem.pixel_penalty), *_strength(problem.dot_penalty), cells.mass.numpy(),
             problem.weights.numpy(),
         )  # fmt: skip
-        self._reference_beta: np.ndarray = np.full(n_images * width + 1, math.inf)  # no shares yet
-        self._reference_beta[-1] = -math.inf
 
     def _run(self, kernel: Callable, *arguments: Any) -> None:
         """Run a kernel on all images; where that pays, threads take one group of images after the other."""

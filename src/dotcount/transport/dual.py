@@ -95,6 +95,10 @@ class Dual(ABC):
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         """Choose the pairs."""
 
+    def renew(self, problem: Problem, cells: Cells) -> None:
+        """Take another density on the same grid; dots, weights and pairs stay."""
+        self.problem, self.cells = problem, cells
+
     @abstractmethod
     def at(self, beta: Tensor) -> Point:
         """Evaluate the dual at ``beta`` (B, m_max)."""

@@ -35,7 +35,7 @@ ROOT_PAIRS = 1 << 15
 L1, L2, SQL2, WFR = 0, 1, 2, 3
 KL, QUADRATIC = 0, 1
 TINY = 1e-300
-STRONG, NEGLIGIBLE = 9.5, 4.0
+STRONG, NEGLIGIBLE = 7.5, 3.0
 """A dot counts for Newton's system if its score at a block's middle is at most the former below the best, in units of
 epsilon, or if in some cell it could come within the latter, which few do that could. The others count for all else."""
 MAIN = 0.7
@@ -74,7 +74,10 @@ class Ground(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Lists of dots and their shares; see the top of the module and :func:`_refer`."""
+    """Lists of dots and their shares; see the top of the module and :func:`_refer`.
+
+    ``concentration`` is :func:`_newton_step`'s, kept from climb to climb; negative until it is set.
+    """
 
     first_block: Array
     first: Array
@@ -87,6 +90,7 @@ class Pairs(NamedTuple):
     strong: Array
     place: Array
     log_trimmed: Array
+    concentration: Array
 
 
 class State(NamedTuple):
@@ -775,7 +779,7 @@ def climb(
     """
     width = state.beta.shape[1]
     bend, right, start, move = np.empty(width), np.empty(width), np.empty(width), np.empty(width)
-    step, concentration = np.empty(width, pairs.strong_share.dtype), np.empty(width, pairs.strong_share.dtype)
+    step = np.empty(width, pairs.strong_share.dtype)
     x, applied = np.zeros(len(state.factor), step.dtype), np.zeros(len(state.factor), step.dtype)
     second = np.empty(objective.mass.shape, step.dtype)
     noise = 4.0 * np.finfo(pairs.share.dtype).eps * ground.epsilon
@@ -783,7 +787,8 @@ def climb(
         beta, gamma, m = state.beta[image], state.gamma[image], state.m[image]
         if not known:
             _look(image, objective, ground, pairs, state, reference_beta, reach)
-        used, fresh, logarithmic, stalled = 0 if known else 1, True, True, False
+        concentration = pairs.concentration[image * width : (image + 1) * width]
+        used, fresh, logarithmic, stalled = 0 if known else 1, concentration[0] < 0.0, True, False
         evaluations[image], strayed[image] = used if active[image] else 0, False
         while True:
             value, gap = state.value[image], state.gap[image]

@@ -88,17 +88,10 @@ def make_problem(
     for row, weight in zip(mass, weights):
         if weight is not None:
             row[: len(weight)] = weight
-    masked: Tensor | list[Tensor]
-    if isinstance(densities, Tensor) and all(one is None for one in valid):
-        masked = densities.double()
-    else:
-        masked = [d.double() if v is None else d.double() * v for d, v in zip(densities, valid)]
-        if all(one.shape == masked[0].shape for one in masked):
-            masked = torch.stack(masked)
     # The wfr cost is singular at its reach: float32 would not do.
     double = densities[0].dtype == torch.float64 or cost.delta is not None
     return Problem(
-        densities=masked,
+        densities=mask(densities, valid),
         units=[stride / scale for scale in scales],
         dots=dots,
         weights=mass,
@@ -111,6 +104,14 @@ def make_problem(
         dtype=torch.float64 if exact or double else torch.float32,
         threads=threads,
     )
+
+
+def mask(densities: Tensor | Sequence[Tensor], valid: Sequence[Tensor | None]) -> Tensor | list[Tensor]:
+    """Return the densities in float64, 0 outside the valid area, stacked where their sizes agree."""
+    if isinstance(densities, Tensor) and all(one is None for one in valid):
+        return densities.double()
+    masked = [d.double() if v is None else d.double() * v for d, v in zip(densities, valid)]
+    return torch.stack(masked) if all(one.shape == masked[0].shape for one in masked) else masked
 
 
 def check_image(
@@ -144,19 +145,20 @@ def check_image(
             raise InputError(f"{name}{label} is on {value.device}, density on {density.device}; move one with .to(...)")
     if valid is not None and (valid.shape != density.shape or valid.dtype != torch.bool):
         raise InputError(f"{name}valid must be bool of the density's shape {tuple(density.shape)}; got {_shape(valid)}")
-    _check_values(density, points, weights, name)
-
-
-def _check_values(density: Tensor, points: Tensor, weights: Tensor | None, name: str) -> None:
-    lowest, highest = (float(bound) for bound in torch.aminmax(density.detach()))
-    if not (lowest >= 0 and math.isfinite(highest)):  # also catches NaN
-        raise InputError(f"{name}density must be finite and not negative; got values from {lowest} to {highest}")
+    check_density(density, name)
     if len(points) and not bool(torch.isfinite(points).all()):
         raise InputError(f"{name}points holds coordinates that are not finite; remove these dots")
     if weights is not None and len(weights):
         lowest, highest = (float(bound) for bound in torch.aminmax(weights.detach()))
         if not (lowest > 0 and math.isfinite(highest)):
             raise InputError(f"{name}weights must be positive and finite; got values from {lowest} to {highest}")
+
+
+def check_density(density: Tensor, name: str) -> None:
+    """Raise an InputError unless all values are finite and not negative."""
+    lowest, highest = (float(bound) for bound in torch.aminmax(density.detach()))
+    if not (lowest >= 0 and math.isfinite(highest)):  # also catches NaN
+        raise InputError(f"{name}density must be finite and not negative; got values from {lowest} to {highest}")
 
 
 def _shape(value: object) -> str:

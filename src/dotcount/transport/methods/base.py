@@ -22,10 +22,14 @@ class Control:
 
 @dataclass(frozen=True)
 class Start:
-    """Where to start: potentials (B, m_max) float64, and which images they are a good guess for (B,) bool."""
+    """Where to start: potentials (B, m_max) float64, and which images they are a good guess for (B,) bool.
+
+    ``dual`` is the function that the same dots were solved with last, if it is at hand: its pairs may do again.
+    """
 
     beta: Tensor
     warm: Tensor
+    dual: Dual | None = None
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,8 @@ SHARE_OF_GAP, SHARE_OF_DROPPED = 0.6, 0.3
 """How the allowed gap is divided between the point and the pairs left out; the rest is for rounding."""
 DROPPED_PER_CUTOFF = 8.0
 """What is left out beyond a cutoff of t epsilon, relative to ``eps * mass * e^-t``: a guess, checked afterwards."""
+SPARE_CUTOFF = 0.5
+"""Pairs at hand will do, until proven otherwise, where the cutoff should be larger by so much."""
 SHARE_OF_ROUNDING = 0.5
 """From this share of the allowed gap on, the rounding of float32 is not put up with."""
 UNSURE = 0.01
@@ -69,7 +71,11 @@ def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Ou
     if bool(warm.any()):
         # Potentials from elsewhere (another crop, an earlier state of the map) may be worse than none: look first.
         cutoff, planned = _plan(problem, control, beta, None, dense)
-        dual = make_dual(planned, cells, problem.epsilon, beta, cutoff, warm)
+        if start.dual is not None and bool((warm == present).all()) and _serves(start.dual, planned, cutoff):
+            dual = start.dual
+            dual.renew(planned, cells)
+        else:
+            dual = make_dual(planned, cells, problem.epsilon, beta, cutoff, warm)
         point = dual.at(beta)
         evaluations += warm
         lost = warm & ~((point.gap <= TRUSTED * limit(point, 1.0)) | (point.gap <= TRUSTED_OF_MASS * point.m.sum(1)))
@@ -93,6 +99,13 @@ def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Ou
     if bool(lost.any()):
         beta, last = _descend(problem, beta, lost, control, dense, evaluations)
     return _finish(problem, cells, beta, control, dense, evaluations, last, None)
+
+
+def _serves(dual: Dual, problem: Problem, cutoff: float) -> bool:
+    """Whether the pairs of an earlier problem with the same dots are those that would be chosen for this one."""
+    old = dual.problem
+    enough = dual.whole or cutoff <= dual.cutoff + SPARE_CUTOFF
+    return enough and dual.epsilon == problem.epsilon and (old.dtype, old.rough) == (problem.dtype, problem.rough)
 
 
 def ladder(problem: Problem) -> list[tuple[float, int]]:

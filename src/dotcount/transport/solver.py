@@ -1,0 +1,252 @@
+"""Solving for the same dots as often as their density changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dotcount.errors import InputError
+from dotcount.transport.certificate import dot_term, gradient_bound
+from dotcount.transport.compiled import few_threads
+from dotcount.transport.costs import Cost
+from dotcount.transport.hard import solve_hard
+from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
+from dotcount.transport.methods.base import limit
+from dotcount.transport.penalties import penalty
+from dotcount.transport.problem import Problem, check_density, check_image, make_problem, mask
+from dotcount.transport.solution import Geometry, Solution, Terms
+
+KNOWN_SHARE = 0.8
+"""Share of an image's dots whose potential must be known for a warm start."""
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The options of :func:`dotcount.transport.solve`, checked."""
+
+    stride: float = 1.0
+    cost: str = "l2"
+    penalty: str = "kl"
+    epsilon: float = 0.01
+    rho: float | tuple[float, float] = 1.0
+    length_scale: float | None = None
+    delta: float | None = None
+    tol: float = 1e-4
+    tol_gradient: float | None = None
+    max_iter: int = 500
+    method: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.epsilon) or self.epsilon < 0:
+            raise InputError(f"epsilon must be finite and not negative; got {self.epsilon}")
+        for name in ("stride", "length_scale", "tol", "tol_gradient"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"{name} must be positive and finite; got {value}")
+        if self.max_iter < 1:
+            raise InputError(f"max_iter must be at least 1; got {self.max_iter}")
+
+
+class Solver:
+    """Solves a batch of images again and again while their densities change and their dots stay.
+
+    From the second time on it starts at the potentials of the time before and keeps the pairs that were chosen then,
+    for as long as these serve: in a gradient flow, or with the same crops in every epoch. The certificate of every
+    solution is as good as that of :func:`dotcount.transport.solve_batch`, which is a solver that is used once.
+
+    Parameters
+    ----------
+    points, weights, valid
+        As in :func:`dotcount.transport.solve_batch`.
+    options
+        Its other options, by name.
+
+    Notes
+    -----
+    The pairs stay in memory as long as the solver: 8 bytes each with float32, some 10 MB for 4096 cells and 1000 dots.
+    A solver must not be used by several threads at the same time.
+    """
+
+    def __init__(
+        self,
+        points: Sequence[Tensor],
+        *,
+        weights: Sequence[Tensor | None] | None = None,
+        valid: Sequence[Tensor | None] | None = None,
+        **options: Any,
+    ) -> None:
+        n = len(points)
+        self.points = [one.detach() if isinstance(one, Tensor) else one for one in points]
+        self.weights, self.valid = weights or [None] * n, valid or [None] * n
+        self._check_number(self.weights, self.valid)
+        self.options = _Options(**options)
+        self._cost = Cost(self.options.cost, self.options.delta)
+        self._control = Control(self.options.tol, self.options.tol_gradient, self.options.max_iter)
+        self._problem: Problem | None = None
+        self._geometries: list[Geometry] = []
+        self._like: list[tuple[torch.Size, torch.dtype, torch.device]] = []
+        self._outcome: Outcome | None = None
+
+    @torch.no_grad()
+    def solve(
+        self, densities: Tensor | Sequence[Tensor], beta: Sequence[Tensor | None] | None = None
+    ) -> list[Solution]:
+        """Return one solution an image.
+
+        Parameters
+        ----------
+        densities
+            (B, h, w) or a list of (h_b, w_b).
+        beta
+            Potentials (m,) to start from, NaN where unknown; those of the last solve by default.
+        """
+        n = len(self.points)
+        if len(densities) != n or n == 0:
+            raise InputError(
+                f"densities and points must hold the same number of images, at least 1; got {len(densities)}, {n}"
+            )
+        known = beta or [None] * n
+        self._check_number(known)
+        maps = [one.detach() if isinstance(one, Tensor) else one for one in densities]
+        stack = densities.detach() if isinstance(densities, Tensor) else maps
+        like = [(one.shape, one.dtype, one.device) for one in maps if isinstance(one, Tensor)]
+        if self._problem is None or like != self._like or beta is not None:
+            self._check(maps, known)
+            self._problem = self._outcome = None
+        else:
+            for k, one in enumerate(maps):
+                check_density(one, _name(k, n))
+        with few_threads(maps[0].device) as threads:
+            if self._problem is None:
+                problem, self._like = self._make_problem(stack, maps, threads), like
+            else:
+                problem = replace(self._problem, densities=mask(stack, self.valid), threads=threads)
+            self._problem = problem
+            outcome = self._outcome = self._run(problem, self._start(problem, beta))
+            return self._solutions(outcome, maps)
+
+    def _check_number(self, *per_image: Sequence[Tensor | None]) -> None:
+        if any(len(option) != len(self.points) for option in per_image):
+            raise InputError(
+                f"weights, beta and valid must hold one entry for each of the {len(self.points)} images, or be left out"
+            )
+
+    def _check(self, maps: list[Tensor], beta: Sequence[Tensor | None]) -> None:
+        for k, density in enumerate(maps):
+            name = _name(k, len(maps))
+            check_image(density, self.points[k], self.weights[k], beta[k], self.valid[k], name)
+            if density.device != maps[0].device or density.dtype != maps[0].dtype:
+                raise InputError(f"{name}density is {density.dtype} on {density.device}; all must be as the first")
+
+    def _make_problem(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], threads: int) -> Problem:
+        options = self.options
+        scales = [float(options.length_scale or max(density.shape) * options.stride) for density in maps]
+        self._geometries = [
+            Geometry(one.double(), float(options.stride), scale, self._cost, float(options.epsilon))
+            for one, scale in zip(self.points, scales)
+        ]
+        rho = options.rho if isinstance(options.rho, tuple) else (options.rho, options.rho)
+        return make_problem(
+            stack,
+            [geometry.points for geometry in self._geometries],
+            scales,
+            stride=options.stride,
+            cost=self._cost,
+            penalties=(penalty(options.penalty, rho[0]), penalty(options.penalty, rho[1])),
+            epsilon=float(options.epsilon),
+            weights=self.weights,
+            valid=self.valid,
+            exact=options.tol < 1e-6,
+            threads=threads,
+        )
+
+    def _start(self, problem: Problem, beta: Sequence[Tensor | None] | None) -> Start:
+        """Return the start: given potentials, else those of the last solve with its dual, else none."""
+        last = self._outcome
+        if beta is not None:
+            return _given(problem, beta)
+        if last is None:
+            return _given(problem, [None] * len(self.points))
+        start = last.point.beta
+        warm = torch.isfinite(start).all(1) & problem.present.any(1)
+        start = torch.where(warm[:, None], start, 0.0)
+        return Start(start, warm, last.dual if problem.epsilon > 0 else None)
+
+    def _run(self, problem: Problem, start: Start) -> Outcome:
+        if problem.epsilon == 0:
+            return solve_hard(problem, start, self._control)
+        return METHODS[choose(self.options.method)](problem, start, self._control)
+
+    def _solutions(self, outcome: Outcome, maps: list[Tensor]) -> list[Solution]:
+        """Cut an outcome into one solution an image."""
+        dual, point, certificate = outcome.dual, outcome.point, outcome.certificate
+        problem, cells, control = dual.problem, dual.cells, self._control
+        bounds = gradient_bound(dual, point, certificate, cells.inside(self.valid)).tolist()
+        converged = (certificate.gap <= limit(point, control.tol)).tolist()
+        terms, dtype = _terms(outcome), maps[0].dtype
+        slope = -problem.pixel_penalty.conjugate(-point.alpha)
+        parts = zip(*(cells.maps(values.to(dtype)) for values in (point.alpha, slope, point.q)))
+        beta, gamma, weights = point.beta.to(dtype), point.gamma.to(dtype), problem.weights.to(dtype)
+        rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist(), bounds, parts)
+        solutions = []
+        for k, (value, gap, evaluations, bound, (alpha, gradient, q)) in enumerate(rows):
+            density, m, inside = maps[k], problem.n_dots[k], self.valid[k]
+            if inside is not None:
+                gradient, density = gradient * inside, density * inside
+            enough = control.tol_gradient is None or bound <= control.tol_gradient
+            solutions.append(
+                Solution(
+                    value=value,
+                    beta=beta[k, :m],
+                    alpha=alpha,
+                    gap=gap,
+                    gradient=gradient,
+                    gradient_bound=bound,
+                    n_evaluations=evaluations,
+                    converged=converged[k] and enough,
+                    terms=terms[k],
+                    pixel_mass=q,
+                    dot_mass=gamma[k, :m],
+                    density=density,
+                    weights=weights[k, :m],
+                    geometry=self._geometries[k],
+                    method="smoothing" if problem.epsilon == 0 else choose(self.options.method),
+                )
+            )
+        return solutions
+
+
+def _name(k: int, n: int) -> str:
+    """Return how messages call image k of n."""
+    return "" if n == 1 else f"image {k}: "
+
+
+def _given(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
+    """Return a start at known potentials; unknown ones of an image are put at the mean of its known ones."""
+    values = torch.zeros_like(problem.weights)
+    if all(given is None for given in beta):
+        return Start(values, torch.zeros(len(beta), dtype=torch.bool, device=values.device))
+    values.fill_(math.nan)
+    for row, given in zip(values, beta):
+        if given is not None:
+            row[: len(given)] = given.detach()
+    known = torch.isfinite(values)
+    number, dots = known.sum(1), problem.present.sum(1)
+    warm = (number >= KNOWN_SHARE * dots) & (dots > 0)
+    mean = torch.where(known, values, 0.0).sum(1) / number.clamp(min=1)
+    guess = torch.where(known, values, mean[:, None])
+    return Start(torch.where(warm[:, None] & problem.present, guess, 0.0), warm)
+
+
+def _terms(outcome: Outcome) -> list[Terms]:
+    """Return the parts of the primal value; the entropy is what the others leave of it."""
+    certificate = outcome.certificate
+    transport, pixels, dots = certificate.transport, certificate.pixels, dot_term(outcome.dual, outcome.point)
+    entropy = outcome.point.value + certificate.optimality - transport - pixels - dots
+    columns: list[Any] = [part.tolist() for part in (transport, pixels, dots, entropy)]
+    return [Terms(*parts) for parts in zip(*columns)]
