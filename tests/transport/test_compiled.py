@@ -121,6 +121,45 @@ def test_the_search_keeps_no_more_than_the_rule_asks_for(side):
     assert len(dual._pairs.lists) < 0.4 * dual.cells.mass.shape[0] * 400
 
 
+def test_the_matrix_between_parts_is_newtons_and_makes_its_systems_easier():
+    epsilon, m = 0.02, 400
+    problem, cells, _, dual = search(0, 48, 48, m, "l2", epsilon, 14.0)
+    beta = solve(problem.densities[0], problem.dots[0] * 48, stride=1.0, epsilon=epsilon, tol=1e-3).beta[None]
+    dual = CompiledDual(problem, cells, epsilon, beta, 14.0, torch.tensor([True]))
+    known = dual.at(beta)
+    q, gamma = known.q.flatten(), known.gamma[0].clone()
+    at = (cells.corner[:, None] + cells.offsets[None] * cells.unit[:, None, None]).view(-1, 2)
+    share = torch.softmax((beta - problem.cost.of_difference(*(at[:, None] - problem.dots[0]).unbind(-1))) / epsilon, 1)
+    matrix = torch.diag(gamma + gamma / epsilon) - share.T @ ((q / epsilon - q)[:, None] * share)
+    dual.ascend(beta, torch.tensor([True]), 1e-12, 2, known, False)
+    part, factor = torch.from_numpy(dual._pairs.part), torch.from_numpy(dual._pairs.coarse[0])
+    parts = len(factor)
+    assert parts == 25
+    assert int(part.max()) < parts, "every dot has a part"
+    indicator = torch.nn.functional.one_hot(part, parts).double()
+    exact, ours = indicator.T @ matrix @ indicator, factor @ factor.T
+    relative = torch.linalg.eigvals(torch.linalg.solve(exact, ours)).real
+    assert float(relative.min()) > 0.99, "it is no smaller, so that it is as definite"
+    assert float(relative.max()) < 1.6, "nor much larger, though a block is as wide as four times the blur"
+    plain = torch.diag(1 / matrix.diagonal())
+    corrected = plain + indicator @ torch.cholesky_solve(indicator.T, factor)
+    condition = []
+    for inverse in (plain, corrected):
+        spectrum = torch.linalg.eigvals(inverse @ matrix).real
+        condition.append(float(spectrum.max() / spectrum.min()))
+    assert condition[1] < 0.3 * condition[0]
+
+
+def test_parts_of_few_dots_and_of_dots_in_one_place_do_no_harm():
+    g = torch.Generator().manual_seed(0)
+    density = torch.rand(2, 40, 40, generator=g, dtype=torch.float64) * 0.3
+    line = torch.full((200, 2), 7.25, dtype=torch.float64)
+    line[:, 0] = torch.linspace(0, 39, 200)
+    for points in ([line, line[:3]], [line * 0 + 20.5, line[:0]]):
+        for got in solve_batch(density, points, stride=1.0, epsilon=0.02, tol=1e-8):
+            assert got.converged
+
+
 @settings(max_examples=30, deadline=None)
 @given(pb.scenes(), st.sampled_from(["newton", "dense"]), st.booleans())
 def test_both_routes_agree(s, method, single):

@@ -37,6 +37,8 @@ THREADED = 10_000
 """(Block, dot) pairs of a batch from which its images are shared out among threads."""
 REACH = 6.0
 """Change of ``beta / eps`` up to which shares are rescaled; farther away, others would count for Newton's system."""
+DOTS_OF_PART, BLOCKS_OF_PART, LARGEST_SIDE = 16, 4, 16
+"""Dots, and blocks, that a part of an image has at least on average, and most parts along a side; see ``kernels``."""
 SPARE, LOANS = 1 << 27, 4
 """Bytes, and pieces of memory, that are kept for the next solve at most."""
 
@@ -140,6 +142,24 @@ def _groups(n_images: int, n: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
+def _parts(places: np.ndarray, n_dots: list[int], n_blocks: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the part that each dot of ``places`` (B, m_max, 2) belongs to, flat, and room for the parts' matrices.
+
+    Parts are the boxes of a square grid over an image's dots; those of absent dots have the number of no part.
+    """
+    n_images, width = places.shape[:2]
+    most = max((min(m // DOTS_OF_PART, n // BLOCKS_OF_PART) for m, n in zip(n_dots, n_blocks)), default=0)
+    side = min(math.isqrt(most), LARGEST_SIDE)
+    side = side if side > 1 else 0
+    part: np.ndarray = np.full((n_images, width), side * side, np.int64)
+    for row, dots, m in zip(part, places, n_dots):
+        if side and m:
+            low, high = dots[:m].min(0), dots[:m].max(0)
+            box = np.minimum((dots[:m] - low) * (side / np.maximum(high - low, 1e-300)), side - 1).astype(np.int64)
+            row[:m] = box[:, 1] * side + box[:, 0]
+    return part.ravel(), np.zeros((n_images, side * side, side * side))
+
+
 class CompiledDual(Dual):
     """See :class:`Dual`; the loops over pairs are those of :mod:`dotcount.transport.kernels`."""
 
@@ -187,6 +207,7 @@ class CompiledDual(Dual):
             np.concatenate([[0], np.cumsum(kept)]), index, self._loans[0].array, self._loans[-1].array, apart,
             np.zeros(cells.mass.shape), *block, np.empty(len(kept)),
             np.full(n_images * width, -1.0, self._loans[-1].array.dtype),
+            *_parts(places, n_dots, [grid.n_blocks for grid in cells.grids]),
         )  # fmt: skip
         corners = np.concatenate([places.reshape(-1, 2), np.zeros((1, 2))])
         trim = self.cutoff if self.whole else math.inf  # the search has trimmed already

@@ -76,7 +76,9 @@ class Ground(NamedTuple):
 class Pairs(NamedTuple):
     """Lists of dots and their shares; see the top of the module and :func:`_refer`.
 
-    ``concentration`` is :func:`_newton_step`'s, kept from climb to climb; negative until it is set.
+    ``concentration`` and ``coarse`` are what :func:`_newton_step` preconditions with, kept from climb to climb; the
+    former is negative until both are set. ``part`` says which part of the image each dot belongs to, the last number
+    standing for none; ``coarse`` (B, parts, parts) holds the factors of :func:`_coarsen`.
     """
 
     first_block: Array
@@ -91,6 +93,8 @@ class Pairs(NamedTuple):
     place: Array
     log_trimmed: Array
     concentration: Array
+    part: Array
+    coarse: Array
 
 
 class State(NamedTuple):
@@ -639,6 +643,97 @@ def _squares(
 
 
 @_jit(fastmath=SUMS)
+def _inner(a: Array, b: Array) -> float:
+    total = 0.0
+    for k in range(len(a)):
+        total += a[k] * b[k]
+    return total
+
+
+@_jit(fastmath=SUMS)
+def _coarsen(
+    begin: int, end: int, pairs: Pairs, second: Array, total: Array, scale: Array, fixed: Array, part: Array, o: int,
+    column_room: Array, factor: Array,
+) -> None:  # fmt: skip
+    """Set ``factor`` (parts, parts) to Cholesky's of Newton's matrix between the parts of an image.
+
+    Dots of a part move together; the cells of a block count as one, which makes the matrix a little larger than it is.
+    A part that is empty, or that rounding spoils, gets an infinite pivot: nothing is corrected there.
+    """
+    parts = len(factor)
+    factor[:] = 0.0
+    for j in range(len(fixed)):
+        if part[j] < parts:
+            factor[part[j], part[j]] += fixed[j]
+    sums, touched = np.zeros(parts + 1), np.empty(parts + 1, np.int64)
+    w = np.empty(K, column_room.dtype)
+    for b in range(begin, end):
+        start, m = pairs.first[b], pairs.strong[b]
+        rows, column = pairs.strong_share[pairs.place[b] : pairs.place[b] + K * m], column_room[:m]
+        mass, count = 0.0, 0
+        for i in range(K):
+            bent = max(second[b, i], column.dtype.type(0.0)) * total[b, i]
+            w[i] = bent
+            mass += bent * total[b, i]
+        if mass <= 0.0:
+            continue
+        column[:] = 0.0
+        for i in range(0, K, 4):
+            _add(column, rows, w, i)
+        for e in range(m):
+            j = np.int64(pairs.lists[start + e]) - o
+            if j >= len(fixed):  # the dummy
+                continue
+            a = part[j]
+            if sums[a] == 0.0:
+                touched[count] = a
+                count += 1
+            sums[a] += max(column[e] * scale[j], TINY)
+        for k in range(count):
+            a = touched[k]
+            for h in range(count):
+                c = touched[h]
+                if c <= a < parts:
+                    factor[a, c] -= sums[a] * sums[c] / mass
+        for k in range(count):
+            sums[touched[k]] = 0.0
+    for k in range(parts):
+        for h in range(k):
+            factor[k, h] = (factor[k, h] - _inner(factor[k, :h], factor[h, :h])) / factor[h, h]
+        pivot = factor[k, k] - _inner(factor[k, :k], factor[k, :k])
+        if pivot > 1e-9 * factor[k, k]:
+            factor[k, k] = math.sqrt(pivot)
+        else:
+            factor[k, :k] = 0.0
+            factor[k, k] = math.inf
+
+
+@_jit(fastmath=SUMS)
+def _precondition(residual: Array, inverse: Array, part: Array, factor: Array, moved: Array, out: Array) -> float:
+    """Set ``out`` to the residual over the diagonal, plus the correction of whole parts; return its product with it.
+
+    ``moved`` (parts + 1,) is room.
+    """
+    parts = len(factor)
+    moved[:] = 0.0
+    if parts:
+        for j in range(len(residual)):
+            moved[part[j]] += residual[j]
+        for a in range(parts):
+            moved[a] = (moved[a] - _inner(factor[a, :a], moved[:a])) / factor[a, a]
+        for a in range(parts - 1, -1, -1):
+            moved[a] /= factor[a, a]
+            for c in range(a):
+                moved[c] -= factor[a, c] * moved[a]
+        moved[parts] = 0.0
+    product = 0.0
+    for j in range(len(residual)):
+        out[j] = residual[j] * inverse[j] + moved[part[j]]
+        product += np.float64(residual[j]) * out[j]
+    return product
+
+
+@_jit(fastmath=SUMS)
 def _newton_step(
     image: int, objective: Objective, epsilon: float, pairs: Pairs, state: State, fresh: bool, relative: float,
     bend: Array, right: Array, second: Array, concentration: Array, x: Array, applied: Array, step: Array,
@@ -646,7 +741,8 @@ def _newton_step(
     """Solve Newton's system of one image by preconditioned conjugate gradients.
 
     ``bend`` is the curvature of the dots' term, ``right`` the right-hand side; they, ``concentration`` and ``step`` are
-    the image's own. ``concentration`` is set anew where ``fresh``; ``second``, ``x`` and ``applied`` are room.
+    the image's own. What preconditions is set anew where ``fresh``: the diagonal, and, for modes that are smooth over
+    many dots, the matrix between parts of the image. ``second``, ``x`` and ``applied`` are room.
     """
     kind, rho, mass, gamma = objective.pixel, objective.pixel_rho, objective.mass, state.gamma[image]
     first_block, first, index, share = pairs.first_block, pairs.first, pairs.lists, pairs.strong_share
@@ -660,7 +756,9 @@ def _newton_step(
     local, column, w = np.empty(room, share.dtype), np.empty(room, share.dtype), np.empty(K, share.dtype)
     inverse, fixed = np.empty(width, share.dtype), np.empty(width, share.dtype)
     residual, direction = np.empty(width, share.dtype), np.empty(width, share.dtype)
-    scale = np.empty(width, share.dtype)
+    scale, corrected = np.empty(width, share.dtype), np.empty(width, share.dtype)
+    part, coarse = pairs.part[o : o + width], pairs.coarse[image]
+    moved = np.empty(len(coarse) + 1)
     step[:] = 0.0
     for b in range(begin, end):
         for i in range(K):
@@ -672,7 +770,6 @@ def _newton_step(
         applied[o : o + width] = 0.0
         _squares(begin, end, first, strong, place, index, share, second, applied)
     # How concentrated a dot's mass is, sum_i w p^2 / sum_i w p, changes little: good enough to precondition with.
-    product = 0.0
     for j in range(width):
         f, spread = one(factor[o + j]), one(gamma[j] / epsilon)
         if fresh:
@@ -682,8 +779,9 @@ def _newton_step(
         diagonal = max(fixed[j] - concentration[j] * spread, one(1e-7) * fixed[j])
         inverse[j] = one(1.0) / diagonal if diagonal > 0.0 else one(1.0)
         residual[j] = right[j]
-        direction[j] = residual[j] * inverse[j]
-        product += np.float64(residual[j]) * direction[j]
+    if fresh and len(coarse):
+        _coarsen(begin, end, pairs, second, total, scale, fixed, part, o, column, coarse)
+    product = _precondition(residual, inverse, part, coarse, moved, direction)
     target = relative * relative * product
     for _ in range(CG_STEPS):
         for j in range(width):
@@ -695,16 +793,15 @@ def _newton_step(
             applied[o + j] = fixed[j] * direction[j] - scale[j] * applied[o + j]
             along += np.float64(applied[o + j]) * direction[j]
         length = one(product / max(along, tiny))
-        new = 0.0
         for j in range(width):
             step[j] += length * direction[j]
             residual[j] -= length * applied[o + j]
-            new += np.float64(residual[j]) * residual[j] * inverse[j]
+        new = _precondition(residual, inverse, part, coarse, moved, corrected)
         if new <= target:
             break
         ratio = one(new / max(product, tiny))
         for j in range(width):
-            direction[j] = residual[j] * inverse[j] + ratio * direction[j]
+            direction[j] = corrected[j] + ratio * direction[j]
         product = new
 
 
