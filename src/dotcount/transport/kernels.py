@@ -681,14 +681,14 @@ def _coarsen(
         for i in range(0, K, 4):
             _add(column, rows, w, i)
         for e in range(m):
-            j = np.int64(pairs.lists[start + e]) - o
-            if j >= len(fixed):  # the dummy
+            d = np.int64(pairs.lists[start + e]) - o
+            if d >= len(fixed):  # the dummy
                 continue
-            a = part[j]
+            a = part[d]
             if sums[a] == 0.0:
                 touched[count] = a
                 count += 1
-            sums[a] += max(column[e] * scale[j], TINY)
+            sums[a] += max(column[e] * scale[d], TINY)
         for k in range(count):
             a = touched[k]
             for h in range(count):
