@@ -245,7 +245,7 @@ def best(data: str, seeds: tuple[int, ...] = (0,)) -> Iterator[Experiment]:
 def suite() -> Iterator[Experiment]:
     """Yield everything that can be run now, in order; what depends on a choice appears once the choice is made."""
     yield from best("shb")
-    yield from best("trees")
+    yield from best("trees", SEEDS)
     yield from best("vgg_cells", SEEDS)
     yield from best("adipocyte", SEEDS)
     yield from best("cells")
