@@ -78,7 +78,7 @@ def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: i
             "mean_count": plan.validation.n_dots / len(plan.validation),
             "count_scale": metadata["count_scale"],
             "threshold": metadata["peaks"]["threshold"],
-            "magnifications": metadata["metrics"]["magnifications"],
+            "looks": metadata["metrics"]["looks"],
         },
         "config": resolved,
         "log": [{key: row[key] for key in LOG if row.get(key) not in (None, "")} for row in rows],

@@ -210,6 +210,9 @@ class TrainingConfig:
     try_magnify
         Magnifications, relative to that of training, at which the final model counts the validation images as well; the
         one with the lowest ``select``, or 1, is that of every prediction.
+    try_mirror
+        Count the validation images' mirror images as well, and let every prediction do so if the mean of the two has a
+        lower ``select``. Prediction then takes twice as long.
     seed
         Seed of weights, data order and augmentation.
     """
@@ -229,6 +232,7 @@ class TrainingConfig:
     cache_mb: int = 2048
     calibrate: bool = True
     try_magnify: list[float] = field(default_factory=list)
+    try_mirror: bool = False
     seed: int = 0
 
 

@@ -93,7 +93,7 @@ def test_the_magnification_with_the_lowest_validation_error_is_that_of_predictio
     run = tmp_path / "run"
     train(tiny(**settings), run, progress=False)
     metadata = io.load(run / "model")[1]
-    trials = metadata["metrics"]["magnifications"]
+    trials = metadata["metrics"]["looks"]
     assert [one["magnify"] for one in trials] == [1.0, 0.5, 2.0, 3.0]
     best = min(trials, key=lambda one: one["mae"])
     assert best["magnify"] != 1
@@ -104,6 +104,23 @@ def test_the_magnification_with_the_lowest_validation_error_is_that_of_predictio
     counts = [load(run).predict(record.image).count / metadata["count_scale"] for record in validation]
     fitted = fit_count_scale(counts, [len(record.points) for record in validation])
     assert metadata["count_scale"] == best["count_scale"] == pytest.approx(fitted.scale, rel=1e-4)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_mirror_images_are_counted_where_validation_says_so(tiny, tmp_path, seed):
+    run = tmp_path / "run"
+    train(tiny(training__try_mirror=True, training__seed=seed, training__epochs=2), run, progress=False)
+    metadata = io.load(run / "model")[1]
+    plain, mirrored = metadata["metrics"]["looks"]
+    assert (plain["mirror"], mirrored["mirror"]) == (False, True)
+    assert metadata["mirror"] == (mirrored["mae"] < plain["mae"])
+    best = mirrored if metadata["mirror"] else plain
+    assert metadata["metrics"]["validation"]["mae"] == best["mae"]
+    validation = data.open_collection(config.load(run / "config.yaml").data.path).split("val").records
+    counts = [load(run).predict(record.image).count / metadata["count_scale"] for record in validation]
+    fitted = fit_count_scale(counts, [len(record.points) for record in validation])
+    assert metadata["count_scale"] == best["count_scale"] == pytest.approx(fitted.scale, rel=1e-4)
+    assert "with mirror images" in (run / "model" / "README.md").read_text()
 
 
 def test_the_way_to_points_is_recorded_and_its_threshold_chosen_for_it(tiny, finished, tmp_path):

@@ -49,8 +49,9 @@ class Predictor:
         Module that maps (1, 3, H, W) RGB in [0, 1] to a density of stride ``model.stride``.
     metadata
         What training recorded beside the weights in ``config.json``: ``peaks`` (threshold, method, radius),
-        ``interval``, ``resize``, ``count_scale`` (a factor on the density, fitted on held-out images). Absent entries
-        mean the default peaks, no interval, no resizing, a factor of 1.
+        ``interval``, ``resize``, ``count_scale`` (a factor on the density, fitted on held-out images), ``mirror`` (the
+        mirror image is counted as well). Absent entries mean the default peaks, no interval, no resizing, a factor of
+        1, no mirror.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
     tile
@@ -70,6 +71,8 @@ class Predictor:
             raise UsageError(f"tile size is {tile}; it must be a number of pixels, or 0 for the whole image")
         self.model = model.to(choose_device(device)).to(memory_format=torch.channels_last).eval()
         self.metadata: dict[str, Any] = dict(metadata or {})
+        if self.metadata.get("mirror"):
+            self.model.mirror = True  # type: ignore[assignment]
         self.tile = tile
         self.stride = int(model.stride)  # type: ignore[arg-type]
         self.count_scale = float(self.metadata.get("count_scale", 1.0))

@@ -36,7 +36,7 @@ or `dotcount predict path/to/this/folder images/ --out results`.
 |---|---|---|
 | {mae:.3g} | {rmse:.3g} | {bias:+.3g} |
 
-{magnified}{scaling}This is the checkpoint with the {selected}. It was chosen on these images, so expect somewhat larger
+{look}{scaling}This is the checkpoint with the {selected}. It was chosen on these images, so expect somewhat larger
 errors on new ones. A peak needs a mass of {threshold:g} to be reported as a location, the value with the best F on
 these images.
 
@@ -80,16 +80,20 @@ def model_card(metadata: dict[str, Any]) -> str:
         threshold=metadata["peaks"]["threshold"],
         interval=_interval(metadata["interval"]),
         scaling=_scaling(metadata["count_scale"]),
-        magnified=_magnified(metadata["metrics"].get("magnifications", [])),
+        look=_look(metadata["metrics"]["looks"]),
         citation=f"\n## Please cite\n\n{data['citation']}\n" if data["citation"] else "",
     )
 
 
-def _magnified(tried: list[dict[str, float]]) -> str:
+def _look(tried: list[dict[str, Any]]) -> str:
     if len(tried) < 2:
         return ""
-    errors = ", ".join(f"{one['magnify']:g}: {one['mae']:.3g}" for one in tried)
-    return f"The size of the images was chosen by these errors; MAE by magnification over that of training: {errors}. "
+    errors = ", ".join(
+        f"{one['magnify']:g}{' with mirror images' if one['mirror'] else ''}: {one['mae']:.3g}" for one in tried
+    )
+    return (
+        f"How images are looked at was chosen by these errors; MAE by magnification over that of training: {errors}. "
+    )
 
 
 def _scaling(scale: float) -> str:

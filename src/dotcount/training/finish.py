@@ -1,4 +1,4 @@
-"""After the last epoch: magnification, count scale, peaks and interval from validation images; the model folder."""
+"""After the last epoch: how to look at images, count scale, peaks, interval, all from validation; the model folder."""
 
 from __future__ import annotations
 
@@ -42,12 +42,14 @@ INTERVAL_LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Trial:
-    """The validation images counted at one magnification.
+    """The validation images counted in one way.
 
     Attributes
     ----------
     magnify
         Size of the images as a multiple of that in training.
+    mirror
+        Whether their mirror images were counted as well.
     densities, dots
         Density (h, w) and dots (m, 2) of every image.
     fitted
@@ -57,6 +59,7 @@ class Trial:
     """
 
     magnify: float
+    mirror: bool
     densities: list[FloatArray]
     dots: list[FloatArray]
     fitted: CountScale
@@ -64,44 +67,58 @@ class Trial:
 
 
 def write_model(out: Path, model: nn.Module, data: CountingData, plan: Plan, state: RunState) -> dict[str, Any]:
-    """Fit magnification, scale, peaks and interval to the best weights, write ``out``/model, return its metadata."""
-    trial, tried = choose_magnification(model, data, plan)
+    """Fit look, scale, peaks and interval to the best weights, write ``out``/model, return its metadata."""
+    trial, tried = choose_look(model, data, plan)
     dots, fitted = trial.dots, trial.fitted
     stride = int(model.stride)  # type: ignore[arg-type]
     peaks = choose_peaks([fitted.scale * density for density in trial.densities], dots, stride, plan.config.peaks)
     rule = ResizeRule.of(plan.config.data)
     metadata = describe(plan, state, stride) | {
         "resize": (rule if trial.magnify == 1 else rule.magnified(trial.magnify)).to_dict(),
+        "mirror": trial.mirror,
         "peaks": peaks,
         "count_scale": fitted.scale,
         "interval": calibrate(fitted.held_out, [len(xy) for xy in dots], level=INTERVAL_LEVEL).to_dict(),
-        "metrics": {"validation": trial.metrics, "best": state.best, "magnifications": tried},
+        "metrics": {"validation": trial.metrics, "best": state.best, "looks": tried},
     }
     model_io.save(model, out / MODEL, metadata, model_card(metadata))
     return metadata
 
 
-def choose_magnification(model: nn.Module, data: CountingData, plan: Plan) -> tuple[Trial, list[dict[str, float]]]:
-    """Return the trial with the lowest error, the earliest on ties, and the errors of all; the first is at 1."""
-    training = plan.config.training
-    device = torch.device(training.device)
-    best, tried = _trial(model, data.val_dataloader(), 1.0, device, training.calibrate), []
-    for factor in (1.0, *(f for f in training.try_magnify if f != 1)):
-        trial = best if factor == 1 else _trial(model, data.magnified(factor), factor, device, training.calibrate)
+def choose_look(model: nn.Module, data: CountingData, plan: Plan) -> tuple[Trial, list[dict[str, Any]]]:
+    """Return the trial with the lowest error, the earliest on ties, and the errors of all.
+
+    The first is at magnification 1 and without mirror; the mirror is tried at the best magnification only.
+    """
+    training, tried = plan.config.training, list[dict[str, Any]]()
+
+    def attempt(magnify: float, mirror: bool) -> Trial:
+        batches = data.val_dataloader() if magnify == 1 else data.magnified(magnify)
+        trial = _trial(model, batches, magnify, mirror, plan)
         errors = {key: float(trial.metrics[key]) for key in ("mae", "rmse", "bias")}
-        tried.append({"magnify": factor, **errors, "count_scale": trial.fitted.scale})
-        if errors[training.select] < best.metrics[training.select]:
-            best = trial
+        tried.append({"magnify": magnify, "mirror": mirror, **errors, "count_scale": trial.fitted.scale})
+        return trial
+
+    def better(trial: Trial) -> Trial:
+        return trial if trial.metrics[training.select] < best.metrics[training.select] else best
+
+    best = attempt(1.0, False)
+    for factor in training.try_magnify:
+        if factor != 1:
+            best = better(attempt(factor, False))
+    if training.try_mirror:
+        best = better(attempt(best.magnify, True))
     return best, tried
 
 
-def _trial(
-    model: nn.Module, batches: Iterable[Batch | None], magnify: float, device: torch.device, scaled: bool
-) -> Trial:
-    densities, dots, predicted = predict(model, batches, device)
+def _trial(model: nn.Module, batches: Iterable[Batch | None], magnify: float, mirror: bool, plan: Plan) -> Trial:
+    model.mirror = mirror  # type: ignore[assignment]
+    training = plan.config.training
+    densities, dots, predicted = predict(model, batches, torch.device(training.device))
+    model.mirror = False  # type: ignore[assignment]
     true = [len(xy) for xy in dots]
-    fitted = fit_count_scale(predicted, true) if scaled else CountScale(1.0, np.array(predicted))
-    return Trial(magnify, densities, dots, fitted, counting_metrics(fitted.held_out, true).to_dict())
+    fitted = fit_count_scale(predicted, true) if training.calibrate else CountScale(1.0, np.array(predicted))
+    return Trial(magnify, mirror, densities, dots, fitted, counting_metrics(fitted.held_out, true).to_dict())
 
 
 def predict(
