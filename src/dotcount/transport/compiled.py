@@ -217,27 +217,29 @@ class CompiledDual(Dual):
         self.renew(problem, cells)
         self._reference_beta: np.ndarray = np.full(n_images * width + 1, math.inf)  # no shares yet
         self._reference_beta[-1] = -math.inf
+        self._accounted: tuple[Point, np.ndarray] | None = None
 
     def renew(self, problem: Problem, cells: Cells) -> None:
         """See :meth:`Dual.renew`."""
         super().renew(problem, cells)
+        self._accounted = None
         self._objective = self.kernels.Objective(
             *_strength(problem.pixel_penalty), *_strength(problem.dot_penalty), cells.mass.numpy(),
             problem.weights.numpy(),
         )  # fmt: skip
 
-    def _run(self, kernel: Callable, *arguments: Any) -> None:
+    def _run(self, kernel: Callable[[int, int], None]) -> None:
         """Run a kernel on all images; where that pays, threads take one group of images after the other."""
         n_images = len(self.cells.grids)
         threads = min(self.problem.threads, n_images)
         if threads <= 1 or len(self._pairs.lists) < THREADED:
-            kernel(0, n_images, *arguments)
+            kernel(0, n_images)
             return
         groups = iter(_groups(n_images, 2 * threads))
 
         def work() -> None:
             for first, last in groups:
-                kernel(first, last, *arguments)
+                kernel(first, last)
 
         pool = _pool(os.getpid())
         helpers = [pool.submit(work) for _ in range(threads - 1)]
@@ -265,31 +267,47 @@ class CompiledDual(Dual):
         else:
             state = self.kernels.State(*(getattr(known, name).numpy() for name in self.kernels.State._fields))
         evaluations, ended = np.empty(n_images, np.int64), np.empty((2, n_images), np.bool_)
-        self._run(
-            self.kernels.climb, self._objective, self._ground, self._pairs, state, self._reference_beta, REACH,
-            self.search_beta.numpy(), self.span if faithful else math.inf, tol, budget, known is not None,
-            active.numpy(), evaluations, *ended,
-        )  # fmt: skip
+        accounts = np.empty((5, n_images)) if faithful else None
+
+        def work(first: int, last: int) -> None:
+            self.kernels.climb(
+                first, last, self._objective, self._ground, self._pairs, state, self._reference_beta, REACH,
+                self.search_beta.numpy(), self.span if faithful else math.inf, tol, budget, known is not None,
+                active.numpy(), evaluations, *ended,
+            )  # fmt: skip
+            if accounts is not None:
+                self._count(first, last, state, accounts)
+
+        self._run(work)
         point = Point(**{name: torch.from_numpy(part) for name, part in state._asdict().items()})
+        self._accounted = None if accounts is None else (point, accounts)
         return Progress(point, torch.from_numpy(evaluations), torch.from_numpy(ended[0]), bool(ended[1].any()))
 
     def account(self, point: Point) -> Account:
-        """See :meth:`Dual.account`; pairs are also trimmed when they are referred to."""
-        out: np.ndarray = np.empty((5, len(point.value)))
-        reference = torch.from_numpy(self._reference_beta[:-1]).view_as(point.beta)
-        grown = [(point.beta - start).amax(1).numpy() for start in (self.search_beta, reference)]
-        state = self.kernels.State(*(getattr(point, name).numpy() for name in self.kernels.State._fields))
-        self._run(
-            self.kernels.account, self._objective, self._ground, self._pairs, state, self.log_dropped.numpy(), *grown,
-            *out,
+        """See :meth:`Dual.account`; pairs are also trimmed when they are referred to.
+
+        That of the point where a faithful climb has ended is at hand: threads are woken up once for both.
+        """
+        if self._accounted is None or self._accounted[0] is not point:
+            out: np.ndarray = np.empty((5, len(point.value)))
+            state = self.kernels.State(*(getattr(point, name).numpy() for name in self.kernels.State._fields))
+            self._run(lambda first, last: self._count(first, last, state, out))
+            self._accounted = point, out
+        return Account(*torch.from_numpy(self._accounted[1]))
+
+    def _count(self, first: int, last: int, state: Any, out: np.ndarray) -> None:
+        self.kernels.account(
+            first, last, self._objective, self._ground, self._pairs, state, self.log_dropped.numpy(),
+            self.search_beta.numpy(), self._reference_beta, *out,
         )  # fmt: skip
-        return Account(*torch.from_numpy(out))
 
     def hard_minimum(self, beta: Tensor) -> Tensor:
         """See :meth:`Dual.hard_minimum`."""
         out = torch.empty_like(self.cells.mass)
         extended = np.append(beta.numpy().ravel(), -math.inf)
-        self._run(self.kernels.hard_minimum, self._ground, self._pairs, extended, out.numpy())
+        self._run(
+            lambda first, last: self.kernels.hard_minimum(first, last, self._ground, self._pairs, extended, out.numpy())
+        )
         return out
 
 

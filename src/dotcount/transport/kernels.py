@@ -962,10 +962,13 @@ def _transport(image: int, ground: Ground, pairs: Pairs, state: State) -> float:
 @_jit(fastmath=SUMS)
 def account(
     first_image: int, last: int, objective: Objective, ground: Ground, pairs: Pairs, state: State, log_dropped: Array,
-    grown_dropped: Array, grown_trimmed: Array, dropped: Array, shift: Array, spilled: Array, pixels: Array,
+    search_beta: Array, reference_beta: Array, dropped: Array, shift: Array, spilled: Array, pixels: Array,
     transport: Array,
 ) -> None:  # fmt: skip
-    """Set what :meth:`dotcount.transport.dual.Dual.account` returns; ``grown`` bounds the growth of the potentials."""
+    """Set what :meth:`dotcount.transport.dual.Dual.account` returns.
+
+    Pairs were left out at ``search_beta``, and others trimmed at ``reference_beta``: that bounds what they are now.
+    """
     kind, rho, epsilon, mass = objective.pixel, objective.pixel_rho, ground.epsilon, objective.mass
     first_block, log_trimmed, reference, alpha, q = (
         pairs.first_block, pairs.log_trimmed, pairs.reference, state.alpha, state.q
@@ -973,16 +976,21 @@ def account(
     out, ratio = np.empty(K), np.empty(K)
     for image in range(first_image, last):
         lost, largest, spill, price = 0.0, 0.0, 0.0, 0.0
+        grown_dropped, grown_trimmed = -math.inf, -math.inf
+        for j in range(state.beta.shape[1]):
+            beta = state.beta[image, j]
+            grown_dropped = max(grown_dropped, beta - search_beta[image, j])
+            grown_trimmed = max(grown_trimmed, beta - reference_beta[image * state.beta.shape[1] + j])
         for b in range(first_block[image], first_block[image + 1]):
             ratio[:] = 0.0
             if log_dropped[b] > -math.inf:
-                base = log_dropped[b] + grown_dropped[image] / epsilon
+                base = log_dropped[b] + grown_dropped / epsilon
                 for i in range(K):
                     out[i] = min(max(base + alpha[b, i] / epsilon, -700.0), 700.0)
                 for i in range(K):
                     ratio[i] = _exp64(out[i])
             if log_trimmed[b] > -math.inf:
-                base = log_trimmed[b] + grown_trimmed[image] / epsilon
+                base = log_trimmed[b] + grown_trimmed / epsilon
                 for i in range(K):
                     out[i] = min(max(base + (reference[b, i] + alpha[b, i]) / epsilon, -700.0), 700.0)
                 for i in range(K):

@@ -146,9 +146,10 @@ class Solver:
     def _make_problem(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], threads: int) -> Problem:
         options = self.options
         scales = [float(options.length_scale or max(density.shape) * options.stride) for density in maps]
+        doubled = torch.cat(self.points).double().split([len(one) for one in self.points])
         self._geometries = [
-            Geometry(one.double(), float(options.stride), scale, self._cost, float(options.epsilon))
-            for one, scale in zip(self.points, scales)
+            Geometry(one, float(options.stride), scale, self._cost, float(options.epsilon))
+            for one, scale in zip(doubled, scales)
         ]
         rho = options.rho if isinstance(options.rho, tuple) else (options.rho, options.rho)
         return make_problem(
@@ -231,12 +232,13 @@ def _given(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
     values = torch.zeros_like(problem.weights)
     if all(given is None for given in beta):
         return Start(values, torch.zeros(len(beta), dtype=torch.bool, device=values.device))
-    values.fill_(math.nan)
-    for row, given in zip(values, beta):
-        if given is not None:
-            row[: len(given)] = given.detach()
-    known = torch.isfinite(values)
-    number, dots = known.sum(1), problem.present.sum(1)
+    none = values.new_full((), math.nan)
+    parts = [none.expand(m) if one is None else one.detach() for one, m in zip(beta, problem.n_dots)]
+    values[problem.present] = torch.cat(parts).to(values)
+    known, dots = torch.isfinite(values) & problem.present, problem.present.sum(1)
+    if torch.equal(known, problem.present):
+        return Start(values, dots > 0)
+    number = known.sum(1)
     warm = (number >= KNOWN_SHARE * dots) & (dots > 0)
     mean = torch.where(known, values, 0.0).sum(1) / number.clamp(min=1)
     guess = torch.where(known, values, mean[:, None])
