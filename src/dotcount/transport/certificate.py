@@ -7,14 +7,17 @@ alpha too large, by an amount that is bounded), and rounding.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from dotcount.transport.cells import Cells
 from dotcount.transport.dual import Dual, Point
 from dotcount.transport.penalties import KL
+from dotcount.transport.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,28 @@ class Certificate:
     spilled: Tensor
     transport: Tensor
     pixels: Tensor
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What of a dual function a bound on the gradient depends on: all but its pairs, which are large."""
+
+    problem: Problem
+    cells: Cells
+    epsilon: float
+
+
+class GradientBounds:
+    """The bounds :func:`gradient_bound` of a batch, computed when they are asked for: in training nobody does."""
+
+    def __init__(self, dual: Dual, point: Point, certificate: Certificate, inside: Tensor | None) -> None:
+        self._evidence = (Setting(dual.problem, dual.cells, dual.epsilon), point, certificate, inside)
+
+    @functools.cached_property
+    def values(self) -> list[float]:
+        """One bound an image."""
+        bounds: list[float] = gradient_bound(*self._evidence).tolist()
+        return bounds
 
 
 def certify(dual: Dual, point: Point) -> Certificate:
@@ -75,12 +100,12 @@ def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
     return least_rounding(units, dual.epsilon, moved, dtype) + 2.0 * torch.finfo(dtype).eps * transport + exact
 
 
-def least_rounding(units: Tensor, epsilon: float, moved: Tensor, dtype: torch.dtype) -> Tensor:
+def least_rounding(units: Tensor | float, epsilon: float, moved: Tensor, dtype: torch.dtype) -> Tensor:
     """Return (B,) the part of the bound on rounding that is known before the cost is: ``moved`` is the mass sent."""
     return 0.5 * torch.finfo(dtype).eps * moved * (8.0 * epsilon + 2.0 * units)
 
 
-def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tensor:
+def potential_bound(dual: Dual | Setting, point: Point, certificate: Certificate) -> Tensor:
     """Return (B,) bounds on ``max_j |beta_j - beta*_j|``.
 
     There are two bounds. For KL the fixed-point map of beta is a contraction, and its residual ``ln(m / gamma)``
@@ -96,7 +121,9 @@ def potential_bound(dual: Dual, point: Point, certificate: Certificate) -> Tenso
     return _concavity_bound(dual, point, certificate.gap)
 
 
-def _contraction_bound(dual: Dual, point: Point, certificate: Certificate, rho_pixel: float, rho_dot: float) -> Tensor:
+def _contraction_bound(
+    dual: Dual | Setting, point: Point, certificate: Certificate, rho_pixel: float, rho_dot: float
+) -> Tensor:
     epsilon, largest, spilled = dual.epsilon, certificate.shift, certificate.spilled
     low = point.gamma * torch.exp(-largest / epsilon)[:, None]
     high = point.gamma * torch.exp(largest / rho_pixel)[:, None] + spilled[:, None]
@@ -108,7 +135,7 @@ def _contraction_bound(dual: Dual, point: Point, certificate: Certificate, rho_p
     return residual * (step / (1.0 - rate) if rate < 1.0 else math.inf)
 
 
-def _concavity_bound(dual: Dual, point: Point, gap: Tensor) -> Tensor:
+def _concavity_bound(dual: Dual | Setting, point: Point, gap: Tensor) -> Tensor:
     """Return the smallest D with ``mu(D) D^2 / 2 >= gap``, where ``mu(D)`` is the least curvature within D of beta."""
     penalty, v = dual.problem.dot_penalty, dual.problem.weights
 
@@ -123,7 +150,7 @@ def _concavity_bound(dual: Dual, point: Point, gap: Tensor) -> Tensor:
     return torch.where(proven, reach * (1.0 + 1e-5), math.inf)
 
 
-def gradient_bound(dual: Dual, point: Point, certificate: Certificate, inside: Tensor | None) -> Tensor:
+def gradient_bound(dual: Dual | Setting, point: Point, certificate: Certificate, inside: Tensor | None) -> Tensor:
     """Return (B,) bounds on the error of every element of the gradient in cells ``inside`` (n_blocks, k), or in all."""
     alpha = point.alpha if inside is None else point.alpha.masked_fill(~inside, math.inf)
     # The conjugate is convex: the error grows with both, so the largest of each will do.

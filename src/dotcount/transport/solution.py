@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dotcount.transport.certificate import GradientBounds
 from dotcount.transport.costs import Cost
 
 
@@ -69,8 +70,8 @@ class Solution:
         Upper bound on ``W - value``.
     gradient
         (h, w) ``dW/du = -rho phi*(-alpha / rho)``; 0 in cells outside the valid area.
-    gradient_bound
-        Upper bound on the error of any element of ``gradient``; ``inf`` where no bound is known.
+    bounds, image
+        Where :attr:`gradient_bound` comes from, and which image of the batch this is.
     n_evaluations
         How often the dual and its gradient were evaluated on the full grid.
     converged
@@ -94,7 +95,8 @@ class Solution:
     alpha: Tensor
     gap: float
     gradient: Tensor
-    gradient_bound: float
+    bounds: GradientBounds
+    image: int
     n_evaluations: int
     converged: bool
     terms: Terms
@@ -104,6 +106,11 @@ class Solution:
     weights: Tensor
     geometry: Geometry
     method: str
+
+    @property
+    def gradient_bound(self) -> float:
+        """Upper bound on the error of any element of ``gradient``; ``inf`` where no bound is known."""
+        return self.bounds.values[self.image]
 
     @property
     def pixel_defect(self) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.transport.certificate import dot_term, gradient_bound
+from dotcount.transport.certificate import GradientBounds, dot_term
 from dotcount.transport.compiled import few_threads
 from dotcount.transport.costs import Cost
 from dotcount.transport.hard import solve_hard
@@ -187,19 +187,19 @@ class Solver:
         """Cut an outcome into one solution an image."""
         dual, point, certificate = outcome.dual, outcome.point, outcome.certificate
         problem, cells, control = dual.problem, dual.cells, self._control
-        bounds = gradient_bound(dual, point, certificate, cells.inside(self.valid)).tolist()
+        bounds = GradientBounds(dual, point, certificate, cells.inside(self.valid))
         converged = (certificate.gap <= limit(point, control.tol)).tolist()
         terms, dtype = _terms(outcome), maps[0].dtype
         slope = -problem.pixel_penalty.conjugate(-point.alpha)
         parts = zip(*(cells.maps(values.to(dtype)) for values in (point.alpha, slope, point.q)))
         beta, gamma, weights = point.beta.to(dtype), point.gamma.to(dtype), problem.weights.to(dtype)
-        rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist(), bounds, parts)
+        rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist(), parts)
         solutions = []
-        for k, (value, gap, evaluations, bound, (alpha, gradient, q)) in enumerate(rows):
+        for k, (value, gap, evaluations, (alpha, gradient, q)) in enumerate(rows):
             density, m, inside = maps[k], problem.n_dots[k], self.valid[k]
             if inside is not None:
                 gradient, density = gradient * inside, density * inside
-            enough = control.tol_gradient is None or bound <= control.tol_gradient
+            enough = control.tol_gradient is None or bounds.values[k] <= control.tol_gradient
             solutions.append(
                 Solution(
                     value=value,
@@ -207,7 +207,8 @@ class Solver:
                     alpha=alpha,
                     gap=gap,
                     gradient=gradient,
-                    gradient_bound=bound,
+                    bounds=bounds,
+                    image=k,
                     n_evaluations=evaluations,
                     converged=converged[k] and enough,
                     terms=terms[k],

@@ -239,7 +239,7 @@ def _plan(
     """
     value, moved = _expected(problem, beta, last)
     if beta is not None and problem.dtype == torch.float32:
-        rounding = least_rounding(torch.tensor(problem.units).to(moved), problem.epsilon, moved, torch.float32)
+        rounding = least_rounding(max(problem.units), problem.epsilon, moved, torch.float32)
         if bool((2.0 * rounding > SHARE_OF_ROUNDING * control.tol * value.clamp(min=1.0)).any()):
             problem = replace(problem, dtype=torch.float64, rough=True)
     if dense:
