@@ -87,7 +87,7 @@ def best() -> str:
         validation = [record["validation"] for record in records]
         share = [100 * v["leave_one_out"]["bias"] / v["mean_count"] for v in validation]
         low, high = tests[0]["counting"]["mae_ci95"]
-        interval = f" ({low:.2f}–{high:.2f})" if len(tests) == 1 else f", {len(tests)} draws"
+        interval = f" ({low:.2f}–{high:.2f})" if len(tests) == 1 else f", {len(tests)} runs"
         # A run that was stopped and resumed has no CPU time of its own; its wall time is no less with one thread.
         minutes = [record["train"]["cpu_seconds"] or record["train"]["wall_seconds"] for record in records]
         rows.append(
