@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.transport.measure import dense_costs
 from benchmarks.transport.problems import PHASES, STRIDE, problem
 from dotcount.transport import solve
 
@@ -46,9 +47,7 @@ def newton(phase: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     given = problem(phase, CELLS, DOTS)
     before = solve(given.changed(1), given.points, stride=STRIDE, epsilon=EPSILON, tol=1e-5)
     beta, dots = before.beta.double().numpy(), given.points.double().numpy() / (CELLS * STRIDE)
-    axis = (np.arange(CELLS) + 0.5) / CELLS
-    cells = np.stack([np.tile(axis, CELLS), np.repeat(axis, CELLS)], 1)
-    score = (beta - np.sqrt(((cells[:, None] - dots[None]) ** 2).sum(-1))) / EPSILON
+    score = (beta - dense_costs(CELLS, given.points, STRIDE).numpy()) / EPSILON
     top = score.max(1, keepdims=True)
     share = np.exp(score - top)
     total = share.sum(1, keepdims=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -102,40 +103,14 @@ def solve_batch(
     densities: Tensor | Sequence[Tensor],
     points: Sequence[Tensor],
     *,
-    stride: float = 1.0,
-    cost: str = "l2",
-    penalty: str = "kl",
-    epsilon: float = 0.01,
-    rho: float | tuple[float, float] = 1.0,
-    length_scale: float | None = None,
-    delta: float | None = None,
     weights: Sequence[Tensor | None] | None = None,
     beta: Sequence[Tensor | None] | None = None,
     valid: Sequence[Tensor | None] | None = None,
-    tol: float = 1e-4,
-    tol_gradient: float | None = None,
-    max_iter: int = 500,
-    method: str = "auto",
+    **options: Any,
 ) -> list[Solution]:
     """Solve the problems of several images together, as one sparse problem; images never mix.
 
     ``densities`` is (B, h, w) or a list of (h_b, w_b); ``points``, ``weights``, ``beta`` and ``valid`` hold one tensor
-    an image. Everything else is as in :func:`solve`; the result is one solution an image.
+    an image. The other options are as in :func:`solve`; the result is one solution an image.
     """
-    solver = Solver(
-        points,
-        weights=weights,
-        valid=valid,
-        stride=stride,
-        cost=cost,
-        penalty=penalty,
-        epsilon=epsilon,
-        rho=rho,
-        length_scale=length_scale,
-        delta=delta,
-        tol=tol,
-        tol_gradient=tol_gradient,
-        max_iter=max_iter,
-        method=method,
-    )
-    return solver.solve(densities, beta)
+    return Solver(points, weights=weights, valid=valid, **options).solve(densities, beta)

@@ -127,7 +127,7 @@ class Solver:
             else:
                 problem = replace(self._problem, densities=mask(stack, self.valid), threads=threads)
             self._problem = problem
-            outcome = self._outcome = self._run(problem, self._start(problem, beta))
+            outcome = self._outcome = self._run(problem, self._start(problem, known))
             return self._solutions(outcome, maps)
 
     def _check_number(self, *per_image: Sequence[Tensor | None]) -> None:
@@ -166,13 +166,11 @@ class Solver:
             threads=threads,
         )
 
-    def _start(self, problem: Problem, beta: Sequence[Tensor | None] | None) -> Start:
-        """Return the start: given potentials, else those of the last solve with its dual, else none."""
+    def _start(self, problem: Problem, known: Sequence[Tensor | None]) -> Start:
+        """Return the start: that of the last solve with its dual if there is one, else at given potentials."""
         last = self._outcome
-        if beta is not None:
-            return _given(problem, beta)
         if last is None:
-            return _given(problem, [None] * len(self.points))
+            return _given(problem, known)
         start = last.point.beta
         warm = torch.isfinite(start).all(1) & problem.present.any(1)
         start = torch.where(warm[:, None], start, 0.0)
@@ -194,6 +192,7 @@ class Solver:
         parts = zip(*(cells.maps(values.to(dtype)) for values in (point.alpha, slope, point.q)))
         beta, gamma, weights = point.beta.to(dtype), point.gamma.to(dtype), problem.weights.to(dtype)
         rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist(), parts)
+        method = "smoothing" if problem.epsilon == 0 else choose(self.options.method)
         solutions = []
         for k, (value, gap, evaluations, (alpha, gradient, q)) in enumerate(rows):
             density, m, inside = maps[k], problem.n_dots[k], self.valid[k]
@@ -217,7 +216,7 @@ class Solver:
                     density=density,
                     weights=weights[k, :m],
                     geometry=self._geometries[k],
-                    method="smoothing" if problem.epsilon == 0 else choose(self.options.method),
+                    method=method,
                 )
             )
         return solutions
