@@ -99,12 +99,13 @@ def best() -> str:
                 f"{np.mean([np.mean(t['true']) for t in tests]):.0f}",
                 spread(share, 1, signed=True) + " %",
                 spread([f_at(r) for r in records], 3),
+                f"{100 * np.mean([t['interval']['coverage'] for t in tests]):.0f} %",
                 f"{np.mean(minutes) / 60:.0f}",
                 f"{records[0]['train']['steps']:,}",
             ]
         )
-    head = ["data", "test MAE", "RMSE", "bias", "mean count", "bias on validation", "F, 12 px", "CPU min", "steps"]
-    return table(head, rows)
+    head = ["data", "test MAE", "RMSE", "bias", "mean count", "bias on validation", "F, 12 px", "held by interval"]
+    return table([*head, "CPU min", "steps"], rows)
 
 
 def table1(data: str) -> str:
