@@ -11,7 +11,7 @@ from PIL import Image
 from dotcount import config, data
 from dotcount.data.loading import WholeImageDataset, whole_batch
 from dotcount.errors import ConfigError, DataError, OutputError, UnknownNameError, UsageError
-from dotcount.evaluation import fit_count_scale
+from dotcount.evaluation import calibrate, fit_count_scale
 from dotcount.models import io
 from dotcount.prediction import load
 from dotcount.training import train
@@ -70,6 +70,27 @@ def test_the_saved_model_has_the_metrics_of_the_best_epoch(finished):
     assert metadata["count_scale"] == pytest.approx(fitted.scale, rel=1e-5)
     assert metadata["metrics"]["validation"]["mae"] == pytest.approx(np.abs(fitted.held_out - true).mean(), rel=1e-5)
     assert metadata["metrics"]["validation"]["n"] == 4
+
+
+def test_errors_and_interval_are_of_counts_whose_epoch_was_chosen_without_their_image(tiny, tmp_path):
+    """The plain loop over epochs and images; the validation counts of every epoch are in the checkpoint."""
+    run = tmp_path / "run"
+    restless = {"optimizer__learning_rate": 0.03, "training__ema_decay": 0.0}
+    train(tiny(training__epochs=10, training__seed=1, **restless), run, progress=False)
+    metadata, state = io.load(run / "model")[1], torch.load(run / "last.ckpt", weights_only=True)["run"]
+    records = data.open_collection(config.load(run / "config.yaml").data.path).split("val").records
+    true = np.array([len(record.points) for record in records])
+    errors = np.abs(np.array(list(state["counts"].values())) - true)
+    assert errors.mean(axis=1) == pytest.approx([row["val_mae"] for row in state["history"]])
+    best = state["best"]["epoch"]
+    chosen = [min(state["counts"], key=lambda e: np.delete(errors[e - 1], i).sum()) for i in range(len(true))]
+    assert len({best, *chosen}) > 1, "with this seed no image decides about the epoch; take another one"
+    shift = np.array([state["counts"][e][i] - state["counts"][best][i] for i, e in enumerate(chosen)])
+    fitted = fit_count_scale(state["counts"][best], true)
+    held_out = (fitted.held_out + fitted.scale * shift).clip(0)
+    assert metadata["metrics"]["validation"]["mae"] == pytest.approx(np.abs(held_out - true).mean(), rel=1e-4)
+    assert metadata["interval"] == calibrate(held_out, true, level=0.9).to_dict()
+    assert metadata["metrics"]["looks"][0]["mae"] == pytest.approx(np.abs(fitted.held_out - true).mean(), rel=1e-4)
 
 
 def test_the_model_tells_what_a_prediction_needs(finished):

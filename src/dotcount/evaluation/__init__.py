@@ -1,5 +1,6 @@
 """Scores of counts and of points: errors, subsets, localisation, and their uncertainty."""
 
+from dotcount.evaluation.choosing import Choice, choose_best
 from dotcount.evaluation.counting import CountingMetrics, counting_metrics, game
 from dotcount.evaluation.intervals import (
     CountInterval,
@@ -42,6 +43,7 @@ __all__ = [
     "LUMINANCE_BINS",
     "THRESHOLDS",
     "Bin",
+    "Choice",
     "CountInterval",
     "CountScale",
     "CountingMetrics",
@@ -58,6 +60,7 @@ __all__ = [
     "by_label",
     "by_luminance",
     "calibrate",
+    "choose_best",
     "choose_threshold",
     "compare_errors",
     "compare_paired",

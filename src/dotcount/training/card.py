@@ -36,9 +36,9 @@ or `dotcount predict path/to/this/folder images/ --out results`.
 |---|---|---|
 | {mae:.3g} | {rmse:.3g} | {bias:+.3g} |
 
-{look}{scaling}This is the checkpoint with the {selected}. It was chosen on these images, so expect somewhat larger
-errors on new ones. A peak needs a mass of {threshold:g} to be reported as a location, the value with the best F on
-these images.
+Each image is judged by the choices that the others would make, so that none has a say in its own error.
+{look}{scaling}This is the checkpoint with the {selected}. A peak needs a mass of {threshold:g} to be reported as a
+location, the value with the best F on these images.
 
 {interval}
 
@@ -99,10 +99,7 @@ def _look(tried: list[dict[str, Any]]) -> str:
 def _scaling(scale: float) -> str:
     if scale == 1:
         return ""
-    return (
-        f"Densities are multiplied by {scale:.4g}, which removes the mean error on these images; the figures above are "
-        "leave-one-out. "
-    )
+    return f"Densities are multiplied by {scale:.4g}, which removes the mean error on these images. "
 
 
 def _interval(interval: dict[str, Any]) -> str:

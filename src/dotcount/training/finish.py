@@ -16,8 +16,10 @@ from dotcount.config import PeaksConfig
 from dotcount.data import Batch, ResizeRule
 from dotcount.evaluation import (
     DEFAULT_THRESHOLD,
+    Choice,
     CountScale,
     calibrate,
+    choose_best,
     choose_threshold,
     counting_metrics,
     fit_count_scale,
@@ -51,11 +53,9 @@ class Trial:
     mirror
         Whether their mirror images were counted as well.
     densities, dots
-        Density (h, w) and dots (m, 2) of every image.
+        Density (h, w), unless another trial is better, and dots (m, 2) of every image.
     fitted
         Scale of the counts, and the counts that leave-one-out scales give.
-    metrics
-        Errors of the latter, so that no image is judged by itself.
     """
 
     magnify: float
@@ -63,62 +63,88 @@ class Trial:
     densities: list[FloatArray]
     dots: list[FloatArray]
     fitted: CountScale
-    metrics: dict[str, Any]
+
+    @property
+    def true(self) -> list[int]:
+        """Return the number of dots of every image."""
+        return [len(xy) for xy in self.dots]
 
 
 def write_model(out: Path, model: nn.Module, data: CountingData, plan: Plan, state: RunState) -> dict[str, Any]:
     """Fit look, scale, peaks and interval to the best weights, write ``out``/model, return its metadata."""
-    trial, tried = choose_look(model, data, plan)
-    dots, fitted = trial.dots, trial.fitted
-    stride = int(model.stride)  # type: ignore[arg-type]
-    peaks = choose_peaks([fitted.scale * density for density in trial.densities], dots, stride, plan.config.peaks)
+    trials, choice = try_looks(model, data, plan)
+    trial = trials[choice.best]
+    held_out = np.clip(choice.held_out + trial.fitted.scale * epoch_shift(state, trial.true, plan), 0, None)
+    fitted, stride = trial.fitted, int(model.stride)  # type: ignore[arg-type]
+    peaks = choose_peaks([fitted.scale * density for density in trial.densities], trial.dots, stride, plan.config.peaks)
     rule = ResizeRule.of(plan.config.data)
     metadata = describe(plan, state, stride) | {
         "resize": (rule if trial.magnify == 1 else rule.magnified(trial.magnify)).to_dict(),
         "mirror": trial.mirror,
         "peaks": peaks,
         "count_scale": fitted.scale,
-        "interval": calibrate(fitted.held_out, [len(xy) for xy in dots], level=INTERVAL_LEVEL).to_dict(),
-        "metrics": {"validation": trial.metrics, "best": state.best, "looks": tried},
+        "interval": calibrate(held_out, trial.true, level=INTERVAL_LEVEL).to_dict(),
+        "metrics": {
+            "validation": counting_metrics(held_out, trial.true).to_dict(),
+            "best": state.best,
+            "looks": [_errors(one) for one in trials],
+        },
     }
     model_io.save(model, out / MODEL, metadata, model_card(metadata))
     return metadata
 
 
-def choose_look(model: nn.Module, data: CountingData, plan: Plan) -> tuple[Trial, list[dict[str, Any]]]:
-    """Return the trial with the lowest error, the earliest on ties, and the errors of all.
+def try_looks(model: nn.Module, data: CountingData, plan: Plan) -> tuple[list[Trial], Choice]:
+    """Return the validation images counted at every magnification, then mirrored as well at the best; and the best.
 
-    The first is at magnification 1 and without mirror; the mirror is tried at the best magnification only.
+    The first is at magnification 1 and without mirror. Only the best one keeps its densities, which may be large.
     """
-    training, tried = plan.config.training, list[dict[str, Any]]()
+    training, trials = plan.config.training, list[Trial]()
 
-    def attempt(magnify: float, mirror: bool) -> Trial:
-        batches = data.val_dataloader() if magnify == 1 else data.magnified(magnify)
-        trial = _trial(model, batches, magnify, mirror, plan)
-        errors = {key: float(trial.metrics[key]) for key in ("mae", "rmse", "bias")}
-        tried.append({"magnify": magnify, "mirror": mirror, **errors, "count_scale": trial.fitted.scale})
-        return trial
+    def attempt(magnify: float, mirror: bool) -> Choice:
+        trials.append(_trial(model, data, magnify, mirror, plan))
+        choice = choose_best([one.fitted.held_out for one in trials], trials[0].true, training.select)
+        for k, trial in enumerate(trials):
+            if k != choice.best:
+                trial.densities.clear()
+        return choice
 
-    def better(trial: Trial) -> Trial:
-        return trial if trial.metrics[training.select] < best.metrics[training.select] else best
-
-    best = attempt(1.0, False)
+    choice = attempt(1.0, False)
     for factor in training.try_magnify:
         if factor != 1:
-            best = better(attempt(factor, False))
+            choice = attempt(factor, False)
     if training.try_mirror:
-        best = better(attempt(best.magnify, True))
-    return best, tried
+        choice = attempt(trials[choice.best].magnify, True)
+    return trials, choice
 
 
-def _trial(model: nn.Module, batches: Iterable[Batch | None], magnify: float, mirror: bool, plan: Plan) -> Trial:
+def epoch_shift(state: RunState, true: list[int], plan: Plan) -> FloatArray:
+    """Return (n,) what each count would change by, had the epoch been chosen by the other images alone.
+
+    Counts are those of the averaged weights in training; epochs in which other images could be decoded are left out.
+    """
+    counts = {epoch: row for epoch, row in state.counts.items() if len(row) == len(true)}
+    best = counts.get(state.best["epoch"])
+    if best is None:
+        return np.zeros(len(true))
+    return choose_best(list(counts.values()), true, plan.config.training.select).held_out - best
+
+
+def _trial(model: nn.Module, data: CountingData, magnify: float, mirror: bool, plan: Plan) -> Trial:
     model.mirror = mirror  # type: ignore[assignment]
     training = plan.config.training
+    batches = data.val_dataloader() if magnify == 1 else data.magnified(magnify)
     densities, dots, predicted = predict(model, batches, torch.device(training.device))
     model.mirror = False  # type: ignore[assignment]
     true = [len(xy) for xy in dots]
     fitted = fit_count_scale(predicted, true) if training.calibrate else CountScale(1.0, np.array(predicted))
-    return Trial(magnify, mirror, densities, dots, fitted, counting_metrics(fitted.held_out, true).to_dict())
+    return Trial(magnify, mirror, densities, dots, fitted)
+
+
+def _errors(trial: Trial) -> dict[str, Any]:
+    found = counting_metrics(trial.fitted.held_out, trial.true)
+    errors = {"mae": found.mae, "rmse": found.rmse, "bias": found.bias}
+    return {"magnify": trial.magnify, "mirror": trial.mirror, **errors, "count_scale": trial.fitted.scale}
 
 
 def predict(

@@ -24,11 +24,12 @@ from dotcount.training.state import RunState
 
 
 class Validation(NamedTuple):
-    """Count errors over the held-out images, objects."""
+    """Count errors over the held-out images, objects, and the predicted count of each."""
 
     mae: float
     rmse: float
     bias: float
+    counts: list[float]
 
 
 class MovingAverage(AveragedModel):
@@ -84,7 +85,7 @@ class CountingModule(pl.LightningModule):
         self.terms: dict[str, list[float]] = {}
         self.losses: list[Tensor] = []
         self.norms: list[Tensor] = []
-        self.errors: list[float] = []
+        self.counted: dict[int, tuple[float, int]] = {}
         self.validation: Validation | None = None
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -164,8 +165,8 @@ class CountingModule(pl.LightningModule):
         )
 
     def on_validation_epoch_start(self) -> None:
-        """Begin a new list of errors."""
-        self.errors = []
+        """Forget the last pass over the validation images."""
+        self.counted = {}
 
     def validation_step(self, batch: Batch | None, batch_idx: int) -> None:  # noqa: ARG002
         """Count in whole images with the averaged weights."""
@@ -173,21 +174,23 @@ class CountingModule(pl.LightningModule):
             return
         density = self.average(batch.images).float()
         counts = count(density, self.stride, batch.image_sizes)
-        self.errors += [float(c) - len(p) for c, p in zip(counts, batch.points)]
+        self.counted |= {
+            index: (float(c), len(xy)) for index, c, xy in zip(batch.indices, counts, batch.points, strict=True)
+        }
 
     def on_validation_epoch_end(self) -> None:
-        """Turn the errors of all processes into MAE, RMSE and bias; each image counts once."""
-        errors = torch.tensor(self.errors, dtype=torch.float64)
-        device = torch.device("cpu") if self.device.type == "mps" else self.device
-        sums = torch.stack(
-            [errors.abs().sum(), errors.square().sum(), errors.sum(), torch.tensor(float(len(errors)))]
-        ).to(device)
+        """Turn the counts of all processes into MAE, RMSE and bias; each image counts once."""
+        counted = self.counted
         if self.trainer.world_size > 1:
-            sums = self.trainer.strategy.reduce(sums, reduce_op="sum")
-        absolute, square, signed, n = (float(value) for value in sums)
-        if not n:
+            parts: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(parts, counted)
+            counted = {index: pair for part in parts for index, pair in part.items()}
+        if not counted:
             raise DataError("none of the validation images can be decoded; replace them or choose others")
-        self.validation = Validation(absolute / n, (square / n) ** 0.5, signed / n)
+        predicted, true = torch.tensor([counted[index] for index in sorted(counted)], dtype=torch.float64).T
+        errors, n = predicted - true, len(counted)
+        rmse = (float(errors.square().sum()) / n) ** 0.5
+        self.validation = Validation(float(errors.abs().sum()) / n, rmse, float(errors.sum()) / n, predicted.tolist())
 
     def summary(self) -> dict[str, float]:
         """Return the means over the epoch: the loss, its readable terms and the gradient's norm before clipping."""

@@ -28,6 +28,8 @@ class RunState:
         One row per epoch, as in metrics.csv.
     best
         The row of the best epoch so far, empty before the first validation.
+    counts
+        Epoch -> predicted counts of the validation images, in order, for every epoch that was validated.
     fingerprint
         Digest of the names and dots of the training and validation images.
     """
@@ -40,6 +42,7 @@ class RunState:
     budget_minutes: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
+    counts: dict[int, list[float]] = field(default_factory=dict)
     fingerprint: str = ""
 
     @property

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dotcount.errors import InputError
+from dotcount.evaluation import calibrate, choose_best
+
+
+def slow_choice(candidates, true, power):
+    def best(images):
+        errors = [sum(abs(row[i] - true[i]) ** power for i in images) for row in candidates]
+        return errors.index(min(errors))
+
+    n = len(true)
+    held_out = [candidates[best([k for k in range(n) if k != i])][i] for i in range(n)]
+    return best(range(n)), held_out
+
+
+@given(st.integers(1, 5), st.integers(1, 8), st.sampled_from(["mae", "rmse"]), st.integers(0, 10_000))
+def test_choices_are_those_of_the_plain_loop(k, n, select, seed):
+    rng = np.random.default_rng(seed)
+    candidates, true = rng.integers(0, 64, (k, n)) / 8, rng.integers(0, 9, n)  # sums are exact, so ties are ties
+    choice = choose_best(candidates, true, select)
+    best, held_out = slow_choice(candidates.tolist(), true.tolist(), {"mae": 1, "rmse": 2}[select])
+    assert choice.best == best
+    assert choice.held_out.tolist() == held_out
+
+
+def test_an_image_that_decides_is_judged_by_the_other_choice():
+    choice = choose_best([[10, 10, 16], [12, 12, 10]], [10, 10, 10])
+    assert choice.best == 1
+    assert choice.held_out.tolist() == [12, 12, 16]
+
+
+def test_held_out_counts_give_intervals_that_hold_though_the_best_of_many_was_chosen():
+    """Of 15 equally good checkpoints the one with the lowest error on ten images looks better than it is."""
+    rng = np.random.default_rng(0)
+    held = {"best": [], "held_out": []}
+    for _ in range(600):
+        true = np.full(110, 100.0)
+        counts = true + rng.normal(0, 2.5, 110) + rng.normal(0, 2, (15, 1)) + rng.normal(0, 1.5, (15, 110))
+        choice = choose_best(counts[:, :10], true[:10])
+        new = counts[choice.best, 10:]
+        for name, calibrating in (("best", counts[choice.best, :10]), ("held_out", choice.held_out)):
+            interval = calibrate(calibrating, true[:10], level=0.9)
+            bounds = np.array([interval.interval(count) for count in new])
+            held[name].append(np.mean((bounds[:, 0] <= 100) & (bounds[:, 1] >= 100)))
+    # The standard error of each mean is about half a percent.
+    assert np.mean(held["best"]) < 0.87
+    assert np.mean(held["held_out"]) > 0.885
+
+
+def test_no_image_is_no_error():
+    choice = choose_best(np.zeros((3, 0)), [])
+    assert (choice.best, choice.held_out.size) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [([], "k, n"), ([1.0, 2.0], "k, n"), ([[1.0, 2.0, 3.0]], "one value per image"), ([[1.0, -2.0]], "negative")],
+)
+def test_wrong_candidates_are_errors(candidates, message):
+    with pytest.raises(InputError, match=message):
+        choose_best(candidates, [1, 2])
