@@ -233,7 +233,7 @@ def plot() -> bool:
             bottom.plot(
                 places[0]["distances"], f, "o-", markersize=3, color=bar.get_facecolor()[:3], label=LOSSES[loss]
             )
-        top.set_xticks(range(len(SCALES)), [LOSSES[loss] for loss in SCALES])
+        top.set_xticks(range(len(SCALES)), [LOSSES[loss].replace(", ", ",\n") for loss in SCALES], fontsize=8)
         top.set(title=TITLES[data], ylabel="test MAE")
         bottom.set(xscale="log", xlabel="distance, px", ylabel="F of the located points")
         bottom.legend(fontsize=8)
