@@ -110,6 +110,13 @@ def best() -> str:
     return table([*head, "CPU min", "steps"], rows)
 
 
+def step_cost(records: Sequence[Record]) -> str:
+    """Return the mean CPU time of a training step, ms; nothing where all runs were stopped and resumed."""
+    trained = [record["train"] for record in records]
+    cost = [1e3 * one["cpu_seconds"] / one["steps"] for one in trained if one["cpu_seconds"]]
+    return f"{np.mean(cost):.0f}" if cost else ""
+
+
 def table1(data: str) -> str:
     """Return Table 1 (counts) and 5 (places) on one data set, with paired tests against ``uot``."""
     groups = {loss: read(f"table1/{data}/{loss}-*.json") for loss in SCALES}
@@ -141,16 +148,17 @@ def table1(data: str) -> str:
                 spread([p["ap"] for p in places], 3),
                 spread([p["ar"] for p in places], 3),
                 spread([f_at(r) for r in records], 3),
+                step_cost(records),
                 f"{rate:g}, " + ", ".join(f"{k} {v:g}" for k, v in options.items() if k != "rho"),
             ]
         )
-    head = ["loss", "seeds", "MAE", "RMSE", "bias", "MAE − MAE of UOT", "F", "AP", "AR", "F, 12 px", "rate, scale"]
+    head = ["loss", "seeds", "MAE", "RMSE", "bias", "MAE − MAE of UOT", "F", "AP", "AR", "F, 12 px"]
     mae = {loss: [r["test"]["counting"]["mae"] for r in records] for loss, records in groups.items() if records}
     order = sorted(mae, key=lambda loss: -np.mean(mae[loss]))
     said = " > ".join(LOSSES[loss] for loss in order)
     verdict = f"Order of the mean errors here: {said}; in the paper: L2 > Bayesian > UOT. "
     verdict += f"Different from UOT beyond chance (p < {SURE:g}): {', '.join(sure) or 'none'}."
-    return f"### {TITLES[data]}\n\n{table(head, rows)}\n\n{verdict}\n"
+    return f"### {TITLES[data]}\n\n{table([*head, 'CPU ms a step', 'rate, scale'], rows)}\n\n{verdict}\n"
 
 
 def study(pattern: str, head: str) -> str:
@@ -161,7 +169,6 @@ def study(pattern: str, head: str) -> str:
     rows = []
     for name, records in groups.items():
         tests = [record["test"] for record in records]
-        steps = [1e3 * r["train"]["cpu_seconds"] / r["train"]["steps"] for r in records if r["train"]["cpu_seconds"]]
         evaluations = [np.mean([row["loss_n_evaluations"] for row in r["log"]]) for r in records]
         unconverged = [np.mean([row["loss_unconverged"] for row in r["log"]]) for r in records]
         rows.append(
@@ -173,7 +180,7 @@ def study(pattern: str, head: str) -> str:
                 spread([t["localization"]["f"] for t in tests], 3),
                 f"{np.mean(evaluations):.1f}",
                 f"{np.mean(unconverged):.3f}",
-                f"{np.mean(steps):.0f}" if steps else "",
+                step_cost(records),
             ]
         )
     columns = [head, "seeds", "MAE", "bias", "F", "evaluations a solve", "unconverged a batch", "CPU ms a step"]
@@ -185,12 +192,11 @@ def bias(data: str) -> str:
     groups = seeds_of(f"bias/{data}/*.json")
     rows = []
     for name, records in groups.items():
-        validation, steps = [record["validation"] for record in records], [record["train"] for record in records]
+        validation = [record["validation"] for record in records]
         means = [v["mean_count"] for v in validation]
         scaled = [v["leave_one_out"] for v in validation]
         share = [100 * v["best"]["val_bias"] / mean for v, mean in zip(validation, means)]
         scaled_share = [100 * v["bias"] / mean for v, mean in zip(scaled, means)]
-        cpu = [1e3 * s["cpu_seconds"] / s["steps"] for s in steps if s["cpu_seconds"]]
         evaluations = [np.mean([row["loss_n_evaluations"] for row in record["log"]]) for record in records]
         rows.append(
             [
@@ -202,7 +208,7 @@ def bias(data: str) -> str:
                 spread([v["mae"] for v in scaled]),
                 spread(scaled_share, 1, signed=True) + " %",
                 f"{np.mean(evaluations):.1f}",
-                f"{np.mean(cpu):.0f}" if cpu else "",
+                step_cost(records),
             ]
         )
     if not rows:
