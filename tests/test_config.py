@@ -50,6 +50,7 @@ def test_values_take_their_types():
         ("optimizer.learning_rate=0", r"'optimizer.learning_rate' is 0"),
         ("schedule.cooldown=1.5", r"'schedule.cooldown' is 1.5"),
         ("training.batch_size=0", r"'training.batch_size' is 0"),
+        ("training.calibrate=often", r"'training.calibrate' is 'often'; it must be true, false or always"),
         ("peaks.method=nsm", r"'peaks.method' is 'nsm'; it must be one of .*nms"),
         ("peaks.radius=0", r"'peaks.radius' is 0; it must be at least 1"),
         ("training.seed=-1", r"'training.seed' is -1; it must be 0 or more"),

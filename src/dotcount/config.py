@@ -206,7 +206,8 @@ class TrainingConfig:
         Bound on memory for decoded images, MB.
     calibrate
         Scale the final model's densities by the factor that removes the mean count error on the validation images,
-        where that lowers their error leave-one-out.
+        where that lowers their error leave-one-out; ``always``: whatever it does to the error of single images, for
+        totals over many images, in which scatter cancels and a mean error adds up.
     try_magnify
         Magnifications, relative to that of training, at which the final model counts the validation images as well; the
         one with the lowest ``select``, or 1, is that of every prediction.
@@ -230,7 +231,7 @@ class TrainingConfig:
     devices: int = 1
     workers: int | None = None
     cache_mb: int = 2048
-    calibrate: bool = True
+    calibrate: bool | str = True
     try_magnify: list[float] = field(default_factory=list)
     try_mirror: bool = False
     seed: int = 0
@@ -283,6 +284,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ),
     ("peaks.radius", lambda v: v is None or v > 0, "at least 1 or absent"),
     ("training.batch_size training.devices", lambda v: v > 0, "at least 1"),
+    ("training.calibrate", lambda v: isinstance(v, bool) or v == "always", "true, false or always"),
     ("training.ema_decay", lambda v: 0 <= v < 1, "in [0, 1)"),
     ("augment.scale", lambda v: v is None or 0 < v[0] <= v[1] < math.inf, "two positive numbers, the lower first"),
     (

@@ -50,9 +50,13 @@ def test_it_stays_at_one_where_nothing_can_be_learned(guess, truth):
     assert fitted.held_out == pytest.approx(np.array(guess, dtype=float))
 
 
-def test_noise_without_bias_is_not_fitted():
-    fitted = fit_count_scale([9, 12, 10, 11, 40, 29], [10, 11, 11, 10, 31, 38])
-    assert fitted.scale == 1.0
+def test_noise_without_bias_is_not_fitted_unless_asked_for():
+    guess, truth = [9, 12, 10, 11, 40, 30], [10, 11, 11, 10, 31, 38]
+    assert fit_count_scale(guess, truth).scale == 1.0
+    fitted = fit_count_scale(guess, truth, always=True)
+    assert fitted.scale == pytest.approx(111 / 112)
+    assert fitted.held_out == pytest.approx(slow_held_out(guess, truth))
+    assert np.abs(fitted.held_out - truth).mean() > np.abs(np.subtract(guess, truth)).mean()
 
 
 @pytest.mark.parametrize(("guess", "truth"), [([1, 2], [1]), ([-1, 2], [1, 2]), ([np.nan, 1], [1, 2])])

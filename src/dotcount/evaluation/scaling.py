@@ -21,7 +21,7 @@ class CountScale:
     Attributes
     ----------
     scale
-        Factor on the density, and so on the count; 1 where scaling did not help.
+        Factor on the density, and so on the count; 1 where none was found.
     held_out
         (n,) the calibration images' counts, each scaled by the factor fitted on the others: what an interval or an
         error may be computed from without looking at its own answer.
@@ -31,7 +31,7 @@ class CountScale:
     held_out: FloatArray
 
 
-def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike) -> CountScale:
+def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike, *, always: bool = False) -> CountScale:
     """Fit ``scale = sum_k c_k / sum_k c_hat_k`` (the ratio estimator: no mean error is left) if that helps.
 
     Minimising a transport distance gives less mass than dots where objects are hard to see (the mass of an uncertain
@@ -43,6 +43,8 @@ def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike) -> CountScale
     ----------
     predicted, true
         (n,) counts of images that the model was not trained on.
+    always
+        Scale even where that does not lower the error: totals over many images gain from a mean error of zero.
 
     Raises
     ------
@@ -58,6 +60,6 @@ def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike) -> CountScale
     if not 1 / LARGEST <= scale <= LARGEST:
         return unscaled
     held_out = guess * others_true / others_guess
-    if np.abs(held_out - truth).mean() >= np.abs(guess - truth).mean():
+    if not always and np.abs(held_out - truth).mean() >= np.abs(guess - truth).mean():
         return unscaled
     return CountScale(scale, held_out)

@@ -137,7 +137,9 @@ def _trial(model: nn.Module, data: CountingData, magnify: float, mirror: bool, p
     densities, dots, predicted = predict(model, batches, torch.device(training.device))
     model.mirror = False  # type: ignore[assignment]
     true = [len(xy) for xy in dots]
-    fitted = fit_count_scale(predicted, true) if training.calibrate else CountScale(1.0, np.array(predicted))
+    fitted = CountScale(1.0, np.array(predicted))
+    if training.calibrate:
+        fitted = fit_count_scale(predicted, true, always=training.calibrate == "always")
     return Trial(magnify, mirror, densities, dots, fitted)
 
 
