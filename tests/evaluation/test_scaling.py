@@ -50,7 +50,12 @@ def test_it_stays_at_one_where_nothing_can_be_learned(guess, truth):
     assert fitted.held_out == pytest.approx(np.array(guess, dtype=float))
 
 
-def test_noise_without_bias_is_not_fitted_unless_asked_for():
+def test_noise_without_bias_is_not_fitted():
+    fitted = fit_count_scale([9, 12, 10, 11, 40, 29], [10, 11, 11, 10, 31, 38])
+    assert fitted.scale == 1.0
+
+
+def test_a_scale_that_raises_the_error_is_fitted_where_asked_for():
     guess, truth = [9, 12, 10, 11, 40, 30], [10, 11, 11, 10, 31, 38]
     assert fit_count_scale(guess, truth).scale == 1.0
     fitted = fit_count_scale(guess, truth, always=True)
