@@ -69,7 +69,7 @@ COMMON: dict[str, Tree] = {
 }
 """Data -> what all losses share: augmentation, batches and the choice of the checkpoint."""
 
-EPOCHS = {"vgg_cells": (6, 24), "trees": (6, 24), "shb": (3, 45)}
+EPOCHS = {"vgg_cells": (6, 24), "trees": (6, 24), "shb": (3, 42)}
 """Data -> epochs of a choosing run and of a final one."""
 
 
