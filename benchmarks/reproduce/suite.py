@@ -46,6 +46,9 @@ SCALES: dict[str, dict[str, tuple[Tree, Tree]]] = {
 ``uot_dots`` is ``uot`` with dots that cost ten times as much as pixels, as in the recipes of ``best``.
 """
 
+HEADS: dict[tuple[str, str], str] = {("shb", "bayesian"): "abs"}
+"""(Data, loss) -> last step of the network where ``lite0``'s own, softplus, fails; ``heads`` shows that it does."""
+
 RATES = (5e-4, 2e-3)
 SEEDS = (0, 1, 2)
 
@@ -119,6 +122,7 @@ def merge(*trees: Tree) -> Tree:
 def _settings(data: str, loss: str, options: Tree, rate: float, epochs: int, seed: int) -> Tree:
     tree = merge(
         _LITE0,
+        {"model": {"options": {"output": HEADS[data, loss]}}} if (data, loss) in HEADS else {},
         COMMON[data],
         {
             "loss": {"name": loss.removesuffix("_dots"), "options": options},
@@ -150,6 +154,14 @@ def chosen(data: str, loss: str) -> tuple[Tree, float] | None:
     errors = [json.loads(run.record.read_text(encoding="utf-8"))["validation"]["best"]["val_mae"] for run in runs]
     best = runs[errors.index(min(errors))].settings
     return best["loss"]["options"], best["optimizer"]["learning_rate"]
+
+
+def heads(data: str = "shb") -> Iterator[Experiment]:
+    """Yield a choosing run of two losses with the network's other last step."""
+    for loss, k, output in (("bayesian", 0, "softplus"), ("uot", 1, "abs")):
+        base = choices(data, loss)[k]
+        change = {"model": {"options": {"output": output}}}
+        yield Experiment(f"head/{data}/{loss}-{output}", data, merge(base.settings, change), test=False)
 
 
 def comparison(data: str, seeds: tuple[int, ...] = SEEDS) -> Iterator[Experiment]:
@@ -254,4 +266,5 @@ def suite() -> Iterator[Experiment]:
     yield from table6()
     yield from bias("vgg_cells", SEEDS)
     yield from bias("shb")
+    yield from heads()
     yield from comparison("shb", seeds=(0,))
