@@ -158,7 +158,7 @@ def chosen(data: str, loss: str) -> tuple[Tree, float] | None:
 
 
 def background(data: str = "shb") -> Iterator[Experiment]:
-    """Yield choosing runs of ``bayesian`` with the published background, with which the density goes to zero at once."""
+    """Yield choosing runs of ``bayesian`` with the published background, which empties the density at once."""
     base = choices(data, "bayesian")[0].settings
     published = {"sigma": 8.0, "background": "ratio", "background_ratio": 1.0, "short_side": 768.0}
     for output in ("softplus", "abs"):
