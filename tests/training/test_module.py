@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from dotcount.losses import create as create_loss
 from dotcount.models import create
 from dotcount.training import TrainingError, train
 from dotcount.training.module import CountingModule, MovingAverage, count, make_optimizer
+from dotcount.training.state import RunState
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
@@ -86,6 +88,33 @@ def test_what_is_not_finite_stops_the_run_with_its_place_and_a_remedy(
     assert kept["run"]["done"] == 1
     assert all(bool(value.isfinite().all()) for value in kept["best_weights"].values())
     assert not (tmp_path / "run" / "model").exists()
+
+
+def kill_output(module):
+    module.model.last_layer.bias.data.fill_(-1000.0)
+
+
+def test_a_density_that_can_never_rise_again_stops_the_run(tiny, tmp_path, monkeypatch):
+    """Softplus of -1000 is zero and so is its slope; the checkpoint of the epoch before is kept."""
+    break_at(monkeypatch, "training_step", 3, kill_output)
+    message = "zero everywhere by epoch 2, and no gradient comes back; lower optimizer.learning_rate or set model"
+    with pytest.raises(TrainingError, match=message):
+        train(tiny("loss.name=uot", "optimizer.weight_decay=0"), tmp_path / "uot", progress=False)
+    assert torch.load(tmp_path / "uot" / "last.ckpt", weights_only=True)["run"]["done"] == 1
+    with pytest.raises(TrainingError, match=r"set loss\.options\.background=none"):
+        train(tiny("loss.name=bayesian", "optimizer.weight_decay=0"), tmp_path / "bayesian", progress=False)
+
+
+@pytest.mark.parametrize("norm", [0.0, 1e-13, 1e-9, torch.nan])
+@pytest.mark.parametrize("dots", [0, 1])
+def test_zero_is_right_where_nothing_is_dotted_and_small_gradients_still_move_weights(tiny, norm, dots):
+    module = CountingModule(create("compact", width=4), create_loss("uot"), tiny(), RunState())
+    module.norms, module.dots = [torch.tensor(0.0), torch.tensor(norm)], dots
+    if dots and norm < 1e-12:
+        with pytest.raises(TrainingError, match="zero everywhere by epoch 1"):
+            module.check_alive()
+    else:
+        module.check_alive()
 
 
 def test_the_gradient_is_clipped_and_its_norm_before_that_recorded(tiny, tmp_path):

@@ -107,6 +107,21 @@ def test_the_model_tells_what_a_prediction_needs(finished):
         assert part in card
 
 
+def test_a_model_is_held_against_the_mean_count(finished, tiny, tmp_path, capsys):
+    """A rate of 0.5 ruins the weights; the run says so, and so does the card."""
+    collection = data.open_collection(config.load(finished.run / "config.yaml").data.path)
+    counts = {split: [len(r.points) for r in collection.split(split).records] for split in ("train", "val")}
+    metadata = io.load(finished.run / "model")[1]
+    expected = np.abs(np.array(counts["val"]) - np.mean(counts["train"])).mean()
+    assert metadata["metrics"]["baseline_mae"] == pytest.approx(expected)
+    run = tmp_path / "wild"
+    train(tiny(optimizer__learning_rate=0.5, training__epochs=1, training__calibrate=False), run)
+    found = io.load(run / "model")[1]["metrics"]
+    assert found["validation"]["mae"] > found["baseline_mae"], "such a rate ruins the model"
+    assert "warning: this model counts no better" in capsys.readouterr().err
+    assert "**this model is no better**" in (run / "model" / "README.md").read_text()
+
+
 def test_the_magnification_with_the_lowest_validation_error_is_that_of_predictions(tiny, tmp_path):
     """Of the sizes tried the best one, here not that of training, is on record and used."""
     tried = [0.5, 1.0, 2.0, 3.0]

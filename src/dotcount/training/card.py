@@ -36,6 +36,7 @@ or `dotcount predict path/to/this/folder images/ --out results`.
 |---|---|---|
 | {mae:.3g} | {rmse:.3g} | {bias:+.3g} |
 
+Always answering the mean count of the training images has an MAE of {baseline:.3g}{verdict}.
 Each image is judged by the choices that the others would make, so that none has a say in its own error.
 {look}{scaling}This is the checkpoint with the {selected}. A peak needs a mass of {threshold:g} to be reported as a
 location, the value with the best F on these images.
@@ -76,6 +77,8 @@ def model_card(metadata: dict[str, Any]) -> str:
         mae=metrics["mae"],
         rmse=metrics["rmse"],
         bias=metrics["bias"],
+        baseline=metadata["metrics"]["baseline_mae"],
+        verdict=": **this model is no better**" if no_better_than_mean(metadata["metrics"]) else "",
         selected=metadata["selected_by"],
         threshold=metadata["peaks"]["threshold"],
         interval=_interval(metadata["interval"]),
@@ -83,6 +86,11 @@ def model_card(metadata: dict[str, Any]) -> str:
         look=_look(metadata["metrics"]["looks"]),
         citation=f"\n## Please cite\n\n{data['citation']}\n" if data["citation"] else "",
     )
+
+
+def no_better_than_mean(metrics: dict[str, Any]) -> bool:
+    """Return whether the validation error is at least that of always answering the mean count in training."""
+    return bool(metrics["validation"]["mae"] >= metrics["baseline_mae"] > 0)
 
 
 def _look(tried: list[dict[str, Any]]) -> str:

@@ -86,12 +86,19 @@ def write_model(out: Path, model: nn.Module, data: CountingData, plan: Plan, sta
         "interval": calibrate(held_out, trial.true, level=INTERVAL_LEVEL).to_dict(),
         "metrics": {
             "validation": counting_metrics(held_out, trial.true).to_dict(),
+            "baseline_mae": baseline_mae(plan, trial.true),
             "best": state.best,
             "looks": [_errors(one) for one in trials],
         },
     }
     model_io.save(model, out / MODEL, metadata, model_card(metadata))
     return metadata
+
+
+def baseline_mae(plan: Plan, true: list[int]) -> float:
+    """Return the MAE of always answering the mean count of the training images: what a model must be better than."""
+    mean = np.mean([record.count or 0 for record in plan.train.records])
+    return float(np.abs(np.array(true) - mean).mean())
 
 
 def try_looks(model: nn.Module, data: CountingData, plan: Plan) -> tuple[list[Trial], Choice]:

@@ -22,6 +22,9 @@ from dotcount.training.loader import CountingData, to_device
 from dotcount.training.schedule import rate_factor
 from dotcount.training.state import RunState
 
+STILL = 1e-12
+"""Norm below which a gradient moves no weight: far below the 1e-8 that Adam adds to its denominator."""
+
 
 class Validation(NamedTuple):
     """Count errors over the held-out images, objects, and the predicted count of each."""
@@ -85,6 +88,7 @@ class CountingModule(pl.LightningModule):
         self.terms: dict[str, list[float]] = {}
         self.losses: list[Tensor] = []
         self.norms: list[Tensor] = []
+        self.dots = 0
         self.counted: dict[int, tuple[float, int]] = {}
         self.validation: Validation | None = None
 
@@ -110,7 +114,7 @@ class CountingModule(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's sums; seed dropout and the like, and order the data, by epoch: resuming is exact."""
-        self.terms, self.losses, self.norms, self.validation = {}, [], [], None
+        self.terms, self.losses, self.norms, self.dots, self.validation = {}, [], [], 0, None
         place = np.random.SeedSequence([self.config.training.seed, self.state.done, self.global_rank])
         pl.seed_everything(int(place.generate_state(1)[0]), verbose=False)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -132,6 +136,7 @@ class CountingModule(pl.LightningModule):
         if not bool(torch.isfinite(result.total)):
             raise self.diverged("the loss")
         self.losses.append(result.total.detach())
+        self.dots += sum(map(len, batch.points))
         for name, value in result.terms.items():
             self.terms.setdefault(name, []).append(value)
         return result.total
@@ -191,6 +196,20 @@ class CountingModule(pl.LightningModule):
         errors, n = predicted - true, len(counted)
         rmse = (float(errors.square().sum()) / n) ** 0.5
         self.validation = Validation(float(errors.abs().sum()) / n, rmse, float(errors.sum()) / n, predicted.tolist())
+
+    def check_alive(self) -> None:
+        """Raise an error if there were dots in the epoch but no gradient that could move a weight: the density is dead.
+
+        Softplus of a number far below zero is zero and passes nothing back, also where dots ask for more.
+        """
+        if self.dots and float(torch.stack(self.norms).max()) < STILL:
+            remedy = "lower optimizer.learning_rate or set model.options.output=abs"
+            if self.config.loss.name == "bayesian":
+                remedy = "set loss.options.background=none, or raise loss.options.background_ratio"
+            raise TrainingError(
+                f"the density has become zero everywhere by epoch {self.state.done + 1}, and no gradient comes back; "
+                f"{remedy}, and start a new run"
+            )
 
     def summary(self) -> dict[str, float]:
         """Return the means over the epoch: the loss, its readable terms and the gradient's norm before clipping."""

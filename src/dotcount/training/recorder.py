@@ -113,6 +113,7 @@ class Recorder(pl.Callback):
 
     def _row(self, trainer: pl.Trainer, module: CountingModule, elapsed: float) -> dict[str, Any]:
         found = module.validation
+        module.check_alive()
         summary = module.summary()
         if trainer.world_size > 1:
             means = torch.tensor(list(summary.values()), dtype=torch.float64, device=module.device)

@@ -25,6 +25,7 @@ from dotcount.config import RunConfig
 from dotcount.errors import UsageError
 from dotcount.process import keep_freed_memory
 from dotcount.training.budget import fit_epoch
+from dotcount.training.card import no_better_than_mean
 from dotcount.training.errors import ResumeError
 from dotcount.training.finish import write_model
 from dotcount.training.folder import (
@@ -129,9 +130,16 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, progress:
             _record(plan.config, state, out)
         assert checkpoint is not None, "a complete run has a checkpoint"
         module.model.load_state_dict(checkpoint["best_weights"])
-        write_model(out, module.model, data, plan, state)
+        metrics = write_model(out, module.model, data, plan, state)["metrics"]
     best = state.best
     say(f"{out / 'model'}: epoch {best['epoch']}, val MAE {best['val_mae']:.2f}, RMSE {best['val_rmse']:.2f}", progress)
+    if no_better_than_mean(metrics):
+        say(
+            f"warning: this model counts no better (MAE {metrics['validation']['mae']:.3g}) than always answering the "
+            f"mean count of the training images ({metrics['baseline_mae']:.3g}); train for longer, or look for faults "
+            "in the dots with dotcount data check",
+            progress,
+        )
     return _result(out, state)
 
 
