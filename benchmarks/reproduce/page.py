@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.reproduce.suite import DATA, RESULTS, SCALES, chosen
+from benchmarks.reproduce.suite import DATA, RESULTS, SCALES
 from dotcount.evaluation import compare_errors
 
 ROOT = Path(__file__).parents[2]
@@ -117,6 +116,10 @@ def step_cost(records: Sequence[Record]) -> str:
     return f"{np.mean(cost):.0f}" if cost else ""
 
 
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
 def table1(data: str) -> str:
     """Return Table 1 (counts) and 5 (places) on one data set, with paired tests against ``uot``."""
     groups = {loss: read(f"table1/{data}/{loss}-*.json") for loss in SCALES}
@@ -134,7 +137,9 @@ def table1(data: str) -> str:
             against = f"{pair.difference:+.2f} [{low:+.2f}, {high:+.2f}], p = {pair.p_value:.3g}"
             if pair.p_value < SURE:
                 sure.append(f"{LOSSES[loss]} ({'higher' if pair.difference > 0 else 'lower'})")
-        options, rate = chosen(data, loss) or ({}, math.nan)
+        config = records[0]["config"]  # that of the run: choosing may have gone on since
+        rate, options = config["optimizer"]["learning_rate"], config["loss"]["options"]
+        tried = dict.fromkeys(key for pair in SCALES[loss].values() for scale in pair for key in scale)
         places = [test["localization"] for test in tests]
         rows.append(
             [
@@ -149,7 +154,7 @@ def table1(data: str) -> str:
                 spread([p["ar"] for p in places], 3),
                 spread([f_at(r) for r in records], 3),
                 step_cost(records),
-                f"{rate:g}, " + ", ".join(f"{k} {v:g}" for k, v in options.items() if k != "rho"),
+                f"{rate:g}, " + ", ".join(f"{k} {options[k]:g}" for k in tried if _number(options.get(k))),
             ]
         )
     head = ["loss", "seeds", "MAE", "RMSE", "bias", "MAE − MAE of UOT", "F", "AP", "AR", "F, 12 px"]
