@@ -107,17 +107,24 @@ def test_the_model_tells_what_a_prediction_needs(finished):
         assert part in card
 
 
-def test_a_model_is_held_against_the_mean_count(finished, tiny, tmp_path, capsys):
-    """A rate of 0.5 ruins the weights; the run says so, and so does the card."""
+def test_a_model_is_held_against_the_mean_count(finished, tiny, tmp_path, capsys, monkeypatch):
+    """A model that counts far too many says so at the end of training and in its card."""
     collection = data.open_collection(config.load(finished.run / "config.yaml").data.path)
     counts = {split: [len(r.points) for r in collection.split(split).records] for split in ("train", "val")}
     metadata = io.load(finished.run / "model")[1]
     expected = np.abs(np.array(counts["val"]) - np.mean(counts["train"])).mean()
     assert metadata["metrics"]["baseline_mae"] == pytest.approx(expected)
-    run = tmp_path / "wild"
-    train(tiny(optimizer__learning_rate=0.5, training__epochs=1, training__calibrate=False), run)
+    run = tmp_path / "full"
+    update = CountingModule.on_train_batch_end
+
+    def raise_and_update(module, *args):
+        module.model.last_layer.bias.data.fill_(10.0)
+        update(module, *args)
+
+    monkeypatch.setattr(CountingModule, "on_train_batch_end", raise_and_update)
+    train(tiny(training__epochs=1, training__steps_per_epoch=1, training__ema_decay=0.0), run)
     found = io.load(run / "model")[1]["metrics"]
-    assert found["validation"]["mae"] > found["baseline_mae"], "such a rate ruins the model"
+    assert found["validation"]["mae"] > found["baseline_mae"], "it counts an object a cell"
     assert "warning: this model counts no better" in capsys.readouterr().err
     assert "**this model is no better**" in (run / "model" / "README.md").read_text()
 
