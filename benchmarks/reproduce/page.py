@@ -116,10 +116,6 @@ def step_cost(records: Sequence[Record]) -> str:
     return f"{np.mean(cost):.0f}" if cost else ""
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float)
-
-
 def table1(data: str) -> str:
     """Return Table 1 (counts) and 5 (places) on one data set, with paired tests against ``uot``."""
     groups = {loss: read(f"table1/{data}/{loss}-*.json") for loss in SCALES}
@@ -154,7 +150,7 @@ def table1(data: str) -> str:
                 spread([p["ar"] for p in places], 3),
                 spread([f_at(r) for r in records], 3),
                 step_cost(records),
-                f"{rate:g}, " + ", ".join(f"{k} {options[k]:g}" for k in tried if _number(options.get(k))),
+                f"{rate:g}, " + ", ".join(f"{k} {options[k]:g}" for k in tried if isinstance(options.get(k), float)),
             ]
         )
     head = ["loss", "seeds", "MAE", "RMSE", "bias", "MAE − MAE of UOT", "F", "AP", "AR", "F, 12 px"]

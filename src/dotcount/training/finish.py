@@ -97,8 +97,7 @@ def write_model(out: Path, model: nn.Module, data: CountingData, plan: Plan, sta
 
 def baseline_mae(plan: Plan, true: list[int]) -> float:
     """Return the MAE of always answering the mean count of the training images: what a model must be better than."""
-    mean = np.mean([record.count or 0 for record in plan.train.records])
-    return float(np.abs(np.array(true) - mean).mean())
+    return float(np.abs(np.array(true) - plan.n_dots / len(plan.train)).mean())
 
 
 def try_looks(model: nn.Module, data: CountingData, plan: Plan) -> tuple[list[Trial], Choice]:
