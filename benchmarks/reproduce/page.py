@@ -162,9 +162,8 @@ def table1(data: str) -> str:
     return f"### {TITLES[data]}\n\n{table([*head, 'CPU ms a step', 'rate, scale'], rows)}\n\n{verdict}\n"
 
 
-def study(pattern: str, head: str) -> str:
-    """Return a table over the middle part of the record's names, with what a step costs."""
-    groups = seeds_of(pattern)
+def study(groups: dict[str, list[Record]], head: str) -> str:
+    """Return a table with a row for each group of runs, with what a step costs."""
     if not groups:
         return ""
     rows = []
@@ -186,6 +185,14 @@ def study(pattern: str, head: str) -> str:
         )
     columns = [head, "seeds", "MAE", "bias", "F", "evaluations a solve", "unconverged a batch", "CPU ms a step"]
     return table(columns, rows)
+
+
+def epsilon() -> str:
+    """Return the table over eps, from small to large; 0.01 is the row ``l2-kl`` of Table 6."""
+    groups = seeds_of("epsilon/vgg_cells/*.json")
+    if groups:
+        groups["0.01"] = seeds_of("table6/vgg_cells/l2-kl-*.json")["l2-kl"]
+    return study(dict(sorted(groups.items(), key=lambda item: float(item[0]))), "eps")
 
 
 def bias(data: str) -> str:
@@ -256,8 +263,8 @@ def write_page() -> None:
     parts = {
         "best": best(),
         "table1": tables + (f"\n\n{PICTURE}" if drawn else ""),
-        "table6": study("table6/*/*.json", "cost, penalty"),
-        "epsilon": study("epsilon/*/*.json", "eps"),
+        "table6": study(seeds_of("table6/*/*.json"), "cost, penalty"),
+        "epsilon": epsilon(),
         "bias": "\n".join(filter(None, map(bias, DATA))),
     }
     text = PAGE.read_text(encoding="utf-8")

@@ -271,4 +271,4 @@ def suite() -> Iterator[Experiment]:
     yield from bias("vgg_cells", SEEDS)
     yield from bias("shb")
     yield from background()
-    yield from comparison("shb", seeds=(0,))
+    yield from comparison("shb", seeds=(0, 1))
