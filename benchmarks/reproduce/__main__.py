@@ -74,6 +74,9 @@ def one(args: argparse.Namespace) -> int:
     (experiment,) = wanted(args.name)
     record = perform(experiment, args.data, args.out, args.out / experiment.name, args.threads)
     write(record, experiment.record)
+    if "error" in record:
+        print(f"{experiment.name}: stopped, {record['error']}", flush=True)
+        return 0
     validation, test = record["validation"]["best"], record.get("test")
     line = f"{experiment.name}: validation MAE {validation['val_mae']:.2f}, bias {validation['val_bias']:+.2f}"
     if test:
@@ -93,9 +96,7 @@ def repeat(args: argparse.Namespace) -> int:
         after = json.loads(json.dumps(perform(experiment, args.data, args.out, folder, before["threads"])))
     finally:
         shutil.rmtree(folder)
-    differing = []
-    if before["log"] != after["log"]:
-        differing.append("log")
+    differing = [part for part in ("log", "error") if before.get(part) != after.get(part)]
     for part in ("validation", "test"):
         one, other = before.get(part, {}), after.get(part, {})
         common = (one.keys() & other.keys()) - {"cpu_seconds"}  # what is recorded has grown over time

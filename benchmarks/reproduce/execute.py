@@ -19,7 +19,7 @@ from dotcount import config as configuration
 from dotcount.data import open_collection
 from dotcount.data.synthetic import write_dataset
 from dotcount.prediction import evaluate, load
-from dotcount.training import train
+from dotcount.training import TrainingError, train
 from dotcount.training.resolve import make_plan
 
 PACKAGES = ("dotcount", "torch", "torchvision", "timm", "lightning", "numpy", "pillow")
@@ -29,7 +29,7 @@ LOG = ("epoch", "train_loss", "val_mae", "val_rmse", "val_bias", "loss_n_evaluat
 
 
 def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: int) -> dict[str, Any]:
-    """Train (resuming what is there), test, and return the record.
+    """Train (resuming what is there), test, and return the record; with ``error`` if it may stop and does.
 
     Parameters
     ----------
@@ -51,14 +51,19 @@ def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: i
     tree = merge(experiment.settings, {"data": {"path": place}})
     config = configuration.from_dict(tree)
     resumed = (out / "last.ckpt").is_file()
-    commit, began = _commit(), time.process_time()
-    result = train(config, out, resume=True, progress=False)
+    commit, began, started = _commit(), time.process_time(), time.monotonic()
+    result, error = None, ""
+    try:
+        result = train(config, out, resume=True, progress=False)
+    except TrainingError as caught:
+        if not experiment.may_stop:
+            raise
+        error = str(caught)
     cpu = time.process_time() - began
     plan = make_plan(configuration.load(out / "config.yaml"))
     resolved = configuration.to_dict(plan.config)
     resolved["data"]["path"] = DATA[experiment.data].format(data="DATA", out="RUNS")
     rows = _rows(out / "metrics.csv")
-    metadata = json.loads((out / "model" / "config.json").read_text(encoding="utf-8"))
     record: dict[str, Any] = {
         "name": experiment.name,
         "seed": config.training.seed,
@@ -67,21 +72,24 @@ def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: i
         "threads": threads,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
         "train": {
-            "steps": result.epochs * (resolved["training"]["steps_per_epoch"] or 0),
-            "wall_seconds": round(result.seconds, 1),
+            "steps": len(rows) * (resolved["training"]["steps_per_epoch"] or 0),
+            "wall_seconds": round(result.seconds if result else time.monotonic() - started, 1),
             "cpu_seconds": None if resumed else round(cpu, 1),
             "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         },
-        "validation": {
-            "best": {key: result.best[key] for key in ("epoch", "val_mae", "val_rmse", "val_bias")},
-            "leave_one_out": metadata["metrics"]["validation"],
-            "mean_count": plan.validation.n_dots / len(plan.validation),
-            "count_scale": metadata["count_scale"],
-            "threshold": metadata["peaks"]["threshold"],
-            "looks": metadata["metrics"]["looks"],
-        },
         "config": resolved,
         "log": [{key: row[key] for key in LOG if row.get(key) not in (None, "")} for row in rows],
+    }
+    if result is None:
+        return record | {"error": error}
+    metadata = json.loads((out / "model" / "config.json").read_text(encoding="utf-8"))
+    record["validation"] = {
+        "best": {key: result.best[key] for key in ("epoch", "val_mae", "val_rmse", "val_bias")},
+        "leave_one_out": metadata["metrics"]["validation"],
+        "mean_count": plan.validation.n_dots / len(plan.validation),
+        "count_scale": metadata["count_scale"],
+        "threshold": metadata["peaks"]["threshold"],
+        "looks": metadata["metrics"]["looks"],
     }
     if experiment.test:
         record["test"] = test_scores(out, place)
@@ -115,7 +123,9 @@ def test_scores(model: Path, place: str) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of metrics.csv with plain numbers."""
+    """Return the rows of metrics.csv with plain numbers; none where not one epoch was finished."""
+    if not path.exists():
+        return []
     lines = [line.split(",") for line in path.read_text(encoding="utf-8").splitlines()]
     return [{key: float(f"{float(v):.6g}") for key, v in zip(lines[0], row) if v} for row in lines[1:]]
 

@@ -94,12 +94,15 @@ class Experiment:
         Tree of settings on top of the package's defaults.
     test
         Whether the test images are evaluated at the end.
+    may_stop
+        Whether a training that ends in an error (a dead or infinite density) is a result, too: its message is recorded.
     """
 
     name: str
     data: str
     settings: Tree = field(default_factory=dict)
     test: bool = True
+    may_stop: bool = False
 
     @property
     def record(self) -> Path:
@@ -161,11 +164,15 @@ def chosen(data: str, loss: str) -> tuple[Tree, float] | None:
 
 def background(data: str = "shb") -> Iterator[Experiment]:
     """Yield choosing runs of ``bayesian`` with the published background, which empties the density at once."""
-    base = choices(data, "bayesian")[0].settings
+    slow = RATES[data][-1]
     published = {"sigma": 8.0, "background": "ratio", "background_ratio": 1.0, "short_side": 768.0}
-    for output in ("softplus", "abs"):
-        change = {"model": {"options": {"output": output}}, "loss": {"options": published}}
-        yield Experiment(f"background/{data}/{output}", data, merge(base, change), test=False)
+    for name, change in {
+        "softplus": {"model": {"options": {"output": "softplus"}}},
+        "softplus-slow": {"model": {"options": {"output": "softplus"}}, "optimizer": {"learning_rate": slow}},
+        "abs": {"model": {"options": {"output": "abs"}}},
+    }.items():
+        settings = merge(choices(data, "bayesian")[0].settings, change, {"loss": {"options": published}})
+        yield Experiment(f"background/{data}/{name}", data, settings, test=False, may_stop=True)
 
 
 def comparison(data: str, seeds: tuple[int, ...] = SEEDS) -> Iterator[Experiment]:

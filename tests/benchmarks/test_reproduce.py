@@ -4,10 +4,14 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.reproduce import page, suite
-from benchmarks.reproduce.execute import write
+from benchmarks.reproduce.execute import perform, write
 from dotcount import config
+from dotcount.data.synthetic import write_dataset
+from dotcount.training import TrainingError
+from dotcount.training.module import CountingModule
 
 
 def test_every_experiment_is_a_valid_request_under_one_name():
@@ -53,6 +57,31 @@ def test_a_record_is_written_as_readable_json(tmp_path):
     assert json.loads((tmp_path / "deep" / "a.json").read_text()) == record
     assert len((tmp_path / "deep" / "a.json").read_text().splitlines()) == 11
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("may_stop", [True, False])
+def test_a_training_that_stops_is_a_record_where_that_is_a_result(tmp_path, monkeypatch, may_stop):
+    write_dataset(tmp_path / "out" / "data" / "cells", "cells", train=2, val=1, test=1, size=32, count=(1, 3), seed=0)
+    monkeypatch.setattr(CountingModule, "training_step", break_model)
+    tree = {
+        "model": {"name": "compact", "options": {"width": 4}},
+        "training": {"epochs": 1, "steps_per_epoch": 1, "batch_size": 1, "crop": 32, "workers": 0, "device": "cpu"},
+    }
+    experiment = suite.Experiment("x/cells-0", "cells", tree, may_stop=may_stop)
+    arguments = (experiment, "", tmp_path / "out", tmp_path / "run", torch.get_num_threads())
+    if not may_stop:
+        with pytest.raises(TrainingError, match="density is not finite"):
+            perform(*arguments)
+        return
+    record = perform(*arguments)
+    assert "density is not finite" in record["error"]
+    assert record["train"]["steps"] == 0
+    assert record["config"]["data"]["path"] == "RUNS/data/cells"
+    assert not {"validation", "test"} & record.keys()
+
+
+def break_model(module, batch, batch_idx):
+    raise module.diverged("the model's density")
 
 
 def test_spread_and_tables():

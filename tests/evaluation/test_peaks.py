@@ -61,6 +61,19 @@ def test_mass_finds_several_objects_in_one_cell():
     assert scores == pytest.approx([1, 1, 1])
 
 
+@pytest.mark.parametrize(("stride", "most"), [(4, 600), (8, 2400)])
+def test_a_ruined_map_yields_no_more_points_than_the_largest_crowd_has(stride, most):
+    """One for every 16 px^2, the strongest first; what a map within that bound holds is found whole."""
+    density = np.full((20, 30), 1e6)
+    density[3, 7] = 2e6
+    xy, scores = find_peaks(density, stride)
+    assert len(xy) == most
+    assert (scores == 1).all()
+    assert xy[0].tolist() == [7.5 * stride, 3.5 * stride]
+    full = np.full((20, 30), most / 600)
+    assert len(find_peaks(full, stride)[0]) == most
+
+
 def test_nms_equals_the_cell_by_cell_reference():
     rng = np.random.default_rng(6)
     for _ in range(1000):

@@ -103,6 +103,7 @@ def test_a_density_that_can_never_rise_again_stops_the_run(tiny, tmp_path, monke
     assert torch.load(tmp_path / "uot" / "last.ckpt", weights_only=True)["run"]["done"] == 1
     with pytest.raises(TrainingError, match=r"set loss\.options\.background=none"):
         train(tiny("loss.name=bayesian", "optimizer.weight_decay=0"), tmp_path / "bayesian", progress=False)
+    assert create_loss("bayesian", background="none").emptied_remedy == ""  # then it is not the background's doing
 
 
 @pytest.mark.parametrize("norm", [0.0, 1e-13, 1e-9, torch.nan])

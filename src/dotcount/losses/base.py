@@ -96,6 +96,11 @@ class DensityLoss(nn.Module, ABC):
         with torch.autocast(device_type=density.device.type, enabled=False):
             return self.compute(check_batch(density, points, stride, image_size, keys))
 
+    @property
+    def emptied_remedy(self) -> str:
+        """Return what to change in the loss where training empties the density for good; "" if nothing."""
+        return ""
+
     @abstractmethod
     def compute(self, batch: Batch) -> LossOutput:
         """Return the loss of a checked batch; runs with autocast off."""

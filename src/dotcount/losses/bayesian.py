@@ -60,6 +60,13 @@ class BayesianLoss(DensityLoss):
             )
         self.sigma, self.background, self.short_side, self.reduction = sigma, background, short_side, reduction
 
+    @property
+    def emptied_remedy(self) -> str:
+        """Return how to let the background, which asks most cells for less, ask fewer."""
+        if self.background == "none":
+            return ""
+        return "set loss.options.background=none, or raise loss.options.background_ratio"
+
     def compute(self, batch: Batch) -> LossOutput:
         """Return the loss; see :class:`BayesianLoss`."""
         dots, background = [], []

@@ -6,7 +6,7 @@ from dotcount.errors import DotcountError, UsageError
 
 
 class TrainingError(DotcountError):
-    """Training can't go on: a loss, density or gradient that is not finite."""
+    """Training can't go on: a loss, density or gradient that is not finite, or a density that is zero for good."""
 
 
 class ResumeError(UsageError):

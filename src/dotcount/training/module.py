@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel
 from dotcount.config import OptimizerConfig, RunConfig
 from dotcount.data import Batch
 from dotcount.errors import DataError
-from dotcount.losses import valid_cells
+from dotcount.losses import DensityLoss, valid_cells
 from dotcount.training.errors import TrainingError
 from dotcount.training.loader import CountingData, to_device
 from dotcount.training.schedule import rate_factor
@@ -79,7 +79,7 @@ class CountingModule(pl.LightningModule):
         Where the run stands; shared with the recorder, which keeps it up to date.
     """
 
-    def __init__(self, model: nn.Module, loss: nn.Module, config: RunConfig, state: RunState) -> None:
+    def __init__(self, model: nn.Module, loss: DensityLoss, config: RunConfig, state: RunState) -> None:
         super().__init__()
         self.model, self.loss = model, loss
         self.average = MovingAverage(model, config.training.ema_decay)
@@ -203,9 +203,7 @@ class CountingModule(pl.LightningModule):
         Softplus of a number far below zero is zero and passes nothing back, also where dots ask for more.
         """
         if self.dots and float(torch.stack(self.norms).max()) < STILL:
-            remedy = "lower optimizer.learning_rate or set model.options.output=abs"
-            if self.config.loss.name == "bayesian":
-                remedy = "set loss.options.background=none, or raise loss.options.background_ratio"
+            remedy = self.loss.emptied_remedy or "lower optimizer.learning_rate or set model.options.output=abs"
             raise TrainingError(
                 f"the density has become zero everywhere by epoch {self.state.done + 1}, and no gradient comes back; "
                 f"{remedy}, and start a new run"
