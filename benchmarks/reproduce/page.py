@@ -195,9 +195,9 @@ def epsilon() -> str:
     return study(dict(sorted(groups.items(), key=lambda item: float(item[0]))), "eps")
 
 
-def bias(data: str) -> str:
+def bias(data: str, group: str = "bias") -> str:
     """Return what each change does to the signed error on validation images, before and after the count scale."""
-    groups = seeds_of(f"bias/{data}/*.json")
+    groups = seeds_of(f"{group}/{data}/*.json")
     rows = []
     for name, records in groups.items():
         validation = [record["validation"] for record in records]
@@ -266,6 +266,7 @@ def write_page() -> None:
         "table6": study(seeds_of("table6/*/*.json"), "cost, penalty"),
         "epsilon": epsilon(),
         "bias": "\n".join(filter(None, map(bias, DATA))),
+        "sampling": bias("shb", "sampling"),
     }
     text = PAGE.read_text(encoding="utf-8")
     for name, content in parts.items():

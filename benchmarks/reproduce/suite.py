@@ -210,6 +210,17 @@ def table6(data: str = "vgg_cells") -> Iterator[Experiment]:
             )
 
 
+def sampling(data: str = "shb") -> Iterator[Experiment]:
+    """Yield short trainings of ``uot_dots`` whose crops come from dense places more often, on validation only."""
+    found = chosen(data, "uot_dots")
+    if found is None:
+        return
+    for crowded in (0.0, 1.0, 0.5):
+        change = {"augment": {"crowded": crowded}, "training": {"calibrate": True}}
+        settings = merge(_settings(data, "uot_dots", *found, EPOCHS[data][1] // 3, 0), change)
+        yield Experiment(f"sampling/{data}/{crowded:g}-0", data, settings, test=False)
+
+
 BIAS: dict[str, Tree] = {
     "rho-1-1": {},
     "rho-0.3-1": {"loss": {"options": {"rho": [0.3, 1.0]}}},
@@ -278,4 +289,5 @@ def suite() -> Iterator[Experiment]:
     yield from bias("vgg_cells", SEEDS)
     yield from bias("shb")
     yield from background()
+    yield from sampling()
     yield from comparison("shb", seeds=(0, 1))

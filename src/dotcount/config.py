@@ -141,6 +141,9 @@ class AugmentConfig:
         Largest relative change.
     grey
         Share of the crops that lose their colour.
+    crowded
+        Share of the crops for which two places of the image are drawn and the one with more dots is taken: dense places
+        are then seen more often.
     """
 
     flip_horizontal: bool = True
@@ -151,6 +154,7 @@ class AugmentConfig:
     brightness: float = 0.0
     contrast: float = 0.0
     grey: float = 0.0
+    crowded: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -288,7 +292,7 @@ _RANGES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("training.ema_decay", lambda v: 0 <= v < 1, "in [0, 1)"),
     ("augment.scale", lambda v: v is None or 0 < v[0] <= v[1] < math.inf, "two positive numbers, the lower first"),
     (
-        "augment.scale_chance augment.brightness augment.contrast augment.grey",
+        "augment.scale_chance augment.brightness augment.contrast augment.grey augment.crowded",
         lambda v: 0 <= v <= 1,
         "a share between 0 and 1",
     ),

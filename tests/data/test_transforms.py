@@ -81,6 +81,21 @@ def test_crop_places_are_uniform() -> None:
     np.testing.assert_allclose(share, 0.25, atol=0.03)
 
 
+@pytest.mark.parametrize("crowded", [0.0, 0.5, 1.0])
+def test_of_two_places_the_fuller_one_is_taken(crowded: float) -> None:
+    """One dot that half of the four places hold: one of two drawn places holds it with chance 3/4."""
+    pixels, dot = np.zeros((2, 5, 3), np.uint8), Points(np.array([[1.5, 0.5]]), 5, 2)
+    augment, rng = AugmentConfig(crowded=crowded), np.random.default_rng(0)
+    found = [len(training_sample(pixels, dot, 2, augment, rng)[1]) for _ in range(4000)]
+    np.testing.assert_allclose(np.mean(found), 0.5 + 0.25 * crowded, atol=0.03)
+
+
+def test_crops_without_dots_are_drawn_as_before_where_places_are_equal() -> None:
+    pixels, nothing = np.arange(300).astype(np.uint8).reshape(10, 10, 3), Points.empty(10, 10)
+    one, two = (random_crop(pixels, nothing, 4, None, np.random.default_rng(7), places)[0] for places in (1, 2))
+    np.testing.assert_array_equal(one, two)
+
+
 def test_each_turn_has_its_share() -> None:
     pixels = np.arange(4, dtype=np.uint8).reshape(2, 2, 1).repeat(3, axis=2)
     rng = np.random.default_rng(0)

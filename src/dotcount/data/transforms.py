@@ -23,8 +23,11 @@ def random_crop(
     side: int,
     scale: tuple[float, float] | None,
     rng: np.random.Generator,
+    places: int = 1,
 ) -> tuple[PixelArray, Points]:
     """Cut a ``side`` x ``side`` px window at a place drawn uniformly, of a magnification drawn from ``scale``.
+
+    Of several ``places`` that with the most dots is taken, the first of equal ones.
 
     With a magnification ``f`` a window of ``side / f`` px is cut and resampled to ``side``, which is what enlarging the
     image first would give, at the cost of the window alone. Where the image is too small for the drawn window, the
@@ -37,10 +40,12 @@ def random_crop(
         factor = float(np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))))
         window = max(1, round(side / factor))
     window = min(window, width, height)
-    left = int(rng.integers(0, width - window + 1))
-    top = int(rng.integers(0, height - window + 1))
+    drawn = []
+    for _ in range(places):
+        left, top = int(rng.integers(0, width - window + 1)), int(rng.integers(0, height - window + 1))
+        drawn.append((points.crop(left, top, window, window), left, top))
+    inside, left, top = max(drawn, key=lambda place: len(place[0]))
     cut = pixels[top : top + window, left : left + window]
-    inside = points.crop(left, top, window, window)
     if window == side:
         return cut, inside
     return resize_pixels(cut, side, side), inside.resize(side, side)
@@ -77,7 +82,8 @@ def training_sample(
 ) -> tuple[UnitArray, Points]:
     """Crop, turn and recolour: what the network sees of one image in one epoch."""
     scale = augment.scale if augment.scale is not None and rng.random() < augment.scale_chance else None
-    pixels, points = random_crop(pixels, points, side, scale, rng)
+    places = 2 if augment.crowded and rng.random() < augment.crowded else 1
+    pixels, points = random_crop(pixels, points, side, scale, rng, places)
     pixels, points = random_turns(pixels, points, augment, rng)
     image = to_unit(pixels)
     if augment.brightness or augment.contrast or augment.grey:
