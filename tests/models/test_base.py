@@ -83,6 +83,15 @@ def test_positive_is_non_negative_and_softplus_has_no_dead_half() -> None:
     assert (gradient > 0).all()
 
 
+def test_softplus_hands_no_subnormal_numbers_back() -> None:
+    x = torch.linspace(-150, 20, 1701, requires_grad=True)
+    density = Positive("softplus")(x)
+    (gradient,) = torch.autograd.grad(density.sum(), x)
+    assert not bool(((gradient != 0) & (gradient < 1e-30)).any())
+    exact = 0.1 * torch.nn.functional.softplus(x.detach().double())
+    torch.testing.assert_close(density.detach().double(), exact, rtol=1e-6, atol=1e-22)
+
+
 def test_unknown_output_and_scale_are_usage_errors() -> None:
     with pytest.raises(UsageError, match="softplus, abs or relu"):
         Positive("exp")
