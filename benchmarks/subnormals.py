@@ -2,8 +2,8 @@
 
 A network that has learned where nothing is gives raw densities far below zero there. Softplus of -95 has a slope of
 5e-42, and the gradient of the map carries such numbers into every convolution on the way back. Timed are the passes of
-``lite0`` on four crops of 256 px whose raw density is lowered by 95 in four fifths of the cells, with plain softplus and
-with the package's, which ends at -50; in turn, one thread. Writes benchmarks/results/subnormals.json: medians in ms.
+``lite0`` on four crops of 256 px whose raw density is lowered by 95 in four fifths of the cells, with plain softplus
+and with the package's, which ends at -50; in turn, one thread. Writes benchmarks/results/subnormals.json: medians, ms.
 """
 
 from __future__ import annotations

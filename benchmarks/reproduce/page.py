@@ -110,7 +110,7 @@ def best() -> str:
 
 
 def step_cost(records: Sequence[Record]) -> str:
-    """Return the mean CPU time of a training step, ms, on the machine of the first seed; nothing if all were resumed."""
+    """Return the mean CPU time of a training step, ms, on the machine of the first seed; "" if all were resumed."""
     trained = [record["train"] for record in records if record["machine"] == records[0]["machine"]]
     cost = [1e3 * one["cpu_seconds"] / one["steps"] for one in trained if one["cpu_seconds"]]
     return f"{np.mean(cost):.0f}" if cost else ""
