@@ -39,7 +39,7 @@ class DensityModel(Protocol):
 
 
 NOTHING = -50.0
-"""Where softplus ends: a density of 2e-23 of its scale.
+"""Where softplus ends: a density of 2e-22 of its scale.
 
 Further down its slope becomes a subnormal number (below 1e-38), and on its way back through the network it meets
 processors that take ten times as long for those: on one, the steps of a run on crowds came to take twice their time.
