@@ -164,15 +164,19 @@ def chosen(data: str, loss: str) -> tuple[Tree, float] | None:
 
 def background(data: str = "shb") -> Iterator[Experiment]:
     """Yield choosing runs of ``bayesian`` with the published background, which empties the density at once."""
-    slow = RATES[data][-1]
+    base, (usual, *_, slow) = choices(data, "bayesian")[0].settings, RATES[data]
     published = {"sigma": 8.0, "background": "ratio", "background_ratio": 1.0, "short_side": 768.0}
-    for name, change in {
-        "softplus": {"model": {"options": {"output": "softplus"}}},
-        "softplus-slow": {"model": {"options": {"output": "softplus"}}, "optimizer": {"learning_rate": slow}},
-        "abs": {"model": {"options": {"output": "abs"}}},
-    }.items():
-        settings = merge(choices(data, "bayesian")[0].settings, change, {"loss": {"options": published}})
-        yield Experiment(f"background/{data}/{name}", data, settings, test=False, may_stop=True)
+    for name, output, rate in (
+        ("softplus", "softplus", usual),
+        ("softplus-slow", "softplus", slow),
+        ("abs", "abs", usual),
+    ):
+        change = {
+            "model": {"options": {"output": output}},
+            "optimizer": {"learning_rate": rate},
+            "loss": {"options": published},
+        }
+        yield Experiment(f"background/{data}/{name}", data, merge(base, change), test=False, may_stop=True)
 
 
 def comparison(data: str, seeds: tuple[int, ...] = SEEDS) -> Iterator[Experiment]:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.real.__main__ import machine
+from dotcount.density import cell_centres
 from dotcount.points import FloatArray
 from dotcount.transport import Solution, solve
 
@@ -28,11 +29,11 @@ SIDE, STRIDE = 64, 4.0
 def draw_map(rng: np.random.Generator, dots: FloatArray, floor: float) -> torch.Tensor:
     """Return a density in which few dots have mass, displaced and of any width."""
     density = np.full((SIDE, SIDE), floor)
-    centres = (np.arange(SIDE) + 0.5) * STRIDE
+    centres = cell_centres(SIDE, SIDE, STRIDE)
     seen = rng.random(len(dots)) < rng.uniform() ** 4
-    for x, y in dots[seen] + rng.normal(0, 6, (int(seen.sum()), 2)):
+    for place in dots[seen] + rng.normal(0, 6, (int(seen.sum()), 2)):
         width = STRIDE * rng.uniform(0.3, 2.5)
-        blob = np.exp(-(np.square(centres[:, None] - y) + np.square(centres - x)) / (2 * width**2))
+        blob = np.exp(-np.square(centres - place).sum(-1) / (2 * width**2))
         density += rng.uniform(0.2, 1.5) * blob / max(blob.sum(), 1e-9)
     return torch.from_numpy(np.maximum(density * 10 ** rng.uniform(-1, 1), floor)).float()
 
