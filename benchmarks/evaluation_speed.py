@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dotcount.evaluation import GreedyScorer, OptimalScorer, counting_metrics, find_peaks
+from dotcount.inference import find_peaks
+from dotcount.metrics import GreedyScorer, OptimalScorer, counting_metrics
 
 IMAGES, HEIGHT, WIDTH, STRIDE = 316, 768, 1024, 8
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dotcount.evaluation import OptimalScorer, choose_threshold, find_peaks
+from dotcount.calibration import choose_threshold
+from dotcount.inference import find_peaks
+from dotcount.metrics import OptimalScorer
 
 HEIGHT, WIDTH, IMAGES = 768, 1024, 30
 

@@ -18,7 +18,8 @@ from benchmarks.reproduce.suite import DATA, DRAWN, Experiment, merge
 from dotcount import config as configuration
 from dotcount.data import open_collection
 from dotcount.data.synthetic import write_dataset
-from dotcount.prediction import evaluate, load
+from dotcount.evaluation import evaluate
+from dotcount.prediction import load
 from dotcount.training import TrainingError, train
 from dotcount.training.resolve import make_plan
 

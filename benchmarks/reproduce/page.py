@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from benchmarks.reproduce.suite import DATA, RESULTS, SCALES
-from dotcount.evaluation import compare_errors
+from dotcount.metrics import compare_errors
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"

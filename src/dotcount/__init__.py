@@ -16,29 +16,31 @@ if TYPE_CHECKING:
     from dotcount.config import RunConfig
     from dotcount.data import Collection, Record, open_collection, read_image
     from dotcount.errors import DotcountError
+    from dotcount.evaluation import Evaluation, evaluate
+    from dotcount.inference import Prediction
     from dotcount.points import Points
-    from dotcount.prediction import Evaluation, Prediction, Predictor, evaluate, load
+    from dotcount.prediction import Predictor, load
     from dotcount.training.train import TrainResult, train
 
 _HOME = {
     "Collection": "data",
     "DotcountError": "errors",
-    "Evaluation": "prediction",
+    "Evaluation": "evaluation",
     "Points": "points",
-    "Prediction": "prediction",
+    "Prediction": "inference",
     "Predictor": "prediction",
     "Record": "data",
     "RunConfig": "config",
     "TrainResult": "training",
-    "evaluate": "prediction",
+    "evaluate": "evaluation",
     "load": "prediction",
     "open_collection": "data",
     "read_image": "data",
     "train": "training",
 }
 _SUBMODULES = (
-    "config", "data", "density", "errors", "evaluation", "losses", "models", "points", "prediction", "report",
-    "training", "transport",
+    "calibration", "config", "data", "density", "errors", "evaluation", "inference", "losses", "metadata", "metrics",
+    "models", "points", "prediction", "report", "training", "transport",
 )  # fmt: skip
 
 __all__ = [

@@ -165,7 +165,7 @@ class PeaksConfig:
     ----------
     method
         ``mass``: objects taken out one at a time, so that points and count agree; ``nms``: the paper's non-maximum
-        suppression. See ``dotcount.evaluation.find_peaks``.
+        suppression. See ``dotcount.inference.find_peaks``.
     radius
         Windows are ``(2 radius + 1)^2`` cells; absent: 1 to 4, chosen with the threshold.
     """

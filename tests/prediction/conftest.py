@@ -3,8 +3,7 @@ import torch
 
 from dotcount import models
 from dotcount.models import io as model_io
-
-from .oracles import Bright
+from tests.prediction.oracles import Bright
 
 
 @pytest.fixture

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from dotcount.errors import OutputError
-from dotcount.prediction import CsvSink, Outcome, Prediction, PredictionSink, Source
-from dotcount.prediction.files import replacing, require_writable
+from dotcount.files import CsvWriter, replacing, require_writable
+from dotcount.inference import Prediction
+from dotcount.prediction import Outcome, PredictionSink, Source
 
 
 def rows(path):
@@ -55,7 +56,10 @@ def test_a_failed_run_leaves_earlier_results_and_nothing_half_written(tmp_path):
 
 def test_a_place_below_a_file_is_refused_and_nothing_is_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"file is a file.*--out"), CsvSink(tmp_path / "file" / "d" / "x.csv", ["a"]):
+    with (
+        pytest.raises(OutputError, match=r"file is a file.*--out"),
+        CsvWriter(tmp_path / "file" / "d" / "x.csv", ["a"]),
+    ):
         pass
     with pytest.raises(OutputError):
         require_writable(tmp_path / "file")

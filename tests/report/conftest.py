@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from dotcount.data import Collection, Record
+from dotcount.evaluation import Evaluation, evaluate
+from dotcount.inference import Prediction
 from dotcount.points import Points
-from dotcount.prediction import Evaluation, Prediction, evaluate
 
 MISSED, EXTRA = (100, 20), (20, 70)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dotcount.errors import DataError
-from dotcount.evaluation import compare_paired
+from dotcount.metrics import compare_paired
 from dotcount.report.comparison import COLUMNS, ScoredRun, compare_runs, comparison_figure, read_scores
 
 TRUE = np.array([10.0, 20.0, 0.0, 40.0])

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from dotcount.prediction import Prediction
+from dotcount.inference import Prediction
 from dotcount.report import transport_map, transport_settings
 
 SETTINGS = {"cost": "l2", "penalty": "kl", "epsilon": 0.01, "rho": 1.0, "delta": None, "length_scale": 64.0}

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from dotcount.evaluation import GreedyScorer
+from dotcount.metrics import GreedyScorer
 from dotcount.report import figures
 
 

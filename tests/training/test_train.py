@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from dotcount import config, data
+from dotcount.calibration import calibrate, fit_count_scale
 from dotcount.data.loading import WholeImageDataset, whole_batch
 from dotcount.errors import ConfigError, DataError, OutputError, UnknownNameError, UsageError
-from dotcount.evaluation import calibrate, fit_count_scale
 from dotcount.models import io
 from dotcount.prediction import load
 from dotcount.training import train

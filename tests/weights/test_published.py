@@ -9,7 +9,7 @@ import dotcount
 from dotcount import models, weights
 from dotcount.data.synthetic import generate
 from dotcount.errors import ModelError
-from dotcount.prediction import model_folder
+from dotcount.inference import model_folder
 
 
 def test_each_has_a_card_with_test_figures_and_the_terms_of_its_data():

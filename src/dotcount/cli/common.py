@@ -90,7 +90,7 @@ def positive_number(text: str) -> float:
 
 def require_output_folder(path: Path) -> None:
     """Raise an :class:`OutputError` before any work if ``path`` can't become a folder to write to."""
-    from dotcount.prediction.files import require_writable
+    from dotcount.files import require_writable
 
     if path.is_file():
         raise OutputError(f"--out {path} is a file; name a folder")

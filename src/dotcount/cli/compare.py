@@ -97,7 +97,8 @@ def check(args: argparse.Namespace) -> Collection | None:
     if not todo:
         return None
     from dotcount.data import open_collection
-    from dotcount.prediction import model_folder, select_split
+    from dotcount.evaluation import select_split
+    from dotcount.inference import model_folder
 
     for folder in todo:
         model_folder(folder)
@@ -115,7 +116,8 @@ def _scored(folder: Path, name: str, args: argparse.Namespace, collection: Colle
     settings, seed = identity(folder)
     if evaluated(folder):
         return read_scores(folder, name, settings, seed)
-    from dotcount.prediction import evaluate, load
+    from dotcount.evaluation import evaluate
+    from dotcount.prediction import load
 
     assert collection is not None  # held by check
     predictor = load(folder, device=args.device)

@@ -14,7 +14,7 @@ from dotcount.data.checks import Report, repair, write_page
 from dotcount.data.checks import check as examine
 from dotcount.data.splits import MANIFEST, assign_splits, write_splits
 from dotcount.data.synthetic import write_dataset
-from dotcount.prediction.files import make_folder
+from dotcount.files import make_folder
 
 SHOWN = 20  # findings or problems that are printed; more would hide the first ones
 

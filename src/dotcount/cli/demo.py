@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dotcount.cli.common import add_device, add_seed, positive_number, progress, quoted, require_output_folder
 
 if TYPE_CHECKING:
-    from dotcount.prediction import Evaluation
+    from dotcount.evaluation import Evaluation
 
 EXAMPLES = """\
 examples:
@@ -116,7 +116,8 @@ def score(out: Path, device: str, seed: int) -> Evaluation:
     from dotcount import config
     from dotcount.cli.train import read_history
     from dotcount.data import open_collection
-    from dotcount.prediction import evaluate, load
+    from dotcount.evaluation import evaluate
+    from dotcount.prediction import load
     from dotcount.report import Report, write_report
 
     predictor = load(out / "run", device=device)

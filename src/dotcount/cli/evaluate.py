@@ -23,7 +23,8 @@ from dotcount.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from dotcount.prediction import Evaluation, Predictor
+    from dotcount.evaluation import Evaluation
+    from dotcount.prediction import Predictor
 
 EXAMPLES = """\
 examples:
@@ -59,12 +60,13 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and write the results."""
     require_output_folder(args.out)
     from dotcount.data import open_collection
-    from dotcount.prediction import model_folder
+    from dotcount.inference import model_folder
 
     model_folder(args.run)
     split = None if args.split == "all" else args.split
     collection = open_collection(args.data, format=args.format, classes=args.classes)
-    from dotcount.prediction import evaluate, load, select_split
+    from dotcount.evaluation import evaluate, select_split
+    from dotcount.prediction import load
 
     select_split(collection, split)
     print(collection.note)

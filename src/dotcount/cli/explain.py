@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
     """Predict, solve the transport, draw and write."""
     require_output_folder(args.out)
     from dotcount.data import read_image
-    from dotcount.prediction import load, model_folder
+    from dotcount.inference import model_folder
+    from dotcount.prediction import load
     from dotcount.report import located_figure, save_figure
 
     model_folder(args.run)
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     settings = transport_settings(predictor.metadata)
     result = transport_map(prediction, points.xy, predictor.stride, settings)
     save_figure(args.out / "figure1.png", transport_figure(pixels, prediction, result))
-    from dotcount.prediction.files import replacing
+    from dotcount.files import replacing
 
     with replacing(args.out / "transport.png") as temporary:
         map_picture(result, prediction, View.fit(pixels, 1600)).save(temporary, format="PNG")

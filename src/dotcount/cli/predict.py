@@ -42,7 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict; exit code 1 if no image could be read."""
     require_output_folder(args.out)
-    from dotcount.prediction import PredictionSink, expand, model_folder
+    from dotcount.inference import model_folder
+    from dotcount.prediction import PredictionSink, expand
 
     model_folder(args.run)
     sources = expand(args.sources)

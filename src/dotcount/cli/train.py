@@ -194,7 +194,8 @@ def _epsilon(config: RunConfig) -> str:
 def write_report(out: Path, device: str) -> None:
     """Write RUN/report.html: how training went, and the validation images with the weights that were kept."""
     from dotcount import config
-    from dotcount.prediction import evaluate, load
+    from dotcount.evaluation import evaluate
+    from dotcount.prediction import load
     from dotcount.report import Report
     from dotcount.report import write_report as write
     from dotcount.training.resolve import make_plan

@@ -171,7 +171,7 @@ def table_layout(root: Path, images: Sequence[Path], lists: Sequence[Path], form
     for table in lists:
         below = [i for i in images if i.is_relative_to(table.parent)]
         names = _names(below)
-        for name, listed in _rows(root, table, format).items():
+        for name, listed in _rows(root, table, format):
             image = _lookup(name, table.parent, known, names)
             if image is None:
                 unmatched.append(f"annotation {root / table} names image {name!r}, which is not there; restore it")
@@ -188,13 +188,14 @@ def table_layout(root: Path, images: Sequence[Path], lists: Sequence[Path], form
     return Layout(format.name, entries, unmatched)
 
 
-def _rows(root: Path, table: Path, format: Table) -> Mapping[str, Listed]:
-    rows = dict(format.read(root / table))
+def _rows(root: Path, table: Path, format: Table) -> list[tuple[str, Listed]]:
+    rows = list(format.read(root / table))
+    listed = {name for name, _ in rows}
     manifest = root / table.parent / MANIFEST
     if manifest.is_file():
         for name, count in read_manifest(manifest).items():
-            if name not in rows and count == 0:
-                rows[name] = Listed(no_dots)
+            if name not in listed and count == 0:
+                rows.append((name, Listed(no_dots)))
     return rows
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from dotcount.data.formats.base import Listed, sidecars, tables
+from dotcount.data.formats.base import Listed, Rows, sidecars, tables
 from dotcount.data.images import image_size
 from dotcount.data.layout import Dots
 from dotcount.errors import AnnotationError
@@ -60,12 +59,12 @@ def _read(file: Path, image: Path, width: int, height: int) -> Dots:
     raise AnnotationError(f"dots {file} are of no known format; write a csv with the columns x, y")
 
 
-def _listed(rows: Mapping[str, Listed], file: Path, image: Path) -> Listed:
+def _listed(rows: Rows, file: Path, image: Path) -> Listed:
     """Return the entry of an image: by its path's end, else by its bare name."""
     path = image.resolve().as_posix()
     for fits in (lambda name: path.endswith(f"/{name}"), lambda name: Path(name).stem == image.stem):
-        found = [name for name in rows if fits(name.replace("\\", "/"))]
+        found = [listed for name, listed in rows if fits(name.replace("\\", "/"))]
         if len(found) == 1:
-            return rows[found[0]]
-    hint = did_you_mean(image.name, rows)
+            return found[0]
+    hint = did_you_mean(image.name, [name for name, _ in rows])
     raise AnnotationError(f"dots {file} have no rows for image {image.name}.{hint} Name it in the column image.")

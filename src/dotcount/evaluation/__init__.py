@@ -1,78 +1,35 @@
-"""Scores of counts and of points: errors, subsets, localisation, and their uncertainty."""
+"""A model against annotated images: results by image, scores, and what they say of the intervals."""
 
-from dotcount.evaluation.choosing import Choice, choose_best
-from dotcount.evaluation.counting import CountingMetrics, counting_metrics, game
-from dotcount.evaluation.intervals import (
-    CountInterval,
-    PairedComparison,
-    bootstrap_mean,
-    calibrate,
-    compare_errors,
-    compare_paired,
-    sign_flip_p_value,
-)
-from dotcount.evaluation.matching import (
-    THRESHOLDS,
-    GreedyResult,
-    GreedyScorer,
-    OptimalResult,
-    OptimalScorer,
-    greedy_match,
-    optimal_match,
-    sigma_from_boxes,
-)
-from dotcount.evaluation.peaks import DEFAULT_THRESHOLD, ThresholdChoice, choose_threshold, find_peaks
-from dotcount.evaluation.scaling import CountScale, fit_count_scale
-from dotcount.evaluation.subsets import (
-    COUNT_BINS,
-    LUMINANCE_BINS,
-    Bin,
-    average,
-    by_count,
-    by_count_quantile,
-    by_label,
-    by_luminance,
-    mean_luminance,
-    subset_metrics,
-)
-from dotcount.evaluation.summary import metrics_summary
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dotcount.evaluation.scoring import Evaluation, Example, Row, evaluate, select_split
+
+# Imported on first use: evaluating needs torch, whose import takes seconds.
+_HOME = {
+    "scoring": (
+        "Evaluation",
+        "Example",
+        "Row",
+        "evaluate",
+        "select_split",
+    ),
+}
 
 __all__ = [
-    "COUNT_BINS",
-    "DEFAULT_THRESHOLD",
-    "LUMINANCE_BINS",
-    "THRESHOLDS",
-    "Bin",
-    "Choice",
-    "CountInterval",
-    "CountScale",
-    "CountingMetrics",
-    "GreedyResult",
-    "GreedyScorer",
-    "OptimalResult",
-    "OptimalScorer",
-    "PairedComparison",
-    "ThresholdChoice",
-    "average",
-    "bootstrap_mean",
-    "by_count",
-    "by_count_quantile",
-    "by_label",
-    "by_luminance",
-    "calibrate",
-    "choose_best",
-    "choose_threshold",
-    "compare_errors",
-    "compare_paired",
-    "counting_metrics",
-    "find_peaks",
-    "fit_count_scale",
-    "game",
-    "greedy_match",
-    "mean_luminance",
-    "metrics_summary",
-    "optimal_match",
-    "sigma_from_boxes",
-    "sign_flip_p_value",
-    "subset_metrics",
+    "Evaluation",
+    "Example",
+    "Row",
+    "evaluate",
+    "select_split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"dotcount.evaluation.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,9 +14,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from dotcount.errors import DataError
-from dotcount.evaluation import PairedComparison, bootstrap_mean, compare_errors
+from dotcount.files import write_text
+from dotcount.metrics import PairedComparison, bootstrap_mean, compare_errors
 from dotcount.points import FloatArray
-from dotcount.prediction.files import write_text
 from dotcount.report.figures_paper import save_figure
 
 COLUMNS = ("run", "seeds", "MAE", "95 % interval", "RMSE", "NAE", "mean error", "F", "MAE - first", "p")

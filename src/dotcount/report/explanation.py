@@ -13,10 +13,9 @@ import numpy.typing as npt
 import torch
 from scipy.spatial import KDTree
 
-from dotcount.evaluation import find_peaks
+from dotcount.files import CsvWriter, write_text
+from dotcount.inference import Prediction, find_peaks
 from dotcount.points import FloatArray
-from dotcount.prediction import CsvSink, Prediction
-from dotcount.prediction.files import write_text
 from dotcount.transport import Solution, solve
 
 IntArray = npt.NDArray[np.int64]
@@ -111,14 +110,14 @@ class TransportMap:
 
     def save(self, out: Path) -> None:
         """Write ``dots.csv``, ``unmatched.csv`` and ``explanation.json`` into the folder ``out``."""
-        with CsvSink(
+        with CsvWriter(
             out / "dots.csv", ("dot", "x", "y", "predicted", "nearby", "paid", "distance_px", "area_px")
         ) as sink:
             for k, (x, y) in enumerate(self.dots):
                 distance = float(self.distance[k]) if np.isfinite(self.distance[k]) else None
                 masses = self.predicted[k], self.nearby[k], self.paid[k]
                 sink.write(k + 1, float(x), float(y), *masses, distance, self.area[k])
-        with CsvSink(out / "unmatched.csv", ("x", "y", "mass")) as sink:
+        with CsvWriter(out / "unmatched.csv", ("x", "y", "mass")) as sink:
             for (x, y), mass in zip(self.unmatched, self.unmatched_mass):
                 sink.write(float(x), float(y), float(mass))
         write_text(out / "explanation.json", json.dumps(self.summary(), indent=2, allow_nan=False) + "\n")

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.spatial import KDTree
 
+from dotcount.files import replacing
+from dotcount.inference import Prediction
 from dotcount.points import FloatArray
-from dotcount.prediction import Prediction
-from dotcount.prediction.files import replacing
 from dotcount.report.explanation import TransportMap
 from dotcount.report.overlay import EXTRA, FOUND, MISSED, Marks, View
 

@@ -13,8 +13,8 @@ import jinja2
 from PIL import Image
 
 from dotcount.data.images import read_image
-from dotcount.prediction import Evaluation, Example, Row
-from dotcount.prediction.files import write_text
+from dotcount.evaluation import Evaluation, Example, Row
+from dotcount.files import write_text
 from dotcount.report import figures
 from dotcount.report.overlay import View, draw_matches, heat_layer, match_points
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 from scipy.spatial import KDTree
 
-from dotcount.evaluation import optimal_match
+from dotcount.files import replacing
+from dotcount.inference import Prediction
+from dotcount.metrics import optimal_match
 from dotcount.points import FloatArray
-from dotcount.prediction import Prediction
-from dotcount.prediction.files import replacing
 
 ByteImage = npt.NDArray[np.uint8]
 

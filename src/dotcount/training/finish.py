@@ -12,18 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from dotcount.calibration import Choice, CountScale, calibrate, choose_best, choose_threshold, fit_count_scale
 from dotcount.config import PeaksConfig
 from dotcount.data import Batch, ResizeRule
-from dotcount.evaluation import (
-    DEFAULT_THRESHOLD,
-    Choice,
-    CountScale,
-    calibrate,
-    choose_best,
-    choose_threshold,
-    counting_metrics,
-    fit_count_scale,
-)
+from dotcount.inference import DEFAULT_THRESHOLD
+from dotcount.metrics import counting_metrics
 from dotcount.models import io as model_io
 from dotcount.points import FloatArray
 from dotcount.training.card import model_card

@@ -17,6 +17,7 @@ import torch
 from dotcount.config import RunConfig
 from dotcount.data import Collection, ResizeRule, fitting_crop, hold_out, open_collection
 from dotcount.data.loading import require_crop, scaled_size
+from dotcount.devices import choose_device
 from dotcount.errors import DataError, UsageError
 from dotcount.losses import LOSSES
 from dotcount.models import models
@@ -94,7 +95,7 @@ def make_plan(config: RunConfig) -> Plan:
     if epochs is None and training.max_minutes is None:
         epochs = DEFAULT_EPOCHS
     passes = math.ceil(len(train) / (training.batch_size * training.devices))
-    device = choose_device(training.device)
+    device = str(choose_device(training.device))
     training = dataclasses.replace(
         training,
         crop=crop,
@@ -157,18 +158,6 @@ def explicit(factory: Callable[..., Any], options: dict[str, Any]) -> dict[str, 
     parameters = inspect.signature(factory).parameters.values()
     defaults = {p.name: p.default for p in parameters if isinstance(p.default, PLAIN)}
     return defaults | options
-
-
-def choose_device(device: str) -> str:
-    """Return ``cuda``, ``mps`` or ``cpu``; ``auto`` takes the first that is there."""
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device == "auto":
-        return next(name for name, found in there.items() if found)
-    if device not in there:
-        raise UsageError(f"device {device!r} is not known; choose auto, cpu, cuda or mps")
-    if not there[device]:
-        raise UsageError(f"device {device!r} is not available here; use --device auto or cpu")
-    return device
 
 
 def choose_precision(precision: Precision, device: str) -> Precision:

@@ -25,7 +25,7 @@ def test_what_is_written_is_read_exactly(
         for k, xy in enumerate(images)
     ]
     CsvTable().write(path, records)
-    found = CsvTable().read(path)
+    found = dict(CsvTable().read(path))
     assert list(found) == [r.name for r in records if r.count]
     for record in records:
         if record.count:
@@ -71,15 +71,15 @@ def test_utf16_as_spreadsheets_export_it(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("image\tx\ty\nä.png\t1.5\t2\n".encode("utf-16"))
     assert CsvTable().recognises(path)
-    assert CsvTable().read(path)["ä.png"].read(5, 5).xy.tolist() == [[1.5, 2.0]]
+    assert dict(CsvTable().read(path))["ä.png"].read(5, 5).xy.tolist() == [[1.5, 2.0]]
 
 
 def test_whole_numbers_are_judged_over_the_whole_table(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("image,x,y\na,3,4\nb,1.5,2\n")
-    assert CsvTable().read(path)["a"].read(9, 9).xy.tolist() == [[3.0, 4.0]]
+    assert dict(CsvTable().read(path))["a"].read(9, 9).xy.tolist() == [[3.0, 4.0]]
     path.write_text("filename,x,y,label\na,3,4,cat\nb,1,2,dog\n")
-    dots = CsvTable().read(path)["a"].read(9, 9)
+    dots = dict(CsvTable().read(path))["a"].read(9, 9)
     assert dots.xy.tolist() == [[3.5, 4.5]]
     assert dots.classes == ("cat",)
 

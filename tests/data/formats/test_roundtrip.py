@@ -164,7 +164,7 @@ def test_damaged_files_raise_only_our_error(tmp_path: Path, format: str, data: s
         if isinstance(reader, Sidecar):
             assert reader.read(path, 40, 30).xy.shape[1] == 2
         elif isinstance(reader, Table):
-            for listed in reader.read(path).values():
+            for _, listed in reader.read(path):
                 listed.read(40, 30)
 
 

@@ -32,7 +32,7 @@ def listed_in(format: str, path: Path, width: int = 200, height: int = 100) -> d
     reader = FORMATS.create(format)
     assert isinstance(reader, Table)
     assert reader.recognises(path)
-    return {name: listed.read(width, height) for name, listed in reader.read(path).items()}
+    return {name: listed.read(width, height) for name, listed in reader.read(path)}
 
 
 def write(path: Path, content: object) -> Path:

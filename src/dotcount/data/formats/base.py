@@ -77,11 +77,15 @@ class Sidecar(Format):
 
 @dataclass(frozen=True)
 class Listed:
-    """Dots of one image in a file that covers many images."""
+    """Dots of one image in a file that covers many images; ``size``: the (width, height) px that the file states."""
 
     read: ReadDots
     split: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+
+
+Rows = Sequence[tuple[str, Listed]]
 
 
 class Table(Format):
@@ -94,8 +98,12 @@ class Table(Format):
     filename: str
 
     @abstractmethod
-    def read(self, path: Path) -> Mapping[str, Listed]:
-        """Return the dots by image name as written in the file; AnnotationError if it can't be read."""
+    def read(self, path: Path) -> Rows:
+        """Return (image name as written, its dots) for every mention of an image, in the order of the file.
+
+        An image that is mentioned twice is returned twice: what that means is decided in one place, for all formats.
+        AnnotationError if the file can't be read, or holds what this format doesn't understand.
+        """
 
     @abstractmethod
     def write(self, path: Path, records: Sequence[Record]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dotcount.data.formats.base import FORMATS, Listed, Table
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
 from dotcount.data.formats.structured import (
     box_centre,
     class_ids,
@@ -43,7 +43,7 @@ class Coco(Table):
         content = peek_json(path)
         return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in ("images", "annotations"))
 
-    def read(self, path: Path) -> Mapping[str, Listed]:
+    def read(self, path: Path) -> Rows:
         """Return the dots by ``file_name``."""
         content = demand(load_json(path), dict, path, "the top level")
         images = demand(content.get("images"), list, path, "images")
@@ -56,12 +56,12 @@ class Coco(Table):
             if found is not None:
                 name = categories.get(annotation.get("category_id"), "")
                 grouped.setdefault(annotation.get("image_id"), []).append((*found, name))
-        listed = {}
+        listed: list[tuple[str, Listed]] = []
         for image in images:
             name = demand(demand(image, dict, path, "an image").get("file_name"), str, path, "file_name")
             rows = grouped.get(image.get("id"), [])
             dots = dots_of([row[:2] for row in rows], [row[2] for row in rows])
-            listed[name] = Listed(fixed(dots))
+            listed.append((name, Listed(fixed(dots))))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:

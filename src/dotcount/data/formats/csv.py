@@ -18,14 +18,14 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dotcount.data.formats.base import FORMATS, Listed, Sidecar, Table, head, read_rows, read_text
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Sidecar, Table, head, read_rows, read_text
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
@@ -198,7 +198,7 @@ class CsvTable(Table):
         columns = _columns_of(path)
         return columns is not None and columns.image is not None
 
-    def read(self, path: Path) -> Mapping[str, Listed]:
+    def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
         rows, columns = parse(path)
         if columns.image is None:
@@ -208,10 +208,10 @@ class CsvTable(Table):
         grouped: dict[str, list[_Row]] = {}
         for row in rows:
             grouped.setdefault(row.image, []).append(row)
-        return {
-            name: Listed(lambda _w, _h, rows=group: _dots(rows, positions))  # type: ignore[misc]
+        return [
+            (name, Listed(lambda _w, _h, rows=group: _dots(rows, positions)))  # type: ignore[misc]
             for name, group in grouped.items()
-        }
+        ]
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
         """Write ``image,x,y`` and, where there are classes, ``class``."""

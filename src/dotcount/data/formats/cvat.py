@@ -7,11 +7,11 @@ was looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from dotcount.data.formats.base import FORMATS, Listed, Table, head
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head
 from dotcount.data.formats.structured import (
     demand,
     dots_of,
@@ -40,12 +40,12 @@ class Cvat(Table):
         """Return whether the root element is ``annotations``, as CVAT writes it."""
         return "<annotations>" in head(path)
 
-    def read(self, path: Path) -> Mapping[str, Listed]:
+    def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
         root = load_xml(path)
         if root.find("track") is not None:
             raise AnnotationError(f"annotation {path} is CVAT for video (tracks); export it as CVAT for images 1.1")
-        listed = {}
+        listed: list[tuple[str, Listed]] = []
         for image in root.iter("image"):
             name = demand(image.get("name"), str, path, "name of an image")
             xy, classes = [], []
@@ -54,7 +54,7 @@ class Cvat(Table):
                     xy.append(centre)
                     classes.append(shape.get("label", ""))
             dots = dots_of(xy, classes)
-            listed[name] = Listed(fixed(dots), image.get("subset"))
+            listed.append((name, Listed(fixed(dots), image.get("subset"))))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:

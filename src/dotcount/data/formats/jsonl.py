@@ -6,10 +6,10 @@ Coordinates are positions from the image's corner. An image with ``"points": []`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from dotcount.data.formats.base import FORMATS, Listed, Table, head, read_text
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head, read_text
 from dotcount.data.formats.structured import demand, dots_of, number, size_of
 from dotcount.data.layout import fixed
 from dotcount.data.records import Record
@@ -30,9 +30,9 @@ class JsonLines(Table):
         first = next(iter(head(path).splitlines()), "")
         return first.lstrip().startswith("{") and '"image"' in first and '"points"' in first
 
-    def read(self, path: Path) -> Mapping[str, Listed]:
+    def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
-        listed = {}
+        listed: list[tuple[str, Listed]] = []
         for line, text in enumerate(read_text(path).splitlines(), start=1):
             if not text.strip():
                 continue
@@ -50,7 +50,7 @@ class JsonLines(Table):
             if classes and len(classes) != len(xy):
                 raise AnnotationError(f"annotation {path}, {where}: {len(classes)} classes for {len(xy)} points")
             dots = dots_of(xy, [str(c) for c in classes])
-            listed[name] = Listed(fixed(dots), row.get("split"))
+            listed.append((name, Listed(fixed(dots), row.get("split"))))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:

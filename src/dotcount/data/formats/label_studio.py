@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
-from dotcount.data.formats.base import FORMATS, Listed, Table
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
 from dotcount.data.formats.structured import (
     NO_CLASS,
     demand,
@@ -52,16 +52,16 @@ class LabelStudio(Table):
             and ("annotations" in content[0] or "completions" in content[0])
         )
 
-    def read(self, path: Path) -> Mapping[str, Listed]:
+    def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
-        listed = {}
+        listed: list[tuple[str, Listed]] = []
         for task in demand(load_json(path), list, path, "the list of tasks"):
             data = demand(demand(task, dict, path, "a task").get("data"), dict, path, "data of a task")
             done = task.get("annotations", task.get("completions"))
             done = [a for a in demand(done, list, path, "annotations") if isinstance(a, dict) and not _cancelled(a)]
             if done:
                 results = demand(done[-1].get("result"), list, path, "result of an annotation")
-                listed[_image_name(data, path)] = Listed(partial(_dots, results, path))
+                listed.append((_image_name(data, path), Listed(partial(_dots, results, path))))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dotcount.data.formats.base import FORMATS, Listed, Table
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
 from dotcount.data.formats.structured import (
     box_centre,
     demand,
@@ -50,11 +50,11 @@ class Via(Table):
         first = next(iter(content.values()), None)
         return isinstance(first, dict) and "filename" in first and "regions" in first
 
-    def read(self, path: Path) -> Mapping[str, Listed]:
+    def read(self, path: Path) -> Rows:
         """Return the dots by file name."""
         content = demand(load_json(path), dict, path, "the top level")
         entries = demand(content.get("_via_img_metadata", content), dict, path, "_via_img_metadata")
-        listed = {}
+        listed: list[tuple[str, Listed]] = []
         for entry in entries.values():
             name = demand(demand(entry, dict, path, "an image").get("filename"), str, path, "filename")
             regions = entry.get("regions")
@@ -65,7 +65,7 @@ class Via(Table):
                 xy.append(_centre(demand(shape, dict, path, "shape_attributes"), path))
                 classes.append(_class(region.get("region_attributes")))
             dots = dots_of(xy, classes)
-            listed[name] = Listed(fixed(dots))
+            listed.append((name, Listed(fixed(dots))))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:

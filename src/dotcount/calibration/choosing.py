@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dotcount.errors import InputError
-from dotcount.evaluation._check import as_calibration
+from dotcount.metrics._check import as_calibration
 from dotcount.points import FloatArray
 
 

@@ -23,7 +23,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from scipy.spatial import KDTree
 
 from dotcount.errors import InputError
-from dotcount.evaluation._check import as_xy
+from dotcount.metrics._check import as_xy
 from dotcount.points import FloatArray, IntArray
 
 THRESHOLDS = tuple(range(1, 101))

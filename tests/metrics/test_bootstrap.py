@@ -9,15 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dotcount.calibration import CountInterval, calibrate
 from dotcount.errors import InputError
-from dotcount.evaluation import (
-    CountInterval,
-    bootstrap_mean,
-    calibrate,
-    compare_errors,
-    compare_paired,
-    sign_flip_p_value,
-)
+from dotcount.metrics import bootstrap_mean, compare_errors, compare_paired, sign_flip_p_value
 
 
 def test_bootstrap_covers_the_mean_about_as_often_as_it_says():

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy.typing as npt
 
-from dotcount.evaluation.counting import counting_metrics
-from dotcount.evaluation.matching import GreedyResult, OptimalResult
-from dotcount.evaluation.subsets import Grouping, average, subset_metrics
+from dotcount.metrics.counting import counting_metrics
+from dotcount.metrics.matching import GreedyResult, OptimalResult
+from dotcount.metrics.subsets import Grouping, average, subset_metrics
 
 
 def metrics_summary(

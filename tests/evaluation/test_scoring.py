@@ -6,10 +6,10 @@ import pytest
 
 from dotcount.data import Collection, Record
 from dotcount.errors import DataError
+from dotcount.evaluation import evaluate, select_split
 from dotcount.points import Points
-from dotcount.prediction import Predictor, evaluate, select_split
-
-from .oracles import write_dotted
+from dotcount.prediction import Predictor
+from tests.prediction.oracles import write_dotted
 
 GRID = [(x + 2, y + 2) for y in range(0, 48, 16) for x in range(0, 64, 16)]  # 12 cell corners, far apart
 

@@ -12,7 +12,10 @@ import numpy as np
 
 from dotcount.data import Collection, Record
 from dotcount.errors import DataError, InputError
-from dotcount.evaluation import (
+from dotcount.files import CsvWriter, write_text
+from dotcount.inference.counter import ImageCounter
+from dotcount.inference.result import Prediction
+from dotcount.metrics import (
     GreedyResult,
     GreedyScorer,
     OptimalScorer,
@@ -23,10 +26,6 @@ from dotcount.evaluation import (
     metrics_summary,
 )
 from dotcount.points import FloatArray, Points
-from dotcount.prediction.files import write_text
-from dotcount.prediction.predictor import Predictor
-from dotcount.prediction.result import Prediction
-from dotcount.prediction.sinks import CsvSink
 
 SIGMAS = (4.0, 8.0, 16.0)
 """Distances, px, at which the optimal matching is reported beside the paper's greedy one."""
@@ -110,7 +109,7 @@ class Evaluation:
         """Write ``metrics.json`` and ``predictions.csv`` into the folder ``out``."""
         import json
 
-        with CsvSink(out / "predictions.csv", PREDICTION_COLUMNS) as sink:
+        with CsvWriter(out / "predictions.csv", PREDICTION_COLUMNS) as sink:
             for row in self.rows:
                 low, high = row.interval or (None, None)
                 status = "error" if row.error else "ok"
@@ -152,7 +151,7 @@ def select_split(collection: Collection, split: str | None) -> Collection:
 
 
 def evaluate(
-    predictor: Predictor,
+    predictor: ImageCounter,
     collection: Collection,
     split: str | None = "test",
     *,
@@ -232,7 +231,7 @@ def evaluate(
     return Evaluation(metrics, tuple(rows), tuple(gallery.worst), tuple(gallery.best), localization)
 
 
-def _predict(predictor: Predictor, record: Record) -> tuple[Prediction | None, str | None]:
+def _predict(predictor: ImageCounter, record: Record) -> tuple[Prediction | None, str | None]:
     if record.error is not None:
         return None, record.error
     try:
@@ -247,7 +246,7 @@ def _row(record: Record, prediction: Prediction | None, error: str | None) -> Ro
     return Row(record.name, record.count, prediction.count, prediction.interval, len(prediction.points))
 
 
-def _patch_errors(predictor: Predictor, prediction: Prediction, points: Points) -> list[float]:
+def _patch_errors(predictor: ImageCounter, prediction: Prediction, points: Points) -> list[float]:
     """GAME(1) to GAME(3), on the grid of the model: where the image was resized, the dots go along."""
     size = prediction.width / prediction.stride[0], prediction.height / prediction.stride[1]
     width, height = (max(1, round(predictor.stride * cells)) for cells in size)
@@ -265,7 +264,7 @@ def _label_groups(records: list[Record]) -> dict[str, dict[str, Any]]:
     return {key: dict(by_label(column)) for key, column in columns.items() if 2 <= len(set(column) - {None}) <= 20}
 
 
-def _coverage(predictor: Predictor, rows: list[Row]) -> dict[str, Any]:
+def _coverage(predictor: ImageCounter, rows: list[Row]) -> dict[str, Any]:
     """Share of images whose true count lies in the predicted interval, beside what was promised."""
     inside = [row.interval[0] <= row.true <= row.interval[1] for row in rows if row.interval and row.true is not None]
     if not inside or predictor.interval is None:

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dotcount.calibration import choose_threshold
 from dotcount.errors import InputError
-from dotcount.evaluation import GreedyScorer, choose_threshold, find_peaks
-from dotcount.evaluation.peaks import CRUMB
-
-from . import references
+from dotcount.inference import find_peaks
+from dotcount.inference.peaks import CRUMB
+from dotcount.metrics import GreedyScorer
+from tests.metrics import references
 
 METHODS = ("mass", "nms")
 

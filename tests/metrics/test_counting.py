@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount.errors import InputError
-from dotcount.evaluation import counting_metrics, game
+from dotcount.metrics import counting_metrics, game
 
 from . import references
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dotcount.errors import InputError
-from dotcount.evaluation._check import as_density, as_pair, as_xy
-from dotcount.evaluation.intervals import bootstrap_mean
+from dotcount.metrics._check import as_density, as_pair, as_xy
+from dotcount.metrics.bootstrap import bootstrap_mean
 from dotcount.points import FloatArray
 
 

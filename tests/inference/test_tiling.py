@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from dotcount import models
 from dotcount.errors import InputError
-from dotcount.prediction.tiling import density_of
-
-from .oracles import Bright
+from dotcount.inference.tiling import density_of
+from tests.prediction.oracles import Bright
 
 
 def noise(height, width, seed=0):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from dotcount.evaluation import GreedyScorer, OptimalScorer, by_count, metrics_summary
+from dotcount.metrics import GreedyScorer, OptimalScorer, by_count, metrics_summary
 
 
 def test_summary_has_the_parts_of_metrics_json():

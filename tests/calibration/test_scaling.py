@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dotcount.calibration import fit_count_scale
 from dotcount.errors import InputError
-from dotcount.evaluation import fit_count_scale
 
 
 def slow_held_out(guess, truth):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dotcount.errors import InputError
-from dotcount.evaluation import (
+from dotcount.metrics import (
     average,
     by_count,
     by_count_quantile,

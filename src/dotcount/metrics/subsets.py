@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dotcount.errors import InputError
-from dotcount.evaluation._check import as_counts, as_pair
-from dotcount.evaluation.counting import CountingMetrics, counting_metrics
+from dotcount.metrics._check import as_counts, as_pair
+from dotcount.metrics.counting import CountingMetrics, counting_metrics
 from dotcount.points import BoolArray
 from dotcount.registry import did_you_mean
 

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dotcount.calibration import calibrate, choose_best
 from dotcount.errors import InputError
-from dotcount.evaluation import calibrate, choose_best
 
 
 def slow_choice(candidates, true, power):

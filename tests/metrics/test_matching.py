@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount.errors import InputError
-from dotcount.evaluation import GreedyScorer, OptimalScorer, greedy_match, optimal_match, sigma_from_boxes
+from dotcount.metrics import GreedyScorer, OptimalScorer, greedy_match, optimal_match, sigma_from_boxes
 
 from . import references
 

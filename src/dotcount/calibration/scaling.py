@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dotcount.evaluation._check import as_calibration
+from dotcount.metrics._check import as_calibration
 from dotcount.points import FloatArray
 
 LARGEST = 2.0

@@ -1,24 +1,24 @@
-"""Uncertainty: bootstrap intervals of a mean, a paired test of two runs, and intervals for a single predicted count.
+"""Uncertainty of scores: bootstrap intervals of a mean, and a paired test of two runs.
 
 All random draws are seeded, so that the same scores give the same interval.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from dotcount.errors import InputError
-from dotcount.evaluation._check import as_calibration, as_counts, as_pair
+from dotcount.metrics._check import as_counts, as_pair
 from dotcount.points import FloatArray
 
 _CHUNK = 2_000_000  # numbers drawn at a time, which bounds the memory of a bootstrap over many images
 
 
-def _check_level(level: float) -> None:
+def check_level(level: float) -> None:
+    """Raise an InputError unless ``level`` lies between 0 and 1."""
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, for example 0.95; got {level}")
 
@@ -48,7 +48,7 @@ def bootstrap_mean(
         If there is no value, or ``level`` is not between 0 and 1.
     """
     sample = as_counts(values, "values")
-    _check_level(level)
+    check_level(level)
     if not sample.size:
         raise InputError("values is empty: a mean needs at least one image")
     means = _resampled_means(sample, resamples, seed)
@@ -154,79 +154,3 @@ def compare_errors(
         level=level,
         p_value=sign_flip_p_value(differences, permutations=resamples, seed=seed),
     )
-
-
-@dataclass(frozen=True)
-class CountInterval:
-    """A calibrated interval for a predicted count: ``c_hat -+ scale * sqrt(c_hat + 1)``, cut at zero.
-
-    Split conformal prediction (Lei et al. 2018): if calibration and new images are exchangeable, the interval holds the
-    true count with probability at least ``level``, on average over images, whatever the model. It makes no promise for
-    images of another kind than the ones it was calibrated on.
-
-    Attributes
-    ----------
-    level
-        The promised coverage.
-    scale
-        Finite-sample quantile of ``|c - c_hat| / sqrt(c_hat + 1)``; infinite when there are too few images.
-    n
-        Number of calibration images.
-    reason
-        Why there is no finite interval; empty when there is one.
-    """
-
-    level: float
-    scale: float
-    n: int
-    reason: str = ""
-
-    def interval(self, count: float) -> tuple[float, float]:
-        """Return (low, high) for one predicted count; high is infinite when ``scale`` is."""
-        if not (math.isfinite(count) and count >= 0):
-            raise InputError(f"count must be a finite number >= 0; got {count}")
-        reach = self.scale * math.sqrt(count + 1)
-        return max(0.0, count - reach), count + reach
-
-    def to_dict(self) -> dict[str, object]:
-        """Return plain values for JSON; an infinite scale becomes ``None``."""
-        return asdict(self) | {"scale": self.scale if math.isfinite(self.scale) else None}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, object]) -> CountInterval:
-        """Rebuild from :meth:`to_dict`; an incomplete or altered mapping is an :class:`InputError`."""
-        try:
-            scale = values["scale"]
-            return cls(
-                level=float(values["level"]),  # type: ignore[arg-type]
-                scale=math.inf if scale is None else float(scale),  # type: ignore[arg-type]
-                n=int(values["n"]),  # type: ignore[call-overload]
-                reason=str(values.get("reason", "")),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"count interval needs level, scale and n as written by to_dict; got {values}") from error
-
-
-def calibrate(predicted: npt.ArrayLike, true: npt.ArrayLike, *, level: float = 0.9) -> CountInterval:
-    """Calibrate a :class:`CountInterval` on images that the model was not trained on.
-
-    ``scale`` is the k-th smallest of the n residuals ``|c - c_hat| / sqrt(c_hat + 1)``, ``k = ceil((n + 1) level)``.
-    With ``k > n`` (fewer than ``level / (1 - level)`` images) no finite interval keeps the promise.
-
-    Parameters
-    ----------
-    predicted, true
-        (n,) counts; none at all is allowed and gives the infinite interval.
-    level
-        Wanted coverage, between 0 and 1.
-    """
-    _check_level(level)
-    guess, truth = as_calibration(predicted, true)
-    n = truth.size
-    rank = math.ceil((n + 1) * level - 1e-9)
-    if rank > n:
-        needed = math.ceil(level / (1 - level) - 1e-9)
-        reason = f"{n} calibration images are too few for a {level:.0%} interval; at least {needed} are needed"
-        return CountInterval(level, math.inf, n, reason)
-    residuals = np.abs(truth - guess) / np.sqrt(guess + 1)
-    return CountInterval(level, float(np.sort(residuals)[rank - 1]), n)

@@ -1,0 +1,41 @@
+"""One network in eval mode on one image: resizing, tiles, peaks, and what comes out."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dotcount.inference.counter import ImageCounter
+    from dotcount.inference.locate import model_folder
+    from dotcount.inference.peaks import DEFAULT_THRESHOLD, find_peaks
+    from dotcount.inference.result import Prediction
+    from dotcount.inference.tiling import density_of
+
+# Imported on first use: a network needs torch, whose import takes seconds; finding a model needs none.
+_HOME = {
+    "counter": ("ImageCounter",),
+    "locate": ("model_folder",),
+    "peaks": (
+        "DEFAULT_THRESHOLD",
+        "find_peaks",
+    ),
+    "result": ("Prediction",),
+    "tiling": ("density_of",),
+}
+
+__all__ = [
+    "DEFAULT_THRESHOLD",
+    "ImageCounter",
+    "Prediction",
+    "density_of",
+    "find_peaks",
+    "model_folder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOME.items():
+        if name in names:
+            return getattr(import_module(f"dotcount.inference.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+from tests.prediction.conftest import bright, saved_model  # noqa: F401
