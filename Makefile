@@ -50,8 +50,8 @@ bench: .venv/.installed-dev
 	$(BIN)/python -m benchmarks
 
 reproduce: .venv/.installed-dev
-	$(BIN)/python -m benchmarks.reproduce run --data $(DATA)
-	$(BIN)/python -m benchmarks.reproduce page
+	$(BIN)/python -m experiments.reproduce run --data $(DATA)
+	$(BIN)/python -m experiments.reproduce page
 
 clean:
 	rm -rf build dist demo-out .mypy_cache .ruff_cache .pytest_cache

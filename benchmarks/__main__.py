@@ -1,6 +1,6 @@
 """Run the speed benchmarks one after the other and rewrite their results: ``make bench``.
 
-Needs a quiet machine. Trainings on real data are apart: ``python -m benchmarks.real``.
+Needs a quiet machine. Trainings on real data are apart: ``python -m experiments.real``.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.real.__main__ import machine
+from benchmarks.machine import machine
 from dotcount import models
 from dotcount.process import keep_freed_memory
 

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.real.__main__ import machine
+from benchmarks.machine import machine
 from dotcount import models
 
 RESULTS = Path(__file__).parent / "results/subnormals.json"

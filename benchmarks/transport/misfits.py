@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.real.__main__ import machine
+from benchmarks.machine import machine
 from dotcount.density import cell_centres
 from dotcount.points import FloatArray
 from dotcount.transport import Solution, solve

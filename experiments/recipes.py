@@ -1,6 +1,6 @@
 """Show that one command runs a line of the paper's Table 1: its three ShanghaiTech B recipes, cut to a few minutes.
 
-python benchmarks/recipes.py DATA      run the commands and write benchmarks/results/recipes.json
+python experiments/recipes.py DATA      run the commands and write experiments/results/recipes.json
 
 DATA is the folder of ShanghaiTech part B. A run of two minutes learns next to nothing: VGG-19 takes about ten seconds
 a step on a CPU, and starts from random weights where ImageNet's can't be downloaded. What is shown is that each command

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.reproduce import page, suite
-from benchmarks.reproduce.execute import perform, write
 from dotcount import config
 from dotcount.data.synthetic import write_dataset
 from dotcount.training import TrainingError
 from dotcount.training.module import CountingModule
+from experiments.reproduce import page, suite
+from experiments.reproduce.execute import perform, write
 
 
 def test_every_experiment_is_a_valid_request_under_one_name():

@@ -1,10 +1,10 @@
 """How far the mass that minimises the transport distance is from the count, with known truth and without a network.
 
-    python -m benchmarks.reproduce.mass_bias
+    python -m experiments.reproduce.mass_bias
 
 Three scalar problems have closed forms (docs/mass-bias.md); they are minimised here through the real solver. Scenes add
 what the forms leave out: many dots, seen through a blur that no density map can undo, annotated by people who disagree.
-Writes benchmarks/results/reproduce/mass_bias.json and docs/images/mass-bias.png.
+Writes experiments/results/reproduce/mass_bias.json and docs/images/mass-bias.png.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from benchmarks.real.__main__ import machine
-from benchmarks.reproduce.suite import RESULTS
+from benchmarks.machine import machine
 from dotcount.data.synthetic import generate
 from dotcount.transport import solve, solve_batch
+from experiments.reproduce.suite import RESULTS
 
 IMAGE = Path(__file__).parents[2] / "docs" / "images" / "mass-bias.png"
 RHOS: dict[str, tuple[float, float]] = {

@@ -1,10 +1,10 @@
 """Measure what a counter sees in training crops, in the same crops without augmentation, and in whole images.
 
-    python -m benchmarks.crop_shift NAME=DATA=RUN [NAME=DATA=RUN ...]
+    python -m experiments.crop_shift NAME=DATA=RUN [NAME=DATA=RUN ...]
 
 DATA as for ``dotcount train``, RUN a folder that it wrote. Per run and part (train, validation): predicted over true
 counts, summed over up to 60 images and four crops of each, without the count scale; and how dense dots are at the edge
-of training images, relative to the rest. Adds to benchmarks/results/crop_shift.json; the figures are quoted in
+of training images, relative to the rest. Adds to experiments/results/crop_shift.json; the figures are quoted in
 docs/mass-bias.md.
 """
 
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 import dotcount
-from benchmarks.real.__main__ import machine
+from benchmarks.machine import machine
 from dotcount import config as configuration
 from dotcount.config import AugmentConfig
 from dotcount.data import Collection, ResizeRule, read_pixels, resize_pixels

@@ -1,12 +1,12 @@
 """Run what has no record yet, repeat a run, or write the page: ``make reproduce``.
 
-    python -m benchmarks.reproduce list
-    python -m benchmarks.reproduce run [--only PATTERN] [--data ../shared/data] [--out runs/reproduce] [--threads 1]
-    python -m benchmarks.reproduce repeat NAME [...]
-    python -m benchmarks.reproduce publish NAME MODEL [...]
-    python -m benchmarks.reproduce page
+    python -m experiments.reproduce list
+    python -m experiments.reproduce run [--only PATTERN] [--data ../shared/data] [--out runs/reproduce] [--threads 1]
+    python -m experiments.reproduce repeat NAME [...]
+    python -m experiments.reproduce publish NAME MODEL [...]
+    python -m experiments.reproduce page
 
-``run`` works through the suite in order and writes each record to ``benchmarks/results/reproduce`` as it ends. It may
+``run`` works through the suite in order and writes each record to ``experiments/results/reproduce`` as it ends. It may
 be killed at any moment and started again, and several may run side by side: each takes what no other is working on.
 ``repeat`` trains and tests NAME anew and fails unless every figure equals the record's. ``publish`` puts the model of
 the run NAME into the package as MODEL, in half precision, after testing it again as it is there.
@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.reproduce.suite import RESULTS, Experiment, suite
+from experiments.reproduce.suite import RESULTS, Experiment, suite
 
 
 @contextmanager
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
                 print(f":: {experiment.name}", flush=True)
                 words = ["one", experiment.name, "--data", args.data, "--out", str(args.out)]
                 words += ["--threads", str(args.threads)]
-                if subprocess.run([sys.executable, "-m", "benchmarks.reproduce", *words], check=False).returncode:
+                if subprocess.run([sys.executable, "-m", "experiments.reproduce", *words], check=False).returncode:
                     print(f":: {experiment.name} failed", flush=True)
                     failed.add(experiment.name)
                 break  # what can be run may have changed
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 def one(args: argparse.Namespace) -> int:
     """Run one experiment in this process and write its record."""
-    from benchmarks.reproduce.execute import perform, write
+    from experiments.reproduce.execute import perform, write
 
     (experiment,) = wanted(args.name)
     record = perform(experiment, args.data, args.out, args.out / experiment.name, args.threads)
@@ -87,7 +87,7 @@ def one(args: argparse.Namespace) -> int:
 
 def repeat(args: argparse.Namespace) -> int:
     """Train and test a recorded experiment again; return 1 unless all figures are equal."""
-    from benchmarks.reproduce.execute import perform
+    from experiments.reproduce.execute import perform
 
     (experiment,) = wanted(args.name)
     before = json.loads(experiment.record.read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def repeat(args: argparse.Namespace) -> int:
 
 def publish(args: argparse.Namespace) -> int:
     """Write the model of a run into the package and test it there."""
-    from benchmarks.reproduce.publish import publish_model
+    from experiments.reproduce.publish import publish_model
 
     (experiment,) = wanted(args.name)
     print(publish_model(experiment, args.model, args.data, args.out))
@@ -117,7 +117,7 @@ def publish(args: argparse.Namespace) -> int:
 
 def page(args: argparse.Namespace) -> int:  # noqa: ARG001
     """Write tables and plots from the records."""
-    from benchmarks.reproduce.page import write_page
+    from experiments.reproduce.page import write_page
 
     write_page()
     return 0

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks.reproduce.execute import test_scores, write
-from benchmarks.reproduce.page import f_at
-from benchmarks.reproduce.suite import DATA, DRAWN, RESULTS, Experiment, best_recipe
 from dotcount import weights
+from experiments.reproduce.execute import test_scores, write
+from experiments.reproduce.page import f_at
+from experiments.reproduce.suite import DATA, DRAWN, RESULTS, Experiment, best_recipe
 
 CARD = """
 ## Measured on the test images
@@ -22,7 +22,7 @@ CARD = """
 | {n} | {mean:.1f} | {mae:.2f} | {rmse:.2f} | {bias:+.2f} | {f:.3f} |
 
 These images took no part in training or in any choice. Weights are stored in half precision; the figures are of the
-weights as stored. Made by `python -m benchmarks.reproduce run --only {name}` from the recipe `best/{recipe}`.
+weights as stored. Made by `python -m experiments.reproduce run --only {name}` from the recipe `best/{recipe}`.
 """
 
 DRAWN_CARD = """

@@ -87,7 +87,7 @@ class Experiment:
     Attributes
     ----------
     name
-        Path of its record below ``benchmarks/results/reproduce``, without the suffix.
+        Path of its record below ``experiments/results/reproduce``, without the suffix.
     data
         Key of :data:`DATA`.
     settings

@@ -1,10 +1,10 @@
 """Measure how a counter's error depends on the magnification of what it sees.
 
-    python -m benchmarks.magnification DATA NAME=MODEL [NAME=MODEL ...]
+    python -m experiments.magnification DATA NAME=MODEL [NAME=MODEL ...]
 
 From every validation image of DATA crops of 192 px are cut as in training, untouched ("file") and resampled by several
 factors; the figure is the sum of predicted counts over the sum of true ones, without the models' count scales. Writes
-benchmarks/results/magnification.json; the figures are quoted in decision 11.
+experiments/results/magnification.json; the figures are quoted in decision 11.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 import dotcount
-from benchmarks.crop_shift import mass
-from benchmarks.real.__main__ import machine
+from benchmarks.machine import machine
 from dotcount.config import AugmentConfig
 from dotcount.data import open_collection, read_pixels
 from dotcount.data.transforms import training_sample
+from experiments.crop_shift import mass
 
 RESULTS = Path(__file__).parent / "results/magnification.json"
 FACTORS = (0.8, 0.9, 0.98, 1.02, 1.1, 1.25)

@@ -1,10 +1,10 @@
 """Train, test and record a run on real data, or write the page of all recorded runs.
 
-    python -m benchmarks.real run shanghaitech_b --data ../shared/data [--out DIR]
-    python -m benchmarks.real record shanghaitech_b --run RUN --evaluation DIR
-    python -m benchmarks.real page
+    python -m experiments.real run shanghaitech_b --data ../shared/data [--out DIR]
+    python -m experiments.real record shanghaitech_b --run RUN --evaluation DIR
+    python -m experiments.real page
 
-``run`` gives the two commands of :data:`RUNS` and records what they wrote under ``benchmarks/results/real/NAME``:
+``run`` gives the two commands of :data:`RUNS` and records what they wrote under ``experiments/results/real/NAME``:
 config.yaml, metrics.csv, metrics.json, record.json (commands, machine, versions). ``record`` does only the last part.
 ``page`` writes the table of ``docs/results.md`` from the records.
 """
@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -23,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parents[1] / "results" / "real"
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
@@ -84,14 +84,6 @@ def _git(*words: str) -> str:
     return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def machine() -> str:
-    """Return the processor and the number of cores."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, no GPU"
-
-
 def page() -> None:
     """Write the table of recorded runs into the results page."""
     head = "| data | MAE (95 % interval) | RMSE | bias | F (AP, AR), 1..100 px | training | steps |"
@@ -110,7 +102,7 @@ def page() -> None:
         )
         shown = "\n".join(about["commands"])
         versions = ", ".join(f"{k} {v}" for k, v in about["versions"].items())
-        where = f"benchmarks/results/real/{folder.name}"
+        where = f"experiments/results/real/{folder.name}"
         notes.append(
             f"### {about['title']}\n\n```\n{shown}\n```\n\nSeed {about['seed']}, {about['machine']}; {versions}; "
             f"commit {about['commit']}. Files: `{where}`. One run; the interval is a bootstrap over test images, "

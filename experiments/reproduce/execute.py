@@ -13,8 +13,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.real.__main__ import machine
-from benchmarks.reproduce.suite import DATA, DRAWN, Experiment, merge
+from benchmarks.machine import machine
 from dotcount import config as configuration
 from dotcount.data import open_collection
 from dotcount.data.synthetic import write_dataset
@@ -22,6 +21,7 @@ from dotcount.evaluation import evaluate
 from dotcount.prediction import load
 from dotcount.training import TrainingError, train
 from dotcount.training.resolve import make_plan
+from experiments.reproduce.suite import DATA, DRAWN, Experiment, merge
 
 PACKAGES = ("dotcount", "torch", "torchvision", "timm", "lightning", "numpy", "pillow")
 KEPT_DISTANCES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 50, 100)

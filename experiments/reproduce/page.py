@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks.reproduce.suite import DATA, RESULTS, SCALES
 from dotcount.metrics import compare_errors
+from experiments.reproduce.suite import DATA, RESULTS, SCALES
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "reproduction.md"
@@ -157,7 +157,7 @@ def table1(data: str) -> str:
     mae = {loss: [r["test"]["counting"]["mae"] for r in records] for loss, records in groups.items() if records}
     order = sorted(mae, key=lambda loss: -np.mean(mae[loss]))
     said = " > ".join(LOSSES[loss] for loss in order)
-    verdict = f"Order of the mean errors here: {said}; in the paper: L2 > Bayesian > UOT. "
+    verdict = f"Order of the mean errors here: {said}; in the paper: L2 > Bayesian > UOT.\n"
     verdict += f"Different from UOT beyond chance (p < {SURE:g}): {', '.join(sure) or 'none'}."
     return f"### {TITLES[data]}\n\n{table([*head, 'CPU ms a step', 'rate, scale'], rows)}\n\n{verdict}\n"
 
