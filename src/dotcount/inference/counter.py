@@ -87,7 +87,13 @@ class ImageCounter:
         InputError
             If an array has another shape or range.
         """
-        pixels = read_pixels(image) if isinstance(image, (str, Path)) else as_pixels(image)
+        return self.predict_pixels(read_pixels(image) if isinstance(image, (str, Path)) else as_pixels(image))
+
+    def predict_pixels(self, pixels: npt.NDArray[Any]) -> Prediction:
+        """Count and locate the objects of (H, W, 3) pixels as :func:`dotcount.data.images.read_pixels` returns them.
+
+        For callers that have read the file already; the values keep the depth of the file.
+        """
         height, width = pixels.shape[:2]
         new_width, new_height = ResizeRule.of(self.metadata.get("resize") or {}).size(width, height)
         # Resized in the stored depth, then scaled to [0, 1]: the order in which training does it.
