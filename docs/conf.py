@@ -1,13 +1,22 @@
 """Sphinx configuration."""
 
+import importlib
 import importlib.metadata
+import inspect
+from pathlib import Path
 
 project = "dotcount"
 author = "The dotcount authors"
 copyright = "2026, the dotcount authors"
 release = importlib.metadata.version("dotcount")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.mathjax",
+]
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
@@ -15,9 +24,65 @@ autodoc_member_order = "bysource"
 napoleon_numpy_docstring = True
 napoleon_google_docstring = False
 
+autosummary_imported_members = True
+autosummary_ignore_module_all = False
+
 html_theme = "furo"
 html_title = "dotcount"
 exclude_patterns = ["build"]
+templates_path = ["_templates"]
+
+
+ROOMS = {
+    "Counting": "prediction",
+    "Inference": "inference",
+    "Model metadata": "metadata",
+    "Training": "training",
+    "Evaluation": "evaluation",
+    "Calibration": "calibration",
+    "Metrics": "metrics",
+    "Losses": "losses",
+    "Transport": "transport",
+    "Models": "models",
+    "Data": "data",
+    "Pictures and reports": "report",
+    "Published configurations": "recipes",
+    "Points": "points",
+    "Density grids": "density",
+    "Files": "files",
+    "Errors": "errors",
+}
+INTRODUCTION = """# Python interface
+
+A page for each public name, by room. `dotcount.load`, `dotcount.train` and the others that `dotcount` itself offers
+are the same objects.
+"""
+
+
+def public_names(room: str) -> list[str]:
+    """Return the public classes and functions of a room by their full names."""
+    module = importlib.import_module(f"dotcount.{room}")
+    own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__]
+    names = getattr(module, "__all__", None) or [n for n in own if not n.startswith("_")]
+    found = [n for n in names if inspect.isclass(getattr(module, n)) or inspect.isroutine(getattr(module, n))]
+    return [f"dotcount.{room}.{name}" for name in found]
+
+
+def write_api() -> None:
+    """Write the page that lists every public name, before Sphinx looks which pages there are."""
+    listed: dict[int, str] = {}
+    page = [INTRODUCTION]
+    for title, room in ROOMS.items():
+        names = []
+        for name in public_names(room):
+            thing = getattr(importlib.import_module(f"dotcount.{room}"), name.rpartition(".")[2])
+            if listed.setdefault(id(thing), name) == name:
+                names.append(f"   {name}\n")
+        page.append(f"## {title}\n\n```{{eval-rst}}\n.. autosummary::\n   :toctree: generated\n\n{''.join(names)}```\n")
+    (Path(__file__).parent / "reference" / "api.md").write_text("\n".join(page), encoding="utf-8")
+
+
+write_api()
 
 
 def write_help(_app: object) -> None:
@@ -26,7 +91,6 @@ def write_help(_app: object) -> None:
     import contextlib
     import io
     import os
-    from pathlib import Path
 
     from dotcount.cli.main import VERBS, main
 

@@ -5,7 +5,7 @@
 DATA as for ``dotcount train``, RUN a folder that it wrote. Per run and part (train, validation): predicted over true
 counts, summed over up to 60 images and four crops of each, without the count scale; and how dense dots are at the edge
 of training images, relative to the rest. Adds to experiments/results/crop_shift.json; the figures are quoted in
-docs/mass-bias.md.
+docs/explanation/mass-bias.md.
 """
 
 from __future__ import annotations

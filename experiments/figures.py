@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/figures.md on made-up scenes: ``python experiments/figures.py [RUN] [--early RUN]``.
+"""Draw the pictures of docs/how-to/figures.md on made-up scenes: ``python experiments/figures.py [RUN] [--early RUN]``.
 
 RUN is what ``dotcount demo --out DIR`` leaves in DIR/run: a model trained for minutes on scenes of the same kind, none
 of which are drawn here. The early one has taken 40 steps:

@@ -1,6 +1,6 @@
 """Measure what each model costs: parameters, multiply-adds, and CPU time per megapixel; write JSON and the docs' table.
 
-python benchmarks/models/cost.py            measure, write benchmarks/results/models.json and docs/models.md
+python benchmarks/models/cost.py            measure, write benchmarks/results/models.json and docs/reference/models.md
 python benchmarks/models/cost.py --table    only write the table again from the JSON
 """
 
@@ -23,7 +23,7 @@ from dotcount.models import create
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "models.json"
-PAGE = ROOT / "docs" / "models.md"
+PAGE = ROOT / "docs" / "reference" / "models.md"
 BEGIN, END = "<!-- table: written by benchmarks/models/cost.py -->", "<!-- end of table -->"
 MODELS: tuple[tuple[str, dict[str, object]], ...] = (
     ("compact", {"stride": 2}),

@@ -1,4 +1,4 @@
-"""Tables and the plot of docs/transport.md, from the JSON."""
+"""Tables and the plot of docs/explanation/transport.md, from the JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGE, PLOT = DOCS / "transport.md", DOCS / "images" / "transport-speed.png"
+PAGE, PLOT = DOCS / "explanation" / "transport.md", DOCS / "images" / "transport-speed.png"
 
 
 def write(results: dict[str, Any]) -> None:

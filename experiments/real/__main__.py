@@ -6,7 +6,7 @@
 
 ``run`` gives the two commands of :data:`RUNS` and records what they wrote under ``experiments/results/real/NAME``:
 config.yaml, metrics.csv, metrics.json, record.json (commands, machine, versions). ``record`` does only the last part.
-``page`` writes the table of ``docs/results.md`` from the records.
+``page`` writes the table of ``docs/results/results.md`` from the records.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import yaml
 from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parents[1] / "results" / "real"
-PAGE = Path(__file__).parents[2] / "docs" / "results.md"
+PAGE = Path(__file__).parents[2] / "docs" / "results" / "results.md"
 BEGIN, END = "<!-- real runs -->", "<!-- end of real runs -->"
 
 RUNS: dict[str, tuple[str, str, str]] = {

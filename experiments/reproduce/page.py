@@ -1,4 +1,4 @@
-"""Tables and plots of docs/reproduction.md from the committed records."""
+"""Tables and plots of docs/results/reproduction.md from the committed records."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dotcount.metrics import compare_errors
 from experiments.reproduce.suite import DATA, RESULTS, SCALES
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "reproduction.md"
+PAGE = ROOT / "docs" / "results" / "reproduction.md"
 IMAGES = ROOT / "docs" / "images"
 TITLES = {
     "shb": "ShanghaiTech B",
@@ -32,7 +32,7 @@ LOSSES = {
 }
 SURE = 0.05
 """Below this p-value a difference is called one."""
-PICTURE = "![Test MAE of the losses and F of located points by distance](images/reproduction.png)"
+PICTURE = "![Test MAE of the losses and F of located points by distance](../images/reproduction.png)"
 Record = dict[str, Any]
 
 

@@ -9,7 +9,7 @@ import pytest
 from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.data.formats import FORMATS
 
-PAGE = Path(__file__).parents[2] / "docs/data.md"
+PAGE = Path(__file__).parents[2] / "docs/reference/data.md"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import dotcount.calibration
 import dotcount.inference
 import dotcount.metrics
 
-PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "evaluation.md").read_text(encoding="utf-8")
 
 
 def test_the_example_runs(capsys):

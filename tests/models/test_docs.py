@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dotcount.models import available, create, models
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "models.md"
 
 
 def test_the_example_of_ones_own_model_runs_as_printed() -> None:
