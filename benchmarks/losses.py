@@ -1,4 +1,6 @@
-"""Time every loss and rewrite the last column of the table in docs/reference/losses.md: ``python benchmarks/losses.py``.
+"""Time every loss and rewrite the last column of the table in docs/reference/losses.md.
+
+    python benchmarks/losses.py
 
 One forward and backward pass on one CPU thread in float32, with default options, on random densities of 64 x 64 cells
 of 8 px: an image with 400 dots and one without any. The median of five passes after one that warms up, none of which

@@ -63,7 +63,8 @@ _LITE0: Tree = {
     "training": {"calibrate": False, "workers": 0},
 }
 _TURNS: Tree = {"augment": {"flip_horizontal": True, "flip_vertical": True, "rotate90": True}}
-# Whole images of 256 px: what holds at the edge of a crop does not hold at the edge of an image (docs/explanation/mass-bias.md).
+# Whole images of 256 px: what holds at the edge of a crop does not hold at the edge of an image
+# (docs/explanation/mass-bias.md).
 _SMALL: Tree = _TURNS | {"training": {"batch_size": 2, "crop": 256, "steps_per_epoch": 100, "validate_every": 2}}
 
 COMMON: dict[str, Tree] = {
