@@ -1,6 +1,6 @@
 """Measure how long training waits for its data, and what decoding a part of an image saves.
 
-python benchmarks/loader.py [DATA]     measure, write benchmarks/results/loader.json and the table of docs/reference/data.md
+python benchmarks/loader.py [DATA]   measure; write benchmarks/results/loader.json and a table of docs/reference
 
 Waiting: the share of a training step spent on the next batch, decoding anew (first epoch) and from the cache (later),
 without and with a loader process. Crops of 256 px, batch 4, the compact model and the package's own loss, on CPU. DATA

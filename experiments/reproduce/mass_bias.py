@@ -3,7 +3,8 @@
     python -m experiments.reproduce.mass_bias
 
 Three scalar problems have closed forms (docs/explanation/mass-bias.md); they are minimised here through the real
-solver. Scenes add what the forms leave out: many dots, seen through a blur that no density map can undo, annotated by people who disagree.
+solver. Scenes add what the forms leave out: many dots, seen through a blur that no density map can undo, annotated by
+people who disagree.
 Writes experiments/results/reproduce/mass_bias.json and docs/images/mass-bias.png.
 """
 
