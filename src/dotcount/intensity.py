@@ -1,0 +1,263 @@
+"""The rule that maps stored pixel values to brightness in [0, 1]; no torch here.
+
+Values of 8 bit are divided by 255. Deeper ones rarely use the range of their type: cameras deliver 10 to 14 bits in
+files of 16, aerial sensors 11. They are mapped from a range that is fitted once, on a whole set of images, so that
+equal numbers mean equal brightness in all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dotcount.errors import InputError
+
+TAIL = 0.05
+"""Percentage of the values that may lie below, and above, a fitted range."""
+
+_METHODS = ("type", "bit_depth", "percentiles")
+_DEPTHS = (8, 10, 11, 12, 14, 16)  # bits that sensors deliver
+_STEPS = (257, 256, 128, 64, 32, 16, 8, 4, 2)  # by which software multiplies 8-bit values into deeper types
+_FILLED = (0.02, 0.9)  # values from below 2 % to above 90 % use a range in full
+_DARK = 1 / 8  # floats below this use little of [0, 1]
+_NOISE = 0.8  # von Neumann's ratio from which an image is taken for noise alone; it is 1 for white noise
+_LEAST, _BUDGET = 2**15, 2**22  # values looked at, of an image and in all
+
+Values = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class IntensityRule:
+    """How stored values become brightness in [0, 1].
+
+    ``b = clip((v - low) / (high - low), 0, 1)`` for values of more than 8 bits and for floats; ``b = v / 255`` for
+    8-bit ones, whatever the range.
+
+    Attributes
+    ----------
+    low, high
+        Stored values that become 0 and 1; ``None`` where only 8-bit values have been met.
+    method
+        Where the range comes from: ``type`` (8 bit), ``bit_depth`` (the values fill the range of a bit depth, or are
+        8-bit values in a deeper type, or floats in [0, 1]) or ``percentiles`` (:data:`TAIL` and 100 - :data:`TAIL`).
+    images
+        Number of images it was fitted on.
+    kind
+        What the range holds for: ``integer`` or ``float``; ``type`` has none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ramp = np.linspace(120, 4000, 10_000).astype(np.uint16).reshape(100, 100)
+    >>> rule = IntensityRule.fit([ramp])
+    >>> rule.method, round(rule.low), round(rule.high)
+    ('percentiles', 122, 3997)
+    >>> rule.apply(np.array([0, 2060, 5000], dtype=np.uint16)).round(2).tolist()
+    [0.0, 0.5, 1.0]
+    >>> IntensityRule().apply(np.array([0, 255], dtype=np.uint8)).tolist()
+    [0.0, 1.0]
+    """
+
+    low: float | None = None
+    high: float | None = None
+    method: str = "type"
+    images: int = 0
+    kind: str = ""
+
+    def __post_init__(self) -> None:
+        if self.method not in _METHODS:
+            raise InputError(f"intensity method must be one of {', '.join(_METHODS)}; got {self.method!r}")
+        if (self.low is None) != (self.high is None) or (self.low is None) != (self.method == "type"):
+            raise InputError("intensity needs low and high for bit_depth and percentiles, and neither for type")
+        if self.kind not in (("",) if self.low is None else ("integer", "float")):
+            raise InputError(f"intensity kind must be integer or float where there is a range; got {self.kind!r}")
+        low, high = self.low or 0.0, self.high if self.high is not None else 1.0
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise InputError(f"intensity range must be finite and rising; got {low} to {high}")
+        if self.images < 0:
+            raise InputError(f"intensity must state how many images it was fitted on; got {self.images}")
+
+    @classmethod
+    def fit(cls, images: Iterable[Values]) -> IntensityRule:
+        """Return the rule for images (H, W) or (H, W, C); the plain 8-bit rule where none is deeper.
+
+        Every image has about the same weight, whatever its size. Values that are not finite are left out.
+
+        The range is that of the data type or bit depth where the values fill it, or are 8-bit values in a deeper type
+        (at most 255, or multiples of 257 as converters make them); floats in [0, 1] stay as they are. Else it is
+        stretched from percentiles, of which single hot or dead pixels are no part. Images of noise alone are not
+        stretched: it would make objects of the noise.
+
+        Raises
+        ------
+        InputError
+            If integers of more than 8 bits and floats are mixed, which have no range in common, or no value is finite.
+        """
+        deep = [pixels for pixels in images if pixels.dtype != np.uint8 and pixels.size]
+        if not deep:
+            return cls()
+        kinds = {_kind(pixels.dtype) for pixels in deep}
+        if len(kinds) > 1:
+            raise InputError("images of deep integers and of floats have no range in common; convert them to one type")
+        budget = max(_LEAST, _BUDGET // len(deep))
+        samples = [_rows(pixels, budget) for pixels in deep]
+        values = np.concatenate([sample.ravel() for sample in samples])
+        values = values[np.isfinite(values)]
+        if not values.size:
+            raise InputError("no image holds a finite value; replace the files")
+        low, high, method = _range(values, samples)
+        return cls(low, high, method, len(deep), kinds.pop())
+
+    def covers(self, dtype: np.dtype[Any]) -> bool:
+        """Return whether the rule says what values of this type mean."""
+        return dtype == np.uint8 or (self.low is not None and self.kind == _kind(dtype))
+
+    def apply(self, pixels: Values) -> npt.NDArray[np.float32]:
+        """Return float32 brightness in [0, 1], of the shape of ``pixels``.
+
+        Raises
+        ------
+        InputError
+            If the pixels are deeper than 8 bit and the rule has no range for them.
+        """
+        if pixels.dtype == np.uint8:
+            return pixels.astype(np.float32) / np.float32(255)
+        if self.low is None or self.high is None or not self.covers(pixels.dtype):
+            raise InputError(f"no range is known for {pixels.dtype} pixels; fit an intensity rule on the images first")
+        exact: Any = np.float32 if pixels.dtype.itemsize <= 2 or pixels.dtype == np.float32 else np.float64
+        values = (pixels.astype(exact) - exact(self.low)) / exact(self.high - self.low)
+        if pixels.dtype.kind == "f":
+            values = np.nan_to_num(values, nan=0.0)
+        return np.asarray(values.clip(0, 1), dtype=np.float32)
+
+    def outside(self, pixels: Values) -> float:
+        """Return the share of the values that the range cuts off; 0 for 8-bit ones."""
+        if pixels.dtype == np.uint8 or self.low is None or self.high is None or not pixels.size:
+            return 0.0
+        sample = _rows(pixels, _LEAST)
+        return float(((sample < self.low) | (sample > self.high)).mean())
+
+    def described(self) -> str:
+        """Return the rule in words that follow "brightness is"."""
+        if self.low is None or self.high is None:
+            return "taken from 8-bit values, 0 to 255"
+        span = f"mapped from {_number(self.low)} to {_number(self.high)}"
+        how = (
+            "the range of their bit depth" if self.method == "bit_depth" else f"percentiles {TAIL:g} and {100 - TAIL:g}"
+        )
+        of = "one image" if self.images == 1 else f"{self.images:,} images"
+        return f"{span} ({how}; {of} of more than 8 bits)"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> IntensityRule:
+        """Rebuild from :meth:`to_dict`; an incomplete or altered mapping is an :class:`InputError`."""
+        try:
+            low, high, method, images, kind = (values[n] for n in ("low", "high", "method", "images", "kind"))
+            for number in (low, high):
+                if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
+                    raise TypeError
+            if isinstance(images, bool) or not isinstance(images, int):
+                raise TypeError
+            if not isinstance(method, str) or not isinstance(kind, str):
+                raise TypeError
+        except (KeyError, TypeError) as error:
+            message = "intensity needs low, high, method, images and kind as to_dict writes them"
+            raise InputError(f"{message}; got {values}") from error
+        return cls(None if low is None else float(low), None if high is None else float(high), method, images, kind)
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    return "float" if dtype.kind == "f" else "integer"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
+
+
+def _rows(pixels: Values, budget: int) -> npt.NDArray[np.float64]:
+    """Return evenly spaced rows (rows, W, C), whole ones, so that neighbours can be compared."""
+    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
+    if pixels.shape[-1] == 3 and pixels.strides[-1] == 0:
+        pixels = pixels[..., :1]
+    height, width, channels = pixels.shape
+    number = min(height, max(16, budget // (width * channels)))
+    chosen = np.linspace(0, height - 1, number).round().astype(int)
+    rows = pixels[chosen].astype(np.float64)
+    if pixels.dtype.kind == "f":
+        rows[~np.isfinite(rows)] = np.nan
+    return rows
+
+
+def _range(values: npt.NDArray[np.float64], samples: list[npt.NDArray[np.float64]]) -> tuple[float, float, str]:
+    least, most = float(values.min()), float(values.max())
+    low, high = _ends(samples)
+    if least >= 0:
+        if most <= 1 and not (values == np.rint(values)).all():
+            if high >= _DARK:
+                return 0.0, 1.0, "bit_depth"
+        elif (top := _eight_bits(values, high)) is not None:
+            return 0.0, top, "bit_depth"
+        elif (values == np.rint(values)).all():
+            top = _full(high)
+            filled = top is not None and low <= _FILLED[0] * top and high >= _FILLED[1] * top
+            if top is not None and (filled or _is_noise(samples, low, high)):
+                return 0.0, top, "bit_depth"
+    if low == high:  # so few pixels differ that no percentile sees them
+        low, high = least, most
+    if low == high:
+        low, high = (0.0, high) if high > 0 else (low, low + 1.0)
+    return low, high, "percentiles"
+
+
+def _ends(samples: list[npt.NDArray[np.float64]]) -> tuple[float, float]:
+    """Return low and high percentiles of what two neighbours reach, so that single hot pixels don't count."""
+    below, above = [], []
+    for rows in samples:
+        left, right = (rows[:, :-1], rows[:, 1:]) if rows.shape[1] > 1 else (rows, rows)
+        known = np.isfinite(left) & np.isfinite(right)
+        below.append(np.maximum(left, right)[known])
+        above.append(np.minimum(left, right)[known])
+    dark, bright = np.concatenate(below), np.concatenate(above)
+    if not dark.size:
+        return 0.0, 0.0
+    return float(np.percentile(dark, TAIL)), float(np.percentile(bright, 100 - TAIL))
+
+
+def _eight_bits(values: npt.NDArray[np.float64], high: float) -> float | None:
+    """Return what 255 has become where the values are 8-bit ones, as they are or multiplied."""
+    if high <= 255 and (values == np.rint(values)).all():
+        return 255.0
+    levels = np.unique(values)
+    if len(levels) > 256 or levels[-1] > 65535 or (levels != np.rint(levels)).any():
+        return None
+    step = int(np.gcd.reduce(levels.astype(np.int64)))
+    for factor in _STEPS:
+        if step % factor == 0 and levels[-1] <= 255 * factor and len(levels) > 8:
+            return 255.0 * factor
+    return None
+
+
+def _full(high: float) -> float | None:
+    """Return the largest value of the least bit depth that holds ``high``."""
+    return next((2.0**bits - 1 for bits in _DEPTHS if high <= 2**bits - 1), None)
+
+
+def _is_noise(samples: list[npt.NDArray[np.float64]], low: float, high: float) -> bool:
+    """Return whether neighbours differ as much as pixels far apart (von Neumann 1941), in every image."""
+    return all(_von_neumann(rows.clip(low, high)) > _NOISE for rows in samples)
+
+
+def _von_neumann(rows: npt.NDArray[np.float64]) -> float:
+    spread = float(np.nanvar(rows))
+    if rows.shape[1] < 2 or not spread > 0:
+        return 0.0
+    return float(np.nanmean(np.square(np.diff(rows, axis=1)))) / (2 * spread)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dotcount.errors import InputError
+from dotcount.intensity import IntensityRule
+
+
+def blobs(seed: int = 0, side: int = 96) -> np.ndarray:
+    """A smooth 8-bit picture with bright spots on a dark ground."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:side, :side]
+    image = np.full((side, side), 8.0)
+    for cy, cx in rng.uniform(5, side - 5, (25, 2)):
+        image += 230 * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / 18)
+    return (image + rng.normal(0, 2, image.shape)).clip(0, 255).round().astype(np.uint8)
+
+
+def test_eight_bit_is_divided_by_its_range_whatever_the_rule() -> None:
+    pixels = blobs()
+    expected = pixels.astype(np.float32) / np.float32(255)
+    for rule in (IntensityRule(), IntensityRule(100, 900, "percentiles", 3, "integer"), IntensityRule.fit([pixels])):
+        np.testing.assert_array_equal(rule.apply(pixels), expected)
+    assert IntensityRule.fit([pixels]) == IntensityRule()
+
+
+@pytest.mark.parametrize("factor", [1, 4, 8, 16, 256, 257])
+def test_eight_bit_values_in_a_deeper_type_give_the_same_picture(factor: int) -> None:
+    pixels = blobs() // 2  # dim, so that the largest value tells nothing
+    deep = pixels.astype(np.uint16) * np.uint16(factor)
+    np.testing.assert_array_equal(IntensityRule.fit([deep]).apply(deep), IntensityRule().apply(pixels))
+
+
+@pytest.mark.parametrize("top", [1023, 2047, 4095, 16383, 65535])
+@pytest.mark.parametrize("offset", [0, 0.03, 0.4])
+def test_deep_values_look_like_the_eight_bit_picture_of_the_same_range(top: int, offset: float) -> None:
+    pixels = blobs()
+    share = offset + (1 - offset) * pixels / 255
+    deep = np.rint(share * top).astype(np.uint16)
+    seen = IntensityRule.fit([deep]).apply(deep)
+    plain = pixels / 255
+    low, high = np.percentile(plain, (0.1, 99.9))
+    assert np.abs(seen - np.clip((plain - low) / (high - low), 0, 1)).mean() < 0.04
+    assert seen.min() <= 0.05
+    assert seen.max() >= 0.95
+
+
+def test_single_hot_pixels_do_not_darken_an_image() -> None:
+    deep = blobs().astype(np.uint16) * 9 + 130
+    rule = IntensityRule.fit([deep])
+    hot = deep.copy()
+    hot[10::30, 7::30] = 65535
+    again = IntensityRule.fit([hot])
+    assert again.high == pytest.approx(rule.high, rel=0.05)
+    assert again.low == pytest.approx(rule.low, rel=0.05)
+
+
+def test_noise_alone_is_not_stretched_but_a_faint_image_is() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.normal(430, 12, (200, 200)).astype(np.uint16)
+    rule = IntensityRule.fit([noise])
+    assert (rule.low, rule.high, rule.method) == (0, 1023, "bit_depth")
+    faint = (noise + blobs(side=200) / 4).astype(np.uint16)
+    assert IntensityRule.fit([faint]).method == "percentiles"
+    assert IntensityRule.fit([faint, noise]).method == "percentiles"
+
+
+def test_a_set_has_one_range() -> None:
+    bright, dim = blobs().astype(np.uint16) * 15 + 100, blobs(1).astype(np.uint16) * 2 + 100
+    rule = IntensityRule.fit([bright, dim, blobs(2)])
+    assert rule.images == 2
+    assert rule.apply(dim).max() < 0.2 < 0.9 < rule.apply(bright).max()
+
+
+def test_floats_in_the_unit_interval_stay_others_are_stretched() -> None:
+    unit = (blobs() / 255).astype(np.float32)
+    np.testing.assert_array_equal(IntensityRule.fit([unit]).apply(unit), unit)
+    eight = blobs().astype(np.float32)
+    np.testing.assert_array_equal(IntensityRule.fit([eight]).apply(eight), IntensityRule().apply(blobs()))
+    for scaled in (unit * 500 - 100, unit / 100):
+        seen = IntensityRule.fit([scaled]).apply(scaled)
+        assert np.abs(seen - (unit - 0.02) / 0.98).mean() < 0.02
+    odd = unit * 7
+    odd[0, 0], odd[5, 5] = np.nan, np.inf
+    assert np.isfinite(IntensityRule.fit([odd]).apply(odd)).all()
+
+
+@given(st.integers(0, 65535), st.sampled_from(["uint16", "int32", "float32", "uint32"]))
+def test_a_constant_image_has_a_range(value: int, dtype: str) -> None:
+    pixels = np.full((4, 5, 3), value, dtype=dtype)
+    seen = IntensityRule.fit([pixels]).apply(pixels)
+    assert seen.shape == pixels.shape
+    assert ((seen >= 0) & (seen <= 1)).all()
+
+
+def test_values_cut_off_are_told() -> None:
+    rule = IntensityRule(0, 4095, "bit_depth", 4, "integer")
+    pixels = np.zeros((10, 10), dtype=np.uint16)
+    pixels[:2] = 5000
+    assert rule.outside(pixels) == pytest.approx(0.2)
+    assert rule.outside(blobs()) == 0
+    assert "0 to 4,095" in rule.described()
+    assert "4 images" in rule.described()
+    assert "8-bit" in IntensityRule().described()
+
+
+def test_the_rule_survives_json() -> None:
+    for rule in (IntensityRule(), IntensityRule(1.5, 99.25, "percentiles", 12, "float")):
+        assert IntensityRule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"low": "0"},
+        {"low": None},
+        {"high": float("nan")},
+        {"high": True},
+        {"high": -1.0},
+        {"method": "magic"},
+        {"method": 3},
+        {"images": 1.5},
+        {"images": -2},
+        {"kind": "complex"},
+        {"kind": None},
+    ],
+    ids=str,
+)
+def test_altered_rules_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="intensity"):
+        IntensityRule.from_dict(IntensityRule(0, 10, "percentiles", 1, "integer").to_dict() | change)
+    with pytest.raises(InputError, match="to_dict"):
+        IntensityRule.from_dict({"low": 1})
+
+
+def test_what_has_no_range_is_refused() -> None:
+    deep, fraction = blobs().astype(np.uint16), blobs() / 300
+    with pytest.raises(InputError, match="no range"):
+        IntensityRule().apply(deep)
+    with pytest.raises(InputError, match="no range"):
+        IntensityRule.fit([deep]).apply(fraction)
+    with pytest.raises(InputError, match="one type"):
+        IntensityRule.fit([deep, fraction])
+    assert not IntensityRule.fit([deep]).covers(fraction.dtype)
+    assert IntensityRule.fit([deep]).covers(np.dtype(np.uint8))
