@@ -50,7 +50,7 @@ def format_target(name: str, folder: Path) -> Target:
             if isinstance(reader, Sidecar):
                 assert reader.read(alone, 40, 30).xy.shape[1] == 2
             else:
-                for listed in reader.read(alone).values():  # type: ignore[attr-defined]
+                for _, listed in reader.read(alone):  # type: ignore[attr-defined]
                     assert listed.read(40, 30).xy.shape[1] == 2
         within.write_bytes(content)
         with suppress(DotcountError):

@@ -125,6 +125,7 @@ def discover(root: Path, format: str = "auto") -> Layout:
             candidates = masks if sidecar.pictures else others
             found = _of_format(root, candidates, sidecar, forced=chosen is not None)
             if found and pair(images, found):
+                sidecar = sidecar.over([root / f for f in found])
                 endings = {f.suffix.lower() for f in found}
                 alike = [f for f in candidates if f.suffix.lower() in endings and f.name != MANIFEST]
                 return _sidecar_layout(root, images, found, alike, sidecar)
@@ -137,6 +138,8 @@ def discover(root: Path, format: str = "auto") -> Layout:
 
 def _of_format(root: Path, files: Iterable[Path], format: Format, forced: bool) -> list[Path]:
     named = [f for f in files if f.suffix.lower() in format.suffixes and f.name != MANIFEST]
+    if isinstance(format, Sidecar) and not forced:
+        return [f.relative_to(root) for f in format.among([root / f for f in named])]
     return [f for f in named if forced or format.recognises(root / f)]
 
 
@@ -156,7 +159,7 @@ def _sidecar_layout(
         first = taken.setdefault(file, image)
         if first != image:
             unmatched.append(f"annotation {root / file} fits {first} and {image}; name it {image.name}{file.suffix}")
-    return Layout(format.name, entries, unmatched, format.absent)
+    return Layout(format.name, entries, unmatched, format.absent, summary=format.summary)
 
 
 def table_layout(root: Path, images: Sequence[Path], lists: Sequence[Path], format: Table) -> Layout:

@@ -19,10 +19,14 @@ from dotcount.points import FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Dots:
-    """Dots of one image as read: (n, 2) px in the package's corner convention, and the class of each, if known."""
+    """Dots of one image as read: (n, 2) px in the package's corner convention, and the class of each, if known.
+
+    ``left_out`` tells what the annotation holds beside the dots and was not taken for objects, each as a short phrase.
+    """
 
     xy: FloatArray
     classes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         xy = np.asarray(self.xy, dtype=np.float64)

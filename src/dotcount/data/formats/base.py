@@ -49,11 +49,13 @@ class Sidecar(Format):
     """One annotation file for each image.
 
     ``folder`` is where the format's own tools look for the file of an image in ``images/``; ``None``: beside the image.
-    ``ending`` is what a written file's name has in place of the image's suffix.
+    ``ending`` is what a written file's name has in place of the image's suffix. ``summary`` tells people what
+    :meth:`over` decided and why.
     """
 
     folder: str | None = None
     ending: str = ""
+    summary: str = ""
 
     def place(self, image: PurePosixPath) -> PurePosixPath:
         """Return where the annotation of an image is written, relative to the same root."""
@@ -65,6 +67,17 @@ class Sidecar(Format):
 
     def prepare(self, root: Path, records: Sequence[Record]) -> None:
         """Write what all files share, such as a list of classes; most formats share nothing."""
+
+    def among(self, paths: Sequence[Path]) -> list[Path]:
+        """Return those of the files that are of this format; a format may look at all of them before it decides."""
+        return [path for path in paths if self.recognises(path)]
+
+    def over(self, paths: Sequence[Path]) -> Sidecar:  # noqa: ARG002 - for formats that decide
+        """Return the format as it reads this set of files; AnnotationError where the set can be read in two ways.
+
+        Most formats read each file alone. What a mask means shows only in all masks of a folder.
+        """
+        return self
 
     @abstractmethod
     def read(self, path: Path, width: int, height: int, /) -> Dots:
