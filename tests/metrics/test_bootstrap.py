@@ -129,7 +129,7 @@ def test_bad_arguments_are_named():
         bootstrap_mean([])
     with pytest.raises(InputError, match="at least one image"):
         sign_flip_p_value([])
-    with pytest.raises(InputError, match="level, scale and n"):
+    with pytest.raises(InputError, match="'scale' is missing"):
         CountInterval.from_dict({"level": 0.9})
 
 

@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import numpy as np
 import numpy.typing as npt
 
 from dotcount.errors import InputError
+from dotcount.metadata import CountingMetrics
 from dotcount.metrics._check import as_density, as_pair, as_xy
 from dotcount.metrics.bootstrap import bootstrap_mean
 from dotcount.points import FloatArray
-
-
-@dataclass(frozen=True)
-class CountingMetrics:
-    """Errors of predicted counts ``p`` against true counts ``c`` over ``n`` images, in objects.
-
-    Attributes
-    ----------
-    n
-        Number of images.
-    mae
-        Mean of ``|p - c|``.
-    rmse
-        Root of the mean of ``(p - c)^2``; crowd-counting papers print it as "MSE".
-    nae
-        Mean of ``|p - c| / c`` over images with ``c > 0``; ``None`` when there is none.
-    bias
-        Mean of ``p - c``; positive when too many are counted.
-    mae_ci95
-        95 % bootstrap interval of ``mae`` over images.
-    """
-
-    n: int
-    mae: float
-    rmse: float
-    nae: float | None
-    bias: float
-    mae_ci95: tuple[float, float]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return plain values for JSON."""
-        return asdict(self) | {"mae_ci95": list(self.mae_ci95)}
 
 
 def counting_metrics(

@@ -1,0 +1,183 @@
+"""Where a model comes from and how well it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Annotated
+
+from annotated_types import Ge, Gt, MinLen
+
+from dotcount.typed import Strict
+
+Number = Annotated[int, Ge(0)]
+Amount = Annotated[float, Ge(0)]
+Name = Annotated[str, MinLen(1)]
+Option = bool | int | float | str | list[bool | int | float | str] | None
+"""What an option of a model or a loss may be: a plain value, or a list of them."""
+
+
+@dataclass(frozen=True)
+class LossFacts(Strict):
+    """The loss that a model was trained with.
+
+    Attributes
+    ----------
+    name, options
+        As given to :func:`dotcount.losses.create`.
+    """
+
+    name: Name = "uot"
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    @property
+    def length_scale(self) -> float | None:
+        """Unit of length of the transport cost, px; None where the loss has none."""
+        value = self.options.get("length_scale")
+        return float(value) if isinstance(value, (int, float)) else None
+
+
+@dataclass(frozen=True)
+class CountRange(Strict):
+    """Least, median and largest number of dots in a training image."""
+
+    min: Number = 0
+    median: Amount = 0.0
+    max: Number = 0
+
+
+@dataclass(frozen=True)
+class TrainingFacts(Strict):
+    """What a model was trained on, and how.
+
+    Attributes
+    ----------
+    data, format
+        Name of the data set and of its layout.
+    images, dots, validation_images
+        Numbers of training images, of their dots, and of the images that checkpoint and calibration rest on.
+    count
+        Dots an image.
+    crop
+        Side of the training crops, px.
+    epochs, steps, minutes
+        Length of the training.
+    pretrained
+        Whether it began from weights of another training.
+    seed
+        Of weights, order of the data and augmentation.
+    loss
+        What was minimised.
+    """
+
+    data: str = ""
+    format: str = ""
+    images: Annotated[int, Ge(1)] = 1
+    dots: Number = 0
+    validation_images: Number = 0
+    count: CountRange = field(default_factory=CountRange)
+    crop: Annotated[int, Ge(1)] | None = None
+    epochs: Number = 0
+    steps: Number = 0
+    minutes: Amount = 0.0
+    pretrained: bool = False
+    seed: Number = 0
+    loss: LossFacts = field(default_factory=LossFacts)
+
+    @property
+    def mean_count(self) -> float:
+        """Mean number of dots in a training image."""
+        return self.dots / self.images
+
+
+@dataclass(frozen=True)
+class CountingMetrics(Strict):
+    """Errors of predicted counts ``p`` against true counts ``c`` over ``n`` images, in objects.
+
+    Attributes
+    ----------
+    n
+        Number of images.
+    mae
+        Mean of ``|p - c|``.
+    rmse
+        Root of the mean of ``(p - c)^2``; crowd-counting papers print it as "MSE".
+    nae
+        Mean of ``|p - c| / c`` over images with ``c > 0``; ``None`` when there is none.
+    bias
+        Mean of ``p - c``; positive when too many are counted.
+    mae_ci95
+        95 % bootstrap interval of ``mae`` over images.
+    """
+
+    n: Annotated[int, Ge(1)]
+    mae: Amount
+    rmse: Amount
+    nae: Amount | None
+    bias: float
+    mae_ci95: tuple[float, float]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return plain values for JSON."""
+        return asdict(self) | {"mae_ci95": list(self.mae_ci95)}
+
+
+@dataclass(frozen=True)
+class Checkpoint(Strict):
+    """The epoch whose weights a model has, and its errors in training: before calibration, chosen by these images."""
+
+    epoch: Number
+    step: Number = 0
+    mae: Amount = 0.0
+    rmse: Amount = 0.0
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class AugmentationTrial(Strict):
+    """The validation images counted with one test-time augmentation.
+
+    Attributes
+    ----------
+    magnify
+        Size of the images as a multiple of that in training.
+    mirror
+        Whether their mirror images were counted as well.
+    mae, rmse, bias
+        Errors, each image scaled by the factor that the others give.
+    count_scale
+        Factor on the counts.
+    """
+
+    magnify: Annotated[float, Gt(0)]
+    mirror: bool
+    mae: Amount
+    rmse: Amount
+    bias: float
+    count_scale: Annotated[float, Gt(0)]
+
+
+@dataclass(frozen=True)
+class ValidationFacts(Strict):
+    """What the validation images say of a model.
+
+    Attributes
+    ----------
+    counting
+        Errors; each image is judged by the choices that the others would make.
+    baseline_mae
+        Mean absolute error of always answering one number, see :func:`dotcount.metrics.constant_baseline`; None if
+        unknown.
+    selected_by
+        How the checkpoint was chosen.
+    checkpoint
+        Which one it is.
+    trials
+        The test-time augmentations among which one was chosen.
+    """
+
+    counting: CountingMetrics
+    baseline_mae: Amount | None = None
+    selected_by: str = ""
+    checkpoint: Checkpoint | None = None
+    trials: tuple[AugmentationTrial, ...] = ()
