@@ -5,7 +5,6 @@ A range is stated where the field is, with ``annotated_types``: ``scale: Annotat
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,11 +23,15 @@ class Strict:
     __pydantic_config__ = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 
 
-@functools.cache
+_adapters: dict[type, TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: type) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter  # takes a tenth of a second, so only where something is read
 
-    return TypeAdapter(kind)
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def parse(kind: type[T], values: Mapping[str, object], origin: str, error: type[DotcountError] = ModelError) -> T:
@@ -77,6 +80,8 @@ def _in_words(problems: list[Any], values: object) -> str:
         return f"field {name!r} is missing; restore it{rest}"
     if first["type"] == "unexpected_keyword_argument":
         return f"field {name!r} is not known; remove or correct it{rest}"
+    if first["type"] == "value_error":  # found by the dataclass itself
+        return f"field {name!r}: {need.removeprefix('Value error, ')}{rest}"
     if places.count(place) > 1:  # none of several types
         need = "be of another type"
     found = json.dumps(first["input"], default=repr)

@@ -12,6 +12,7 @@ import pytest
 
 from dotcount import weights
 from dotcount.errors import InputError, ModelError
+from dotcount.intensity import IntensityRule
 from dotcount.metadata import (
     AugmentationTrial,
     Checkpoint,
@@ -33,7 +34,7 @@ FULL = ModelMetadata(
     model="compact",
     stride=4,
     options={"width": 8, "output": "softplus", "output_scale": 0.1, "blocks": [1, 2], "nothing": None, "on": True},
-    input=InputRule(ResizeRule(min_side=512, max_side=2048, magnify=1.5)),
+    input=InputRule(ResizeRule(512, 2048, None, 1.5), IntensityRule(120.0, 4095.0, "percentiles", 40, "integer")),
     mirror=True,
     peaks=PeakRule("nms", 2, 0.4),
     count_scale=1.1,
@@ -122,6 +123,9 @@ WRONG = [
     ("input.resize.magnify", -5, "'input.resize.magnify' is -5"),
     ("input.resize.min_side", 0.5, "integer"),
     ("input.channels", "bgr", "'rgb'"),
+    ("input.intensity.low", 5000.0, "'input.intensity': intensity range must be finite and rising"),
+    ("input.intensity.high", "4095", "number"),
+    ("input.intensity", [], "an object"),
     ("mirror", "no", "boolean"),
     ("mirror", 1, "boolean"),
     ("count_scale", 0, "greater"),

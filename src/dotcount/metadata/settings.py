@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Interval, Lt
 
 from dotcount.errors import InputError
+from dotcount.intensity import IntensityRule
 from dotcount.resize import ResizeRule
 from dotcount.typed import Strict, parse
 
@@ -74,11 +75,14 @@ class InputRule(Strict):
     ----------
     resize
         How large images are made.
+    intensity
+        From stored values to brightness, fitted on the training images.
     channels
         What the three channels are.
     """
 
     resize: ResizeRule = field(default_factory=ResizeRule)
+    intensity: IntensityRule = field(default_factory=IntensityRule)
     channels: Literal["rgb"] = "rgb"
 
 
