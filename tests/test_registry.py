@@ -51,3 +51,24 @@ def test_iteration_is_sorted_and_containment_exact():
 @pytest.mark.parametrize(("name", "hint"), [("uto", " Did you mean 'uot'?"), ("zzzz", "")])
 def test_did_you_mean(name, hint):
     assert did_you_mean(name, ["uot", "bayesian"]) == hint
+
+
+def test_other_packages_add_entries(tmp_path, monkeypatch):
+    """A package on the path, with the metadata that pip writes."""
+    (tmp_path / "addon_of_a_user.py").write_text("def make(size=1):\n    return ('theirs', size)\nnumber = 5\n")
+    folder = tmp_path / "addon-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: addon\nVersion: 1.0\n")
+    points = ["theirs = addon_of_a_user:make", "no_call = addon_of_a_user:number", "gone = addon_of_a_user:missing"]
+    points += ["absent = no_such_module_at_all:make", "bayesian = addon_of_a_user:make"]
+    (folder / "entry_points.txt").write_text("[dotcount.tests]\n" + "\n".join(points) + "\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry("loss", "dotcount.tests")
+    registry.register("bayesian")(lambda: "ours")
+    with pytest.warns(UserWarning, match="of addon can't be used"):
+        assert list(registry) == ["bayesian", "theirs"]
+    assert registry.create("theirs", size=3) == ("theirs", 3)
+    assert registry.create("bayesian") == "ours"
+    assert set(registry.broken) == {"no_call", "gone", "absent", "bayesian"}
+    with pytest.raises(UnknownNameError, match=r"'gone'\. It could not be loaded: AttributeError"):
+        registry.get("gone")

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+import secrets
+import stat
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import TracebackType
 from typing import IO, Any
 
-from dotcount.errors import OutputError
+from dotcount.errors import DataError, OutputError
+
+MARKER = "dotcount.json"
+"""The file that says which results lie in a folder."""
 
 
 def require_writable(path: Path) -> None:
@@ -39,11 +47,16 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def temporary_name(path: Path) -> Path:
+    """Return a hidden name beside ``path`` that nobody can have foreseen, so that no link can lie in wait there."""
+    return path.with_name(f".dotcount-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside ``path``; renamed onto it at the end, removed when the block fails."""
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = temporary_name(path)
     try:
         yield temporary
         temporary.replace(path)
@@ -73,7 +86,7 @@ class CsvWriter:
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
         self.path = path
         self.columns = tuple(columns)
-        self._temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self._temporary = temporary_name(path)
         self._file: IO[str]
         self._writer: Any
 
@@ -110,6 +123,173 @@ class CsvWriter:
 def _text(value: object) -> object:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return cell(value)
     if isinstance(value, float):  # numpy's float64 is one
         return f"{value:.4f}".rstrip("0").rstrip(".")
     return value
+
+
+# Cells of tables that spreadsheets open
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+
+
+def cell(text: str) -> str:
+    """Return the text for a csv cell: what a spreadsheet would run as a formula gets an apostrophe in front.
+
+    :func:`plain_cell` takes it off again. Numbers stay as they are.
+
+    Examples
+    --------
+    >>> cell("=1+1"), cell("-3.5"), cell("a.png"), plain_cell(cell("=1+1"))
+    ("'=1+1", '-3.5', 'a.png', '=1+1')
+    """
+    if not _FORMULA.match(text):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
+def plain_cell(text: str) -> str:
+    """Return the text that :func:`cell` was given."""
+    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
+
+
+# Names that come from data
+
+
+_LONGEST_NAME, _LONGEST_PATH = 255, 3000
+
+
+def below(root: Path, name: str, what: str = "name") -> Path:
+    """Return the path that ``name``, which comes from data, has below ``root``, where it may be written.
+
+    Parameters
+    ----------
+    root
+        The folder that nothing may be written outside of.
+    name
+        Relative path with ``/``.
+    what
+        What the name is of, for the message ("image", "split").
+
+    Raises
+    ------
+    DataError
+        If the name is empty, absolute, too long, leads out of the folder by ``..``, a drive letter or a link, holds
+        control characters, or is that of a device.
+
+    Examples
+    --------
+    >>> below(Path("out"), "train/a.png").as_posix()
+    'out/train/a.png'
+    >>> below(Path("out"), "../a.png")
+    Traceback (most recent call last):
+    ...
+    dotcount.errors.DataError: name '../a.png' can't be written: it leads out of its folder; rename it
+    """
+    parts = re.split(r"[/\\]", name)
+    reason = None
+    if not name or any(ord(c) < 32 or ord(c) == 127 for c in name):
+        reason = "it is empty" if not name else "it holds control characters"
+    elif PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or PureWindowsPath(name).drive:
+        reason = "it is an absolute path"
+    elif ".." in parts:
+        reason = "it leads out of its folder"
+    elif any(part in ("", ".") for part in parts):
+        reason = "it is no plain path"
+    elif any(PureWindowsPath(part).is_reserved() for part in parts):
+        reason = "it is the name of a device"
+    elif max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME or len(os.fsencode(name)) > _LONGEST_PATH:
+        reason = "it is too long"
+    path = root / name
+    if reason is None and not path.parent.resolve().is_relative_to(root.resolve()):
+        reason = "a link leads out of its folder"
+    if reason is not None:
+        shown = name if len(name) <= 80 else f"{name[:77]}..."
+        raise DataError(f"{what} {shown!r} can't be written: {reason}; rename it")
+    return path
+
+
+# Folders of results
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the marker of a folder says: the kind of results, what wrote them, and their names (none: all of it)."""
+
+    kind: str
+    created_by: str
+    names: tuple[str, ...] = ()
+
+
+def mark_output(folder: Path, kind: str, created_by: str, names: Sequence[str] = ()) -> None:
+    """Write ``dotcount.json``, by which reading data knows results from what people brought, and leaves them out.
+
+    Parameters
+    ----------
+    folder
+        Where the results lie.
+    kind
+        ``data`` for what is meant to be read as data again, else what it is ("predictions", "run", "evaluation").
+    created_by
+        The command ("dotcount predict").
+    names
+        Files and folders of the results, relative to ``folder``, where other things may lie beside them. Those of
+        an earlier marker of the same folder are kept. None: the whole folder.
+    """
+    from importlib.metadata import PackageNotFoundError, version
+
+    earlier = output_of(folder)
+    if names and earlier is not None and earlier.kind != "data":
+        names = [*dict.fromkeys((*earlier.names, *names))] if earlier.names else []
+    try:
+        number = version("dotcount")
+    except PackageNotFoundError:
+        number = "unknown"
+    told = {"kind": kind, "created_by": created_by, "dotcount": number, "names": list(names)}
+    write_text(folder / MARKER, json.dumps(told, indent=1) + "\n")
+
+
+def output_of(folder: Path) -> Output | None:
+    """Return what the marker of a folder says, or ``None`` without one; never raises."""
+    try:
+        content = json.loads(read_bytes(folder / MARKER, 1 << 20))
+        kind, created_by, names = content["kind"], content["created_by"], content.get("names", [])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    if not isinstance(kind, str) or not isinstance(created_by, str) or not isinstance(names, list):
+        return None
+    return Output(kind, created_by, tuple(str(name) for name in names))
+
+
+def is_output(folder: Path) -> bool:
+    """Return whether the folder holds results of this package that are not data."""
+    found = output_of(folder)
+    return found is not None and found.kind != "data"
+
+
+# Reading what others wrote
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return the bytes of a regular file of at most ``most`` bytes.
+
+    Raises
+    ------
+    OSError
+        If it is no regular file (a pipe or a device would never end), larger, or unreadable.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):
+        raise OSError("it is not a regular file")
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(f"it is larger than {most:,} bytes")
+    return data

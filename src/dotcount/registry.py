@@ -1,10 +1,21 @@
-"""A name -> factory table with did-you-mean, shared by losses, models, formats and benchmarks."""
+"""A name -> factory table with did-you-mean, shared by losses, models, formats, sinks and benchmarks.
+
+A package of its own can add entries: it names them under an entry point group such as ``dotcount.losses``, in its
+``pyproject.toml``::
+
+    [project.entry-points."dotcount.losses"]
+    my_loss = "my_package.losses:MyLoss"
+
+They are loaded when the table is first asked for a name. One that can't be loaded is left out with a warning.
+"""
 
 from __future__ import annotations
 
 import difflib
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from dotcount.errors import UnknownNameError, UsageError
@@ -25,11 +36,24 @@ class Registry(Generic[T]):
     ----------
     kind
         What the entries are, in the singular, for messages ("loss", "model").
+    group
+        Entry point group by which other packages add entries; ``None``: they can't.
+    base
+        What an added entry must be a subclass of, where it is a class.
+
+    Attributes
+    ----------
+    broken
+        Why entries of other packages could not be loaded, by name.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, group: str | None = None, base: type | None = None) -> None:
         self.kind = kind
+        self.group = group
+        self.base = base
+        self.broken: dict[str, str] = {}
         self._entries: dict[str, Callable[..., T]] = {}
+        self._complete = group is None
 
     def register(self, name: str) -> Callable[[Callable[..., T]], Callable[..., T]]:
         """Return a decorator that stores a factory under ``name``; a name can be taken once."""
@@ -50,9 +74,12 @@ class Registry(Generic[T]):
         UnknownNameError
             If there is none; the message lists the known names and suggests the nearest.
         """
+        self._load()
         if name not in self._entries:
             known = ", ".join(sorted(self._entries))
-            raise UnknownNameError(f"unknown {self.kind} {name!r}.{did_you_mean(name, self._entries)} Known: {known}.")
+            why = f" It could not be loaded: {self.broken[name]}." if name in self.broken else ""
+            hint = why or did_you_mean(name, self._entries)
+            raise UnknownNameError(f"unknown {self.kind} {name!r}.{hint} Known: {known}.")
         return self._entries[name]
 
     def create(self, name: str, **options: object) -> T:
@@ -69,7 +96,31 @@ class Registry(Generic[T]):
         return factory(**options)
 
     def __iter__(self) -> Iterator[str]:
+        self._load()
         return iter(sorted(self._entries))
 
     def __contains__(self, name: object) -> bool:
+        self._load()
         return name in self._entries
+
+    def _load(self) -> None:
+        """Load what other packages add; one that is broken is told, and takes nothing else with it."""
+        if self._complete:
+            return
+        self._complete = True
+        for point in entry_points(group=self.group or ""):
+            package = point.dist.name if point.dist is not None else "a package"
+            try:
+                factory = point.load()
+                if not callable(factory):
+                    raise TypeError(f"{point.value} is not callable")
+                if self.base is not None and isinstance(factory, type) and not issubclass(factory, self.base):
+                    raise TypeError(f"{point.value} is no {self.base.__name__}")
+                if point.name in self._entries:
+                    raise ValueError(f"there is a {self.kind} of this name already")
+            except Exception as error:
+                self.broken[point.name] = " ".join(f"{type(error).__name__}: {error}".split())
+                message = f"{self.kind} {point.name!r} of {package} can't be used ({self.broken[point.name]})"
+                warnings.warn(f"{message}; update or remove {package}", stacklevel=3)
+            else:
+                self._entries[point.name] = factory

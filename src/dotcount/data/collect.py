@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from dotcount.data.benchmarks import BENCHMARKS
-from dotcount.data.discover import discover, list_files, split_masks, table_layout
+from dotcount.data.discover import discover, file_layout, image_entries
+from dotcount.data.explain import described
 from dotcount.data.formats import FORMATS
 from dotcount.data.formats.base import Table, tables
-from dotcount.data.images import image_size, is_image
-from dotcount.data.layout import Entry, Layout, split_of
-from dotcount.data.records import Collection, Problem, Record
+from dotcount.data.images import image_size
+from dotcount.data.layout import Entry, Layout
+from dotcount.data.records import Collection, LeftOut, Problem, Record, told_left_out
 from dotcount.data.splits import with_listed_splits
 from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
 from dotcount.points import Points
@@ -30,6 +31,7 @@ def open_collection(
     images_only: bool = False,
     strict: bool = True,
     classes: Sized[str] | None = None,
+    complete: bool = False,
 ) -> Collection:
     """Read which images there are and where their dots lie; decodes no pixels.
 
@@ -47,12 +49,21 @@ def open_collection(
         record with an error.
     classes
         Keep only the dots of these classes; images without any then count as zero.
+    complete
+        Raise as well if any file is left out or an image can't be read.
+
+    Returns
+    -------
+    Collection
+        ``left_out`` tells what was seen and not used: images of kinds that can't be read, results of this package,
+        annotations of another format than the one that was recognised, what is no object in an annotation.
 
     Raises
     ------
     DataError
         If the path is missing, holds no images, or no dots are found; with ``strict`` also for dots without image,
-        images without dots, dots that are not finite or lie outside their image, and unreadable annotations.
+        images without dots, dots that are not finite or lie outside their image, and unreadable annotations; with
+        ``complete`` for anything left out.
     UnknownNameError
         If the format or recipe does not exist, or no dot is of one of the classes.
     """
@@ -60,12 +71,14 @@ def open_collection(
     if not root.exists():
         raise DataError(f"{root} does not exist; check the path")
     layout = _images(root) if images_only else _layout(root, recipe, format)
-    collection = with_listed_splits(_assemble(root if root.is_dir() else root.parent, layout, classes))
-    wrong = [p for p in collection.problems if p.kind != "unreadable_image"]
-    if strict and wrong:
+    collection = with_listed_splits(_assemble(layout.root or (root if root.is_dir() else root.parent), layout, classes))
+    wrong = [p for p in collection.problems if complete or p.kind != "unreadable_image"]
+    if (strict or complete) and wrong:
         more = f" (and {len(wrong) - 1} more problems; `dotcount data check` lists them)" if len(wrong) > 1 else ""
         error = AnnotationError if wrong[0].kind in ("unreadable_annotation", "not_finite", "outside") else DataError
         raise error(wrong[0].message + more)
+    if complete and collection.left_out:
+        raise DataError(f"{root} is not complete; {told_left_out(collection.left_out)}; move it away, or mend it")
     if not any(r.error is None for r in collection.records):
         first = collection.records[0].error if collection.records else "it holds none"
         raise DataError(f"{root}: no image can be used: {first}")
@@ -99,34 +112,30 @@ def _layout(root: Path, recipe: str | None, format: str) -> Layout:
 
 
 def _file_layout(path: Path, format: str) -> Layout:
-    """Read one annotation file that names its images, which lie in its folder or below."""
-    root = path.parent
+    """Read one annotation file that names its images."""
     chosen = [FORMATS.create(format)] if format != "auto" else [t for t in tables() if t.recognises(path)]
-    if not chosen or not isinstance(chosen[0], Table):
-        raise DataError(f"{path} is not a known list of images and dots; give the folder that holds the images")
-    images, _ = split_masks([f for f in list_files(root) if is_image(f)])
-    if not images:
-        raise DataError(f"{root} holds no image that {path.name} could name; put the list beside its images")
-    layout = table_layout(root, images, [path.relative_to(root)], chosen[0])
-    named = [entry for entry in layout.entries if entry.read is not None]
-    return Layout(layout.format, named, layout.unmatched)
+    if chosen and isinstance(chosen[0], Table):
+        return file_layout(path, chosen[0])
+    objections = [text for table in tables() if (text := table.objection(path))]
+    known = next(iter(objections), None) or described(path, path)
+    told = f" ({known})" if known else ""
+    raise DataError(f"{path} is not a known list of images and dots{told}; give the folder that holds the images")
 
 
 def _images(root: Path) -> Layout:
     if root.is_file():
         return Layout("images", [Entry(root, root.name)], absent="unlabelled")
-    images = [f for f in list_files(root) if is_image(f)]
-    if not images:
-        raise DataError(f"{root} holds no image; give an image or a folder with images")
-    return Layout("images", [Entry(root / f, f.as_posix(), None, split_of(f)) for f in images], absent="unlabelled")
+    entries, left_out = image_entries(root)
+    return Layout("images", entries, absent="unlabelled", left_out=left_out)
 
 
 def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collection:
     problems = [Problem("missing_image", "", message) for message in layout.unmatched]
     records = []
     seen: set[str] = set()
+    left_out = list(layout.left_out)
     for entry in layout.entries:
-        record, problem = _record(entry, layout, classes, seen)
+        record, problem = _record(entry, layout, classes, seen, left_out)
         records.append(record)
         if problem is not None:
             problems.append(problem)
@@ -146,11 +155,14 @@ def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collect
         layout.license,
         layout.citation,
         layout.resize,
+        tuple(left_out),
     )
 
 
-def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: set[str]) -> tuple[Record, Problem | None]:
-    """Read one image; ``seen`` receives the classes of its dots."""
+def _record(
+    entry: Entry, layout: Layout, classes: Sized[str] | None, seen: set[str], left_out: list[LeftOut]
+) -> tuple[Record, Problem | None]:
+    """Read one image; ``seen`` receives the classes of its dots, ``left_out`` what was not taken for dots."""
 
     def failed(kind: str, message: str, points: Points | None = None) -> tuple[Record, Problem]:
         record = Record(entry.image, entry.name, points, entry.split, entry.labels, error=message)
@@ -172,6 +184,7 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: set[
         dots = entry.read(width, height)
     except AnnotationError as error:
         return failed("unreadable_annotation", str(error))
+    left_out += [LeftOut(entry.name, phrase) for phrase in dots.left_out]
     bad = np.flatnonzero(~np.isfinite(dots.xy).all(axis=1))
     if bad.size:
         where = f"dot {bad[0] + 1} of image {entry.image} is not finite: {_show(dots.xy[bad[0]])}"

@@ -2,101 +2,75 @@
 
 from __future__ import annotations
 
-import os
-import re
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from dotcount.data.formats.base import FORMATS, Format, Listed, Sidecar, Table, sidecars, tables
-from dotcount.data.formats.csv import read_manifest
+from dotcount.data.explain import nothing_found
+from dotcount.data.formats.base import FORMATS, Format, Sidecar, Table, sidecars, tables
+from dotcount.data.formats.csv import is_manifest
 from dotcount.data.images import is_image
-from dotcount.data.layout import Entry, Layout, no_dots, split_of
+from dotcount.data.layout import Dots, Entry, Layout, no_dots, split_of
+from dotcount.data.listing import list_files, unreadable_kind
+from dotcount.data.mentions import as_layout, find_mentions, table_layout
+from dotcount.data.pairing import ROLE, pair, split_masks
+from dotcount.data.records import LeftOut
 from dotcount.errors import DataError
 
-MANIFEST = "images.csv"
-
-# Folders that say what kind of file they hold, not which images: left out when files of two folders are paired.
-_ROLE = re.compile(
-    r"(images?|imgs?|jpegimages|pics|photos|points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?"
-    r"|csvs?|jsons?|xmls?|mats?|rois?|txts?|geojsons?|coords?|centroids?)[-_]?(csv|txt|json|xml|part)?[-_]?(\d*)",
-    re.IGNORECASE,
-)
-_MASK_FOLDER = re.compile(
-    r"(points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?|segmentations?|instances?)([-_]?\d*)", re.I
-)
-_MASK_NAME = re.compile(r"[-_]?(dots?|masks?|gt|labels?|instances?|seg)$", re.I)
-_AFFIX = re.compile(
-    r"^(gt[-_])|[-_]?(dots?|points?|cells?|ann|annotations?|masks?|gt|labels?|instances?|seg|rois?|img|image)$", re.I
-)
+_TEXT = frozenset((".csv", ".tsv", ".txt"))
 
 
-def list_files(root: Path) -> list[Path]:
-    """Return every file below ``root``, relative to it, sorted; hidden files and folders are left out."""
-    found = []
-    for top, folders, files in os.walk(root):
-        folder = Path(top)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
-        found += [(folder / name).relative_to(root) for name in sorted(files) if not name.startswith(".")]
-    return sorted(found)
+@dataclass(frozen=True)
+class Found:
+    """The files below a root by what they are: images, pictures that annotate images, all others."""
+
+    root: Path
+    images: list[Path]
+    masks: list[Path]
+    others: list[Path]
+    left_out: list[LeftOut]
+
+    def of_format(self, format: Format, forced: bool) -> list[Path]:
+        """Return the files that are of a format; with ``forced`` all that have its ending."""
+        pictures = isinstance(format, Sidecar) and format.pictures
+        named = [f for f in (self.masks if pictures else self.others) if f.suffix.lower() in format.suffixes]
+        named = [f for f in named if not is_manifest(self.root / f)]
+        if forced:
+            return named
+        if isinstance(format, Sidecar):
+            return [f.relative_to(self.root) for f in format.among([self.root / f for f in named])]
+        return [f for f in named if format.recognises(self.root / f)]
 
 
-def _place(relative: Path) -> tuple[str, ...]:
-    """Return the folders that say which images a file belongs to; of ``points_2`` only the 2 does."""
-    place = []
-    for part in relative.parts[:-1]:
-        role = _ROLE.fullmatch(part)
-        word = role.group(3) if role else part.lower()
-        if word:
-            place.append(word)
-    return tuple(place)
+def look(root: Path) -> Found:
+    """Return what lies below a folder.
 
-
-def _keys(name: str) -> tuple[str, str]:
-    """Return the ways in which a stem names an image: as it stands, and without words like ``dots`` or ``GT_``."""
-    return name.lower(), _AFFIX.sub("", name).lower()
-
-
-def pair(images: Sequence[Path], annotations: Sequence[Path]) -> dict[Path, Path]:
-    """Return the annotation of each image, paired by folder and name.
-
-    ``images/a.png`` goes with ``a.csv`` in the same folder or a sibling, with ``a.png.csv``, and, where nothing else
-    fits, with names that differ by words like ``dots`` or ``GT_``: ``001cell.png`` and ``001dots.png``.
+    Raises
+    ------
+    DataError
+        If there is no image.
     """
-    exact: dict[tuple[tuple[str, ...], str], Path] = {}
-    loose: dict[tuple[tuple[str, ...], str], Path] = {}
-    for path in annotations:
-        place = _place(path)
-        exact.setdefault((place, path.stem.lower()), path)
-        loose.setdefault((place, _keys(path.stem)[1]), path)
-    paired = {}
-    for image in images:
-        place = _place(image)
-        whole, stem = image.name.lower(), image.stem
-        match = exact.get((place, whole)) or exact.get((place, stem.lower())) or loose.get((place, _keys(stem)[1]))
-        if match is not None:
-            paired[image] = match
-    return paired
-
-
-def split_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Return the images proper and the pictures that annotate them (dot masks, instance masks).
-
-    A picture annotates another if it lies in a folder called ``masks``, ``dots``, ``labels`` or the like while others
-    do not, or if its name is another's with a word like ``_dots`` or ``_mask`` added.
-    """
-    beside = [p for p in pictures if not any(_MASK_FOLDER.fullmatch(part) for part in p.parts[:-1])]
-    if not beside:
-        beside = list(pictures)
-    plain = {(p.parent, _AFFIX.sub("", p.stem).lower()) for p in beside if not _MASK_NAME.search(p.stem)}
-    images: list[Path] = []
-    masks = [p for p in pictures if p not in set(beside)]
-    for path in beside:
-        annotates = _MASK_NAME.search(path.stem) and (path.parent, _AFFIX.sub("", path.stem).lower()) in plain
-        (masks if annotates else images).append(path)
-    return images, masks
+    listing = list_files(root)
+    left_out = list(listing.left_out)
+    pictures, others = [], []
+    for file in listing.files:
+        kind = None if is_image(file) else unreadable_kind(root / file)
+        if is_image(file):
+            pictures.append(file)
+        elif kind is not None:
+            left_out.append(LeftOut(file.as_posix(), kind))
+        else:
+            others.append(file)
+    images, masks = split_masks(pictures)
+    if not images:
+        told = [f"{each.path} ({each.reason})" for each in left_out[:3]]
+        more = f"; left out: {', '.join(told)}{', ...' if len(left_out) > 3 else ''}" if told else ""
+        if not listing.files and not told:
+            raise DataError(f"{root} is empty; give a folder with images and their dots")
+        number = len(listing.files)
+        raise DataError(f"{root} holds {number} files but no image; give the folder that holds the images{more}")
+    return Found(root, images, masks, others, left_out)
 
 
 def discover(root: Path, format: str = "auto") -> Layout:
@@ -107,40 +81,50 @@ def discover(root: Path, format: str = "auto") -> Layout:
     DataError
         If there is no image, or nothing that goes with the images is an annotation of a known format.
     """
-    files = list_files(root)
-    images, masks = split_masks([f for f in files if is_image(f)])
-    if not files:
-        raise DataError(f"{root} is empty; give a folder with images and their dots")
-    if not images:
-        raise DataError(f"{root} holds {len(files)} files but no image; give the folder that holds the images")
-    others = [f for f in files if not is_image(f)]
+    found = look(root)
     chosen = None if format == "auto" else FORMATS.create(format)
+    layout, used = _layout(found, chosen)
+    if layout is None:
+        raise DataError(nothing_found(root, found.images, found.others, chosen))
+    return replace(layout, left_out=[*found.left_out, *_unused(found, layout.format, used)])
+
+
+def _layout(found: Found, chosen: Format | None) -> tuple[Layout | None, list[Path]]:
+    """Return the first layout that fits, and the annotation files that belong to it."""
+    forced = chosen is not None
     for table in tables() if chosen is None else [chosen]:
         if isinstance(table, Table):
-            lists = _of_format(root, others, table, forced=chosen is not None)
+            lists = found.of_format(table, forced)
             if lists:
-                return table_layout(root, images, lists, table)
+                return table_layout(found.root, found.images, lists, table), lists
     for sidecar in sidecars() if chosen is None else [chosen]:
         if isinstance(sidecar, Sidecar):
-            candidates = masks if sidecar.pictures else others
-            found = _of_format(root, candidates, sidecar, forced=chosen is not None)
-            if found and pair(images, found):
-                sidecar = sidecar.over([root / f for f in found])
-                endings = {f.suffix.lower() for f in found}
-                alike = [f for f in candidates if f.suffix.lower() in endings and f.name != MANIFEST]
-                return _sidecar_layout(root, images, found, alike, sidecar)
-    wanted = f"of the format {format!r}" if chosen is not None else f"of a known format ({', '.join(FORMATS)})"
-    raise DataError(
-        f"{root} holds {len(images)} images but no dots {wanted}; "
-        "add a csv with the columns image, x, y, or name the format"
-    )
+            files = found.of_format(sidecar, forced)
+            if files and pair(found.images, files):
+                sidecar = sidecar.over([found.root / f for f in files])
+                endings = {f.suffix.lower() for f in files}
+                candidates = found.masks if sidecar.pictures else found.others
+                alike = [f for f in candidates if f.suffix.lower() in endings and not is_manifest(found.root / f)]
+                return _sidecar_layout(found.root, found.images, files, alike, sidecar), alike
+    return None, []
 
 
-def _of_format(root: Path, files: Iterable[Path], format: Format, forced: bool) -> list[Path]:
-    named = [f for f in files if f.suffix.lower() in format.suffixes and f.name != MANIFEST]
-    if isinstance(format, Sidecar) and not forced:
-        return [f.relative_to(root) for f in format.among([root / f for f in named])]
-    return [f for f in named if forced or format.recognises(root / f)]
+def _unused(found: Found, format: str, used: Iterable[Path]) -> list[LeftOut]:
+    """Return annotation files that were not read, because what was recognised does not need them."""
+    taken = set(used)
+    left_out = []
+    for other in (*tables(), *sidecars()):
+        if other.name == format:
+            continue
+        pictures = isinstance(other, Sidecar) and other.pictures
+        files = [f for f in ([] if pictures else found.of_format(other, forced=False)) if f not in taken]
+        if isinstance(other, Sidecar):
+            files = sorted(set(pair(found.images, files).values()))
+        taken.update(files)
+        reason = f"{other.title}, while {format} was read; name the format to read it instead"
+        left_out += [LeftOut(f.as_posix(), reason) for f in files]
+    reason = f"pictures that look like masks of images, while {format} was read"
+    return left_out + [LeftOut(f.as_posix(), reason) for f in found.masks if f not in taken]
 
 
 def _sidecar_layout(
@@ -149,11 +133,18 @@ def _sidecar_layout(
     """Pair images with files; a damaged file looks like none of the format, but its name says what it was."""
     paired = pair(images, alike) | pair(images, annotations)
     entries = [
-        Entry(root / i, i.as_posix(), partial(format.read, root / paired[i]) if i in paired else None, split_of(i))
+        Entry(
+            root / i, i.as_posix(), partial(_read_file, format, root / paired[i]) if i in paired else None, split_of(i)
+        )
         for i in images
     ]
-    lost = sorted(set(annotations) - set(paired.values()))
-    unmatched = [f"annotation {root / f} has no image; restore the image or remove the annotation" for f in lost]
+    unmatched = []
+    for file in sorted(set(annotations) - set(paired.values())):
+        rival = next((paired[i] for i in pair(images, [file])), None)
+        why = "has no image; restore the image or remove the annotation"
+        if rival is not None:
+            why = f"is of an image that {rival} is of as well; keep one"
+        unmatched.append(f"annotation {root / file} {why}")
     taken: dict[Path, Path] = {}
     for image, file in paired.items():
         first = taken.setdefault(file, image)
@@ -162,58 +153,59 @@ def _sidecar_layout(
     return Layout(format.name, entries, unmatched, format.absent, summary=format.summary)
 
 
-def table_layout(root: Path, images: Sequence[Path], lists: Sequence[Path], format: Table) -> Layout:
-    """Return the layout of images whose dots stand in one or more tables.
+def _read_file(format: Sidecar, path: Path, width: int, height: int) -> Dots:
+    """Return the dots of one image; a text file of no bytes is one of no dots."""
+    if path.suffix.lower() in _TEXT and path.is_file() and not path.stat().st_size:
+        return no_dots(width, height)
+    return format.read(path, width, height)
 
-    A name in a table is looked up as a path from the table's folder, then from the root, then as a bare file name
-    (without suffix, if need be) below the table's folder, where only one image has it.
+
+def file_layout(path: Path, format: Table) -> Layout:
+    """Read one annotation file that names its images.
+
+    They lie in its folder or below; if none that it names is there, in ``images/`` beside its folder, or anywhere below
+    the folder above if its own is called ``annotations``, ``labels`` or the like.
+
+    Raises
+    ------
+    DataError
+        If no image that the file names is found.
     """
-    found: dict[Path, Listed] = {}
-    unmatched: list[str] = []
-    known = frozenset(images)
-    for table in lists:
-        below = [i for i in images if i.is_relative_to(table.parent)]
-        names = _names(below)
-        for name, listed in _rows(root, table, format):
-            image = _lookup(name, table.parent, known, names)
-            if image is None:
-                unmatched.append(f"annotation {root / table} names image {name!r}, which is not there; restore it")
-            elif image in found:
-                unmatched.append(f"annotation {root / table} lists image {name!r} a second time; keep one list")
-            else:
-                found[image] = listed
-    entries = []
-    for image in images:
-        row = found.get(image)
-        split = (row.split if row else None) or split_of(image)
-        labels = row.labels if row else {}
-        entries.append(Entry(root / image, image.as_posix(), row.read if row else None, split, labels))
-    return Layout(format.name, entries, unmatched)
+    first: DataError | None = None
+    places = [(path.parent, path.parent)]
+    above = path.absolute().parent.parent
+    beside = next((above / name for name in ("images", "imgs") if (above / name).is_dir()), None)
+    if ROLE.fullmatch(path.absolute().parent.name):
+        places.append((above, above))
+    elif beside is not None:
+        places.append((above, beside))
+    for root, searched in places:
+        try:
+            found = look(searched)
+        except DataError as error:
+            first = first or error
+            continue
+        images = [(searched / image).relative_to(root) for image in found.images]
+        mentions = find_mentions(root, images, [_relative(path, root)], format)
+        if mentions.by_image or (root, searched) == places[-1]:
+            layout = as_layout(mentions, images, format.name)
+            named = [entry for entry in layout.entries if entry.read is not None]
+            return Layout(layout.format, named, layout.unmatched, left_out=found.left_out, root=root)
+    raise DataError(f"no image that {path} could name is found: {first}; put the list beside its images")
 
 
-def _rows(root: Path, table: Path, format: Table) -> list[tuple[str, Listed]]:
-    rows = list(format.read(root / table))
-    listed = {name for name, _ in rows}
-    manifest = root / table.parent / MANIFEST
-    if manifest.is_file():
-        for name, count in read_manifest(manifest).items():
-            if name not in listed and count == 0:
-                rows.append((name, Listed(no_dots)))
-    return rows
+def _relative(path: Path, root: Path) -> Path:
+    return path.relative_to(root) if path.is_relative_to(root) else path.absolute().relative_to(root)
 
 
-def _names(images: Sequence[Path]) -> dict[str, list[Path]]:
-    names: dict[str, list[Path]] = defaultdict(list)
-    for image in images:
-        names[image.name].append(image)
-        names[image.stem].append(image)
-    return names
+def image_entries(root: Path) -> tuple[Sequence[Entry], list[LeftOut]]:
+    """Return every picture below a folder as an entry without dots, and what was left out.
 
-
-def _lookup(name: str, folder: Path, known: AbstractSet[Path], names: Mapping[str, list[Path]]) -> Path | None:
-    plain = Path(name.replace("\\", "/"))
-    for candidate in (folder / plain, plain, folder / "images" / plain):
-        if candidate in known:
-            return candidate
-    same = names.get(plain.name, [])
-    return same[0] if len(same) == 1 else None
+    Raises
+    ------
+    DataError
+        If there is none.
+    """
+    found = look(root)
+    pictures = sorted([*found.images, *found.masks])
+    return [Entry(root / f, f.as_posix(), None, split_of(f)) for f in pictures], found.left_out

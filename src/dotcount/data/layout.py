@@ -6,6 +6,7 @@ unreadable annotation must not take the others with it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from dotcount.data.records import LeftOut
 from dotcount.data.resizing import ResizeRule
 from dotcount.points import FloatArray
 
@@ -75,6 +77,10 @@ class Layout:
     outside
         What a dot outside its image means: an ``error``, or ``known`` where the published annotation has such dots and
         its totals include them.
+    left_out
+        Files that were seen and not used, each with the reason.
+    root
+        The folder that names are relative to, where it is another than the one that was asked for.
     """
 
     format: str
@@ -86,6 +92,8 @@ class Layout:
     license: str | None = None
     citation: str | None = None
     resize: ResizeRule = field(default_factory=ResizeRule)
+    left_out: Sequence[LeftOut] = ()
+    root: Path | None = None
 
 
 SPLIT_WORDS = {
@@ -103,9 +111,20 @@ SPLIT_WORDS = {
 }
 
 
+def split_named(word: str | None) -> str | None:
+    """Return the split that a word names, if any: ``Train``, ``Validation``, ``val2017``, ``test_data``.
+
+    Examples
+    --------
+    >>> split_named("Validation"), split_named("val2017"), split_named("default")
+    ('val', 'val', None)
+    """
+    if word is None:
+        return None
+    word = word.strip().lower()
+    return SPLIT_WORDS.get(word) or SPLIT_WORDS.get(re.sub(r"[-_ ]?(19|20)\d\d$", "", word))
+
+
 def split_of(relative: Path) -> str | None:
     """Return the split that a folder on the way to the file names (``train``, ``Valid``, ``test_data``), if any."""
-    for part in relative.parts[:-1]:
-        if part.lower() in SPLIT_WORDS:
-            return SPLIT_WORDS[part.lower()]
-    return None
+    return next((split for part in relative.parts[:-1] if (split := split_named(part))), None)

@@ -62,10 +62,18 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that was seen and not used, relative to the root, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Collection:
     """Records read from one place, with what was recognised there.
 
-    ``note`` is a sentence for people: the layout, the number of images and of dots.
+    ``note`` is a sentence for people: the layout, the number of images and of dots, and what was left out.
     """
 
     root: Path
@@ -77,6 +85,7 @@ class Collection:
     license: str | None = None
     citation: str | None = None
     resize: ResizeRule = field(default_factory=ResizeRule)
+    left_out: tuple[LeftOut, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -101,7 +110,8 @@ class Collection:
         bad = len(self.errors())
         broken = f"; {bad} can't be used, the first: {self.errors()[0].error}" if bad else ""
         summary = f"; {self.summary}" if self.summary else ""
-        return f"{self.format}: {len(self.records):,} images{split}{dots}{summary}{broken}"
+        left = f"; {told_left_out(self.left_out)}" if self.left_out else ""
+        return f"{self.format}: {len(self.records):,} images{split}{dots}{summary}{broken}{left}"
 
     def split(self, name: str) -> Collection:
         """Return the records of one split.
@@ -127,6 +137,24 @@ class Collection:
     def where(self, records: Sequence[Record]) -> Collection:
         """Return the same collection with these records only."""
         return replace(self, records=tuple(records))
+
+
+def told_left_out(left_out: Sequence[LeftOut]) -> str:
+    """Return what was left out, for people: each reason with the number of files and one of them.
+
+    Examples
+    --------
+    >>> told_left_out([LeftOut("a.czi", "a Zeiss image"), LeftOut("b.czi", "a Zeiss image")])
+    'left out: 2 files, such as a.czi (a Zeiss image)'
+    """
+    by_reason: dict[str, list[str]] = {}
+    for each in left_out:
+        by_reason.setdefault(each.reason, []).append(each.path)
+    parts = [
+        f"{paths[0]} ({reason})" if len(paths) == 1 else f"{len(paths)} files, such as {paths[0]} ({reason})"
+        for reason, paths in by_reason.items()
+    ]
+    return f"left out: {'; '.join(parts)}"
 
 
 def hold_out(collection: Collection, fraction: float, seed: int) -> tuple[Collection, Collection]:

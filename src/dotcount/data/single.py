@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dotcount.data.formats.base import Listed, Rows, sidecars, tables
+from dotcount.data.formats.base import Rows, sidecars, tables
 from dotcount.data.images import image_size
 from dotcount.data.layout import Dots
+from dotcount.data.mentions import Mention, agreed
+from dotcount.data.resolver import fold
 from dotcount.errors import AnnotationError
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
@@ -52,19 +54,19 @@ def _read(file: Path, image: Path, width: int, height: int) -> Dots:
     ending = file.suffix.lower()
     for table in tables():
         if ending in table.suffixes and table.recognises(file):
-            return _listed(table.read(file), file, image).read(width, height)
+            return _listed(table.read(file), file, image, (width, height))
     for sidecar in sidecars():
         if ending in sidecar.suffixes and sidecar.recognises(file):
             return sidecar.read(file, width, height)
     raise AnnotationError(f"dots {file} are of no known format; write a csv with the columns x, y")
 
 
-def _listed(rows: Rows, file: Path, image: Path) -> Listed:
-    """Return the entry of an image: by its path's end, else by its bare name."""
+def _listed(rows: Rows, file: Path, image: Path, size: tuple[int, int]) -> Dots:
+    """Return the dots of an image: those of a name that ends its path, else of its bare name."""
     path = image.resolve().as_posix()
-    for fits in (lambda name: path.endswith(f"/{name}"), lambda name: Path(name).stem == image.stem):
-        found = [listed for name, listed in rows if fits(name.replace("\\", "/"))]
-        if len(found) == 1:
-            return found[0]
+    for fits in (lambda name: path.endswith(f"/{name}"), lambda name: fold(Path(name).stem) == fold(image.stem)):
+        found = [Mention(file, listed) for name, listed in rows if fits(name.replace("\\", "/"))]
+        if found:
+            return agreed(image.name, found, *size)
     hint = did_you_mean(image.name, [name for name, _ in rows])
     raise AnnotationError(f"dots {file} have no rows for image {image.name}.{hint} Name it in the column image.")

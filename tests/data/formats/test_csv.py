@@ -128,9 +128,12 @@ def test_manifest_lists_images_without_dots(tmp_path: Path) -> None:
     write_manifest(path, [Record(Path("x"), "x.png", Points.empty(4, 3)), Record(Path("y"), "y.png")])
     assert path.read_text() == "image,width,height,count\nx.png,4,3,0\n"
     assert read_manifest(path) == {"x.png": 0}
-    path.write_text("image\nx\n")
-    with pytest.raises(AnnotationError, match="columns image and count"):
-        read_manifest(path)
+    path.write_text("Filename\nx\n")
+    assert read_manifest(path) == {"x": 0}
+    for text in ("picture\nx\n", "image,count\nx,many\n"):
+        path.write_text(text)
+        with pytest.raises(AnnotationError, match="needs a column image"):
+            read_manifest(path)
 
 
 def test_columns_of_foreign_headers() -> None:

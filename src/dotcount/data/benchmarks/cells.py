@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals, orphans
-from dotcount.data.discover import pair
 from dotcount.data.formats.csv import parse
 from dotcount.data.formats.masks import DotMask
 from dotcount.data.images import is_image
 from dotcount.data.layout import Dots, Entry, Layout
+from dotcount.data.pairing import pair
 
 
 def read_pixel_indices(path: Path, _width: int, _height: int) -> Dots:

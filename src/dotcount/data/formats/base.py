@@ -13,7 +13,10 @@ from typing import Literal
 from dotcount.data.layout import Dots, ReadDots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
+from dotcount.files import plain_cell, read_bytes
 from dotcount.registry import Registry
+
+MOST_BYTES = 1 << 30  # of one annotation file
 
 
 class Format(ABC):
@@ -31,6 +34,9 @@ class Format(ABC):
         What an image without annotation file, or one that the table does not list, means.
     pictures
         Whether its files are images themselves.
+    priority
+        Formats are tried from the highest to the lowest, those of one priority by name: what states clearly what it is
+        comes before what many files could be.
     """
 
     name: str
@@ -39,10 +45,19 @@ class Format(ABC):
     writable: bool = True
     absent: Literal["error", "zero"] = "error"
     pictures: bool = False
+    priority: int = 50
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Return whether the content of the file is of this format; never raises on foreign or damaged files."""
+
+    def objection(self, path: Path) -> str | None:  # noqa: ARG002 - for formats that say something
+        """Return why the file is not of this format, as it is told to people; ``None``: it is, or is quite another.
+
+        A format says something here about files that come near: of its tool but another export, of its columns but in
+        another unit. Never raises.
+        """
+        return None
 
 
 class Sidecar(Format):
@@ -90,12 +105,25 @@ class Sidecar(Format):
 
 @dataclass(frozen=True)
 class Listed:
-    """Dots of one image in a file that covers many images; ``size``: the (width, height) px that the file states."""
+    """One mention of an image in a file that covers many.
+
+    Parameters
+    ----------
+    read
+        Its dots, given the size of the image.
+    split, labels
+        What the file says about the whole image.
+    size
+        The (width, height) px that the file states; it has to be the image's.
+    relative
+        Whether the coordinates are shares of the image, so that a copy of another size but of the same shape will do.
+    """
 
     read: ReadDots
     split: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     size: tuple[int, int] | None = None
+    relative: bool = False
 
 
 Rows = Sequence[tuple[str, Listed]]
@@ -123,37 +151,94 @@ class Table(Format):
         """Write the dots of all records."""
 
 
-FORMATS: Registry[Format] = Registry("annotation format")
+FORMATS: Registry[Format] = Registry("annotation format", "dotcount.formats", Format)
+
+
+def _in_order() -> list[Format]:
+    return sorted(map(FORMATS.create, FORMATS), key=lambda f: (-f.priority, f.name))
 
 
 def sidecars() -> Iterable[Sidecar]:
     """Return the formats with one file for each image, in the order in which they are tried: pictures last."""
-    found = [f for f in map(FORMATS.create, FORMATS) if isinstance(f, Sidecar)]
-    return sorted(found, key=lambda f: f.pictures)
+    return sorted((f for f in _in_order() if isinstance(f, Sidecar)), key=lambda f: f.pictures)
 
 
 def tables() -> Iterable[Table]:
     """Return the formats with one file for many images, in the order in which they are tried."""
-    return [f for f in map(FORMATS.create, FORMATS) if isinstance(f, Table)]
+    return [f for f in _in_order() if isinstance(f, Table)]
 
 
-def read_text(path: Path) -> str:
-    """Return the text of an annotation file (UTF-8 with or without mark, or UTF-16 with its mark).
+def require_size(path: Path, stated: tuple[int, int] | None, size: tuple[int, int], relative: bool = False) -> None:
+    """Compare the size of the image as an annotation file states it with that of the image.
+
+    Parameters
+    ----------
+    path
+        The annotation file, for the message.
+    stated
+        (width, height) px as stated; ``None``, or with a zero: not known.
+    size
+        (width, height) px of the image as it is shown.
+    relative
+        Whether the coordinates are shares of the image, so that only its shape matters.
 
     Raises
     ------
     AnnotationError
-        If the file is missing or is not text.
+        If they differ; the message names both and, where it shows, how they come to differ.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise AnnotationError(f"annotation {path}: {error.strerror or error}; check the path") from error
+    if stated is None or not all(stated) or tuple(stated) == tuple(size):
+        return
+    (a, b), (width, height) = stated, size
+    alike = abs(a * height - b * width) <= max(a, b, width, height)  # of one shape, up to a pixel
+    if relative and alike:
+        return
+    if (b, a) == (width, height):
+        why = "the annotation is of the picture before it was turned; turn its dots, or annotate the upright picture"
+    elif alike:
+        why = f"the annotation is of a copy at {a / width:.4g} of its size; annotate the image itself, or use that copy"
+    else:
+        why = "they are not the same picture; restore the one that was annotated"
+    raise AnnotationError(f"annotation {path} states {a} x {b} px, the image has {width} x {height} px: {why}")
+
+
+def read_text(path: Path, fallback: str | None = None) -> str:
+    """Return the text of an annotation file (UTF-8 with or without mark, or UTF-16 with its mark).
+
+    Parameters
+    ----------
+    path
+        The file.
+    fallback
+        Encoding of text that is not UTF-8; ``None``: such text is an error.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is missing, no regular file, larger than 1 GiB or not text.
+    """
+    data = annotation_bytes(path)
     encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
+        if fallback is not None and encoding != "utf-16" and b"\x00" not in data:
+            return data.decode(fallback, errors="replace")
         raise AnnotationError(f"annotation {path} is not UTF-8 text; save it as UTF-8") from error
+
+
+def annotation_bytes(path: Path) -> bytes:
+    """Return the content of an annotation file.
+
+    Raises
+    ------
+    AnnotationError
+        If the file is missing, no regular file, or larger than 1 GiB.
+    """
+    try:
+        return read_bytes(path, MOST_BYTES)
+    except OSError as error:
+        raise AnnotationError(f"annotation {path}: {error.strerror or error}; check the file") from error
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -166,7 +251,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
     """
     try:
         rows = csv.DictReader(io.StringIO(read_text(path), newline=""), restval="")
-        return [{key: value for key, value in row.items() if key is not None} for row in rows]
+        return [{key: plain_cell(value) for key, value in row.items() if key is not None} for row in rows]
     except csv.Error as error:
         raise AnnotationError(f"{path} is not valid csv ({error}); write it anew") from error
 
@@ -174,6 +259,8 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def head(path: Path, size: int = 4096) -> str:
     """Return the beginning of a file as text, with what can't be decoded left out; empty if unreadable."""
     try:
+        if not path.is_file():  # a pipe or a device would never end
+            return ""
         with path.open("rb") as file:
             data = file.read(size)
     except OSError:

@@ -165,13 +165,25 @@ def _header(records: Sequence[Record]) -> list[str]:
     return ["x_px", "y_px"] if whole else ["x", "y"]
 
 
+def is_manifest(path: Path) -> bool:
+    """Return whether a file is called ``images.csv`` and lists images rather than dots."""
+    if path.name.lower() != "images.csv" or not path.is_file():
+        return False
+    return _columns_of(path) is None
+
+
 def read_manifest(path: Path) -> dict[str, int]:
-    """Return the count by image name of an ``images.csv``."""
+    """Return the count by image name of an ``images.csv``; without a column ``count`` it is 0."""
     rows = read_rows(path)
+    names = {key.strip().lower(): key for key in (rows[0] if rows else {})}
+    image = next((names[k] for k in IMAGE_NAMES if k in names), None)
+    count = names.get("count")
     try:
-        return {row["image"]: int(row["count"]) for row in rows}
+        if rows and image is None:
+            raise KeyError("image")
+        return {row[image]: int(row[count] or 0) if count else 0 for row in rows if image and row[image].strip()}
     except (KeyError, TypeError, ValueError) as error:
-        raise AnnotationError(f"manifest {path} needs the columns image and count, a whole number") from error
+        raise AnnotationError(f"manifest {path} needs a column image; count, if there, is a whole number") from error
 
 
 def write_manifest(path: Path, records: Sequence[Record]) -> None:

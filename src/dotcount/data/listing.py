@@ -1,0 +1,127 @@
+"""What lies below a folder: the files that data may be made of, and those that are left out, with the reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dotcount.data.records import LeftOut
+from dotcount.errors import DataError
+from dotcount.files import MARKER, output_of
+
+_UNREADABLE = {
+    **dict.fromkeys((".heic", ".heif"), "a HEIC photo, which can't be read; save it as JPEG or PNG"),
+    **dict.fromkeys(
+        (".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".vsi", ".ims", ".dv", ".stk"),
+        ("a microscope's own format, which can't be read; export it as TIFF"),
+    ),
+    **dict.fromkeys(
+        (".svs", ".ndpi", ".mrxs", ".scn", ".bif"), "a slide scan, which can't be read; export regions as TIFF"
+    ),
+    **dict.fromkeys(
+        (".dcm", ".dicom", ".nii", ".nrrd", ".mha"), "a medical image, which can't be read; export it as TIFF"
+    ),
+    **dict.fromkeys(
+        (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"), "a video; export frames as images"
+    ),
+    **dict.fromkeys(
+        (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef"), "a raw photo; save it as TIFF or JPEG"
+    ),
+    **dict.fromkeys(
+        (".psd", ".xcf", ".svg", ".eps", ".pdf", ".ai", ".jxl", ".exr", ".hdr"), "no image that can be read"
+    ),
+    **dict.fromkeys((".h5", ".hdf5", ".zarr", ".n5"), "an array store, which can't be read; export planes as TIFF"),
+}
+
+
+def unreadable_kind(path: Path) -> str | None:
+    """Return what kind of picture that can't be read a file is, with the remedy; ``None`` for any other file."""
+    return _UNREADABLE.get(path.suffix.lower())
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files below a root, relative to it and sorted, and what was left out."""
+
+    root: Path
+    files: list[Path] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+def list_files(root: Path) -> Listing:
+    """Return every file below ``root`` that people may have brought.
+
+    Hidden files and folders are passed over. Results of this package are left out, by the ``dotcount.json`` beside
+    them, as are pipes, devices, broken links and folders that are reached a second time through a link.
+
+    Raises
+    ------
+    DataError
+        If the whole root holds results of this package.
+    """
+    own = output_of(root)
+    if own is not None and own.kind != "data" and not own.names:
+        raise DataError(f"{root} holds results that `{own.created_by}` wrote, no data; give the folder of the images")
+    listing = Listing(root)
+    seen = {_identity(root)}
+    waiting = [(root, False)]
+    linked: list[tuple[Path, bool]] = []
+    while waiting or linked:  # true folders first, so that a folder is found where it lies rather than by a link
+        folder, by_link = waiting.pop() if waiting else linked.pop(0)
+        if by_link:
+            if (identity := _identity(folder)) in seen:
+                listing.left_out.append(LeftOut(_name(folder, root), "a link to a folder that is read already"))
+                continue
+            seen.add(identity)
+        for entry, is_folder in _entries(folder, listing):
+            if not is_folder:
+                listing.files.append(Path(entry.path).relative_to(root))
+            elif entry.is_symlink():
+                linked.append((Path(entry.path), True))
+            else:
+                seen.add(_identity(Path(entry.path)))
+                waiting.append((Path(entry.path), False))
+    listing.files.sort()
+    listing.left_out.sort(key=lambda each: each.path)
+    return listing
+
+
+def _entries(folder: Path, listing: Listing) -> Iterator[tuple[os.DirEntry[str], bool]]:
+    """Yield the files and folders in a folder, each with whether it is a folder."""
+    root = listing.root
+    own = output_of(folder)
+    ours = set(own.names) if own is not None and own.kind != "data" else set()
+    try:
+        entries = sorted(os.scandir(folder), key=lambda e: e.name)
+    except OSError as error:
+        listing.left_out.append(LeftOut(_name(folder, root), f"a folder that can't be read: {error.strerror}"))
+        return
+    for entry in entries:
+        if entry.name.startswith((".", "__MACOSX")) or (own is not None and entry.name == MARKER):
+            continue
+        path = Path(entry.path)
+        name = _name(path, root)
+        if own is not None and entry.name in ours:
+            listing.left_out.append(LeftOut(name, f"written by `{own.created_by}`"))
+        elif entry.is_dir():
+            inner = output_of(path)
+            if inner is not None and inner.kind != "data" and not inner.names:
+                listing.left_out.append(LeftOut(name, f"results of `{inner.created_by}`"))
+            else:
+                yield entry, True
+        elif entry.is_file():
+            yield entry, False
+        else:
+            reason = "a link that leads nowhere" if entry.is_symlink() and not path.exists() else "not a regular file"
+            listing.left_out.append(LeftOut(name, reason))
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    state = folder.stat()
+    return state.st_dev, state.st_ino
+
+
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()

@@ -1,0 +1,80 @@
+"""Files that go with images by folder and name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from dotcount.data.resolver import fold
+
+# Folders that say what kind of file they hold, not which images: left out when files of two folders are paired.
+ROLE = re.compile(
+    r"(images?|imgs?|jpegimages|pics|photos|points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?"
+    r"|csvs?|jsons?|xmls?|mats?|rois?|txts?|geojsons?|coords?|centroids?)[-_]?(csv|txt|json|xml|part)?[-_]?(\d*)",
+    re.IGNORECASE,
+)
+_MASK_FOLDER = re.compile(
+    r"(points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?|segmentations?|instances?)([-_]?\d*)", re.I
+)
+_MASK_NAME = re.compile(r"[-_]?(dots?|masks?|gt|labels?|instances?|seg)$", re.I)
+_AFFIX = re.compile(
+    r"^(gt[-_])|[-_]?(dots?|points?|cells?|ann|annotations?|masks?|gt|labels?|instances?|seg|rois?|img|image)$", re.I
+)
+
+
+def _place(relative: Path) -> tuple[str, ...]:
+    """Return the folders that say which images a file belongs to; of ``points_2`` only the 2 does."""
+    place = []
+    for part in relative.parts[:-1]:
+        role = ROLE.fullmatch(part)
+        word = role.group(3) if role else fold(part)
+        if word:
+            place.append(word)
+    return tuple(place)
+
+
+def _keys(name: str) -> tuple[str, str]:
+    """Return the ways in which a stem names an image: as it stands, and without words like ``dots`` or ``GT_``."""
+    return fold(name), fold(_AFFIX.sub("", name))
+
+
+def pair(images: Sequence[Path], annotations: Sequence[Path]) -> dict[Path, Path]:
+    """Return the annotation of each image, paired by folder and name.
+
+    ``images/a.png`` goes with ``a.csv`` in the same folder or a sibling, with ``a.png.csv``, and, where nothing else
+    fits, with names that differ by words like ``dots`` or ``GT_``: ``001cell.png`` and ``001dots.png``.
+    """
+    exact: dict[tuple[tuple[str, ...], str], Path] = {}
+    loose: dict[tuple[tuple[str, ...], str], Path] = {}
+    for path in annotations:
+        place = _place(path)
+        exact.setdefault((place, fold(path.stem)), path)
+        loose.setdefault((place, _keys(path.stem)[1]), path)
+    paired = {}
+    for image in images:
+        place = _place(image)
+        whole, stem = fold(image.name), image.stem
+        match = exact.get((place, whole)) or exact.get((place, fold(stem))) or loose.get((place, _keys(stem)[1]))
+        if match is not None:
+            paired[image] = match
+    return paired
+
+
+def split_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the images proper and the pictures that annotate them (dot masks, instance masks).
+
+    A picture annotates another if it lies in a folder called ``masks``, ``dots``, ``labels`` or the like while others
+    do not, or if its name is another's with a word like ``_dots`` or ``_mask`` added.
+    """
+    beside = [p for p in pictures if not any(_MASK_FOLDER.fullmatch(part) for part in p.parts[:-1])]
+    if not beside:
+        beside = list(pictures)
+    plain = {(p.parent, _AFFIX.sub("", p.stem).lower()) for p in beside if not _MASK_NAME.search(p.stem)}
+    images: list[Path] = []
+    among = set(beside)
+    masks = [p for p in pictures if p not in among]
+    for path in beside:
+        annotates = _MASK_NAME.search(path.stem) and (path.parent, _AFFIX.sub("", path.stem).lower()) in plain
+        (masks if annotates else images).append(path)
+    return images, masks
