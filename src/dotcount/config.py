@@ -17,6 +17,7 @@ from typing import Any, Literal
 import yaml
 
 from dotcount.errors import ConfigError
+from dotcount.files import write_text
 from dotcount.registry import did_you_mean
 
 
@@ -328,10 +329,8 @@ def _plain(value: Any) -> Any:
 
 
 def save_yaml(config: RunConfig, path: Path) -> None:
-    """Write the configuration to ``path`` by way of a temporary file."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(yaml.safe_dump(to_dict(config), sort_keys=False), encoding="utf-8")
-    temporary.replace(path)
+    """Write the configuration to ``path`` in one step."""
+    write_text(path, yaml.safe_dump(to_dict(config), sort_keys=False))
 
 
 def load(file: Path | None = None, overrides: Iterable[str] = (), **values: Any) -> RunConfig:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import json
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from dotcount.errors import DataError, OutputError
+from dotcount.temporary import remove, temporary_name
 
 MARKER = "dotcount.json"
 """The file that says which results lie in a folder."""
@@ -32,9 +34,9 @@ def require_writable(path: Path) -> None:
         if place.is_file():
             break
     if not place.is_dir():
-        raise OutputError(f"can't write to {path}: {place} is a file, not a folder; choose another --out")
+        raise OutputError(f"can't write to {path}: {place} is a file, not a folder; choose another folder")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"can't write to {path}: no permission in {place}; choose another --out")
+        raise OutputError(f"can't write to {path}: no permission in {place}; choose another folder")
 
 
 def make_folder(path: Path) -> Path:
@@ -43,33 +45,57 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"can't write to {path}: {error.strerror or error}; choose another --out") from error
+        raise OutputError(f"can't write to {path}: {reason(error)}; choose another folder") from error
     return path
 
 
-def temporary_name(path: Path) -> Path:
-    """Return a hidden name beside ``path`` that nobody can have foreseen, so that no link can lie in wait there."""
-    return path.with_name(f".dotcount-{os.getpid()}-{secrets.token_hex(6)}.tmp")
+def reason(error: OSError) -> str:
+    """Return what the system says of a failure."""
+    if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+        return "no space is left on the disk"
+    return error.strerror or str(error) or type(error).__name__
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or a folder is on the disk, to outlast a power cut; where that can't be asked, don't."""
+    with contextlib.suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary name beside ``path``; renamed onto it at the end, removed when the block fails."""
+def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
+    """Yield a temporary name beside ``path``; renamed onto it at the end, removed when the block fails.
+
+    Parameters
+    ----------
+    path
+        The file to write; its folder is made if needed.
+    durable
+        Wait until it is on the disk, for what hours of work went into.
+    """
     make_folder(path.parent)
     temporary = temporary_name(path)
     try:
         yield temporary
+        if durable:
+            sync(temporary)
         temporary.replace(path)
+        if durable:
+            sync(path.parent)
     except OSError as error:
-        raise OutputError(f"can't write {path}: {error.strerror or error}; choose another --out") from error
+        raise OutputError(f"can't write {path}: {reason(error)}; choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file in one step."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
+    """Write a UTF-8 text file in one step; see :func:`replacing`."""
+    with replacing(path, durable=durable) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
 
 
 class CsvWriter:
@@ -86,16 +112,17 @@ class CsvWriter:
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
         self.path = path
         self.columns = tuple(columns)
-        self._temporary = temporary_name(path)
+        self._temporary: Path
         self._file: IO[str]
         self._writer: Any
 
     def __enter__(self) -> CsvWriter:
         make_folder(self.path.parent)
+        self._temporary = temporary_name(self.path)
         try:
             self._file = self._temporary.open("w", encoding="utf-8", newline="")
         except OSError as error:
-            raise OutputError(f"can't write {self.path}: {error.strerror or error}; choose another --out") from error
+            raise OutputError(f"can't write {self.path}: {reason(error)}; choose another folder") from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(self.columns)
         return self
@@ -105,7 +132,7 @@ class CsvWriter:
         try:
             self._writer.writerow([_text(value) for value in values])
         except OSError as error:
-            raise OutputError(f"can't write {self.path}: {error.strerror or error}; free some space") from error
+            raise OutputError(f"can't write {self.path}: {reason(error)}; choose another folder") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -115,9 +142,9 @@ class CsvWriter:
             if kind is None:
                 self._temporary.replace(self.path)
         except OSError as failure:
-            raise OutputError(f"can't write {self.path}: {failure.strerror or failure}; free some space") from failure
+            raise OutputError(f"can't write {self.path}: {reason(failure)}; choose another folder") from failure
         finally:
-            self._temporary.unlink(missing_ok=True)
+            remove(self._temporary)
 
 
 def _text(value: object) -> object:

@@ -13,7 +13,8 @@ from dotcount.data.formats.base import Sidecar, Table
 from dotcount.data.formats.csv import CsvTable, write_manifest
 from dotcount.data.layout import split_of
 from dotcount.data.records import Collection, Record
-from dotcount.errors import DataError, OutputError, UsageError
+from dotcount.errors import DataError, UsageError
+from dotcount.folders import writing_folder
 
 Images = Literal["copy", "link", "none"]
 
@@ -64,20 +65,8 @@ def write_folder(out: str | Path, fill: Callable[[Path], None]) -> Path:
         If the folder exists and is not empty, or the file system refuses.
     """
     out = Path(out)
-    temporary = out.with_name(out.name + ".tmp")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} exists already; give a new folder or remove it")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        fill(temporary)
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
-    except OSError as error:
-        raise OutputError(f"{out} can't be written ({error.strerror or error}); choose another folder") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with writing_folder(out) as folder:
+        fill(folder)
     return out
 
 

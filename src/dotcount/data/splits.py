@@ -22,6 +22,7 @@ from dotcount.data.formats.base import read_rows, read_text
 from dotcount.data.layout import SPLIT_WORDS
 from dotcount.data.records import Collection, Problem, Record
 from dotcount.errors import DataError, ImageReadError, InputError, OutputError
+from dotcount.files import write_text
 
 MANIFEST = "splits.csv"
 _LISTS = ("train.txt", "val.txt", "test.txt")
@@ -158,12 +159,7 @@ def write_splits(collection: Collection, path: Path, by: str = "image") -> None:
     for record in collection.records:
         digest = hashlib.sha256(record.image.read_bytes()).hexdigest()
         writer.writerow([record.name, record.split, groups[record.name], record.count, digest])
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        temporary.write_text(buffer.getvalue(), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} can't be written ({error.strerror or error}); choose another place") from error
+    write_text(path, buffer.getvalue())
 
 
 def with_listed_splits(collection: Collection) -> Collection:

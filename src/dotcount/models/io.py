@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from dotcount.errors import ModelError, OutputError, UsageError
+from dotcount.errors import ModelError, UsageError
+from dotcount.folders import writing_folder
 from dotcount.models.names import create
 from dotcount.models.weights import fit_state
 
@@ -55,25 +55,12 @@ def save(
         text = json.dumps({"options": {}, **metadata}, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise UsageError(f"metadata is not plain JSON ({error}); convert arrays and leave out NaN") from error
-    temporary = target.with_name(target.name + ".tmp")
-    try:
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+    with writing_folder(target, replace=True, durable=True) as folder:
         weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-        save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
-        (temporary / CONFIG).write_text(text, encoding="utf-8")
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        (folder / CONFIG).write_text(text, encoding="utf-8")
         if card is not None:
-            (temporary / CARD).write_text(card, encoding="utf-8")
-        former = target.with_name(target.name + ".old")
-        shutil.rmtree(former, ignore_errors=True)
-        if target.exists():
-            target.replace(former)
-        temporary.replace(target)
-        shutil.rmtree(former, ignore_errors=True)
-    except OSError as error:
-        raise OutputError(
-            f"{target}: the model can't be written ({error.strerror or error}); choose another place"
-        ) from error
+            (folder / CARD).write_text(card, encoding="utf-8")
     return target
 
 

@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader
 from dotcount.data.checks.evidence import Shown, evidence, overview
 from dotcount.data.checks.finding import Finding
 from dotcount.data.checks.report import Report
+from dotcount.files import write_text
 
 _OPEN = 3  # findings of a kind that are shown at once; the others unfold
 _PICTURED = 12  # findings of a kind with pictures
@@ -38,7 +39,7 @@ class Group:
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the page, by way of a temporary file."""
+    """Write the page in one step."""
     environment = Environment(loader=PackageLoader("dotcount.data.checks", "templates"), autoescape=True)
     text = environment.get_template("check.html.j2").render(
         report=report,
@@ -47,9 +48,7 @@ def write_page(report: Report, path: Path) -> None:
         bars=_histogram(report),
         examples=_examples(report),
     )
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text)
 
 
 def _groups(report: Report) -> list[Group]:

@@ -18,6 +18,7 @@ from dotcount.data.checks.relation import check_relation
 from dotcount.data.checks.statistics import Statistics, Suggestions, statistics, suggest
 from dotcount.data.records import Collection, Record
 from dotcount.data.splits import listed_digests
+from dotcount.files import write_text
 
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
@@ -49,9 +50,7 @@ class Report:
 
     def write_json(self, path: Path) -> None:
         """Write the report for programs."""
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
 def check(collection: Collection, workers: int = 2) -> Report:
