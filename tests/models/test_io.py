@@ -97,5 +97,5 @@ def test_metadata_that_cannot_be_saved(tmp_path, metadata, message):
 
 def test_a_place_that_cannot_be_written_to(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="can't write to .*is a file, not a folder"):
+    with pytest.raises(OutputError, match=r"can't write to .*is a file, not a folder"):
         io.save(create("compact", **OPTIONS), tmp_path / "file" / "model", {"model": "compact"})
