@@ -12,7 +12,7 @@ import yaml
 from dotcount.config.plain_yaml import read_yaml, yaml_text, yaml_value
 from dotcount.config.schema import RunConfig
 from dotcount.errors import ConfigError
-from dotcount.files import write_text
+from dotcount.files import read_bytes, write_text
 
 LARGEST_FILE = 1_000_000
 """Bytes; a configuration has a few thousand."""
@@ -123,13 +123,7 @@ def _merged(base: dict[str, Any], tree: dict[str, Any]) -> dict[str, Any]:
 
 def _read_file(file: Path) -> dict[str, Any]:
     try:
-        if file.exists() and not file.is_file():
-            raise ConfigError(f"config file {file} is not a file; name one")
-        with file.open("rb") as stream:  # never more than may be there, whatever the file says
-            content = stream.read(LARGEST_FILE + 1)
-        if len(content) > LARGEST_FILE:
-            raise ConfigError(f"config file {file} is larger than {LARGEST_FILE:,} bytes; it is no configuration")
-        tree = read_yaml(content.decode("utf-8")) or {}
+        tree = read_yaml(read_bytes(file, LARGEST_FILE).decode("utf-8")) or {}
     except OSError as error:
         raise ConfigError(f"config file {file}: {error.strerror or error}; check the path") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
