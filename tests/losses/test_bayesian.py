@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from dotcount.errors import InputError
-from dotcount.losses import create
+from dotcount.losses import bayesian, create
+from dotcount.losses._cells import image_cells
+from dotcount.losses.base import check_batch
 
 
 def reference(density, points, stride, sigma, background, ratio, side):
@@ -45,6 +47,44 @@ def test_loss_equals_the_reference(background, stride):
         assert out.terms["dots"] + out.terms["background"] == pytest.approx(expected)
         mean = create("bayesian", sigma=6.0, background=background, background_ratio=ratio, reduction="mean")
         assert mean(density, [points], stride=stride).total.item() == pytest.approx(expected / m)
+
+
+@pytest.mark.parametrize("background", ["none", "ratio", "distance"])
+@pytest.mark.parametrize("where", ["everywhere", "corner", "outside", "coincident", "few"])
+def test_blocks_of_cells_with_the_dots_near_them_give_the_same_loss(background, where, monkeypatch):
+    """The same value, terms and gradient to rounding as with every dot for every cell, in both dtypes."""
+    generator = torch.Generator().manual_seed(3)
+    points = torch.rand(3 if where == "few" else 300, 2, generator=generator, dtype=torch.float64) * 400
+    if where == "corner":
+        points = points / 8
+    elif where == "outside":
+        points = points * 4 - 700
+    elif where == "coincident":
+        points = points.div(100).round() * 100
+    for dtype, rtol in ((torch.float64, 1e-12), (torch.float32, 2e-5)):
+        density = torch.rand(2, 1, 53, 61, generator=generator, dtype=dtype).requires_grad_()
+        loss = create("bayesian", background=background)
+        results = []
+        for pairs in (10**9, 0):
+            monkeypatch.setattr(bayesian, "_WHOLE_PAIRS", pairs)
+            out = loss(density, [points.to(dtype), points[:1].to(dtype)], stride=8, image_size=[(400, 480), (424, 488)])
+            results.append((out.per_image, *torch.autograd.grad(out.total, density)))
+        torch.testing.assert_close(results[1], results[0], rtol=rtol, atol=rtol)
+
+
+def test_dots_are_left_out_where_they_cannot_matter():
+    cells = image_cells(check_batch(torch.ones(1, 1, 64, 64), [torch.zeros(0, 2)], 8, None, None), 0)
+    points = torch.rand(1000, 2, generator=torch.Generator().manual_seed(4)) * 512
+    kept = [len(create("bayesian", sigma=4.0).near(block, points)) for block in cells.blocks(8)]
+    assert len(kept) == 64
+    assert max(kept) < 200
+    assert sum(kept) > 1000
+
+
+def test_too_many_overlapping_likelihoods_are_refused():
+    points = [torch.full((2000, 2), 100.0)]
+    with pytest.raises(InputError, match="lower sigma or choose smaller crops"):
+        create("bayesian", sigma=500.0)(torch.rand(1, 1, 256, 256), points, stride=8)
 
 
 def test_default_ratios_are_the_published_ones():

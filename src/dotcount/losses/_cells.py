@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dotcount.losses.base import Batch
+from dotcount.errors import InputError
+from dotcount.losses.base import LossInput
+
+LARGEST_PAIRS = 100_000_000
+"""Pairs of cells and dots of one image up to which a loss may look at all of them; beyond, a step takes minutes."""
 
 
 @dataclass(frozen=True)
-class Cells:
+class ImageCells:
     """The cells of one image that are not padding; they form a rectangle from the top-left corner on.
 
     Attributes
@@ -39,6 +44,22 @@ class Cells:
         dx, dy = self.x - points[:, :1], self.y - points[:, 1:]
         return dx.square()[:, None, :] + dy.square()[:, :, None]
 
+    def blocks(self, side: int) -> Iterator[ImageCells]:
+        """Yield the cells in squares of ``side`` x ``side``, smaller at the right and bottom, in reading order."""
+        for row in range(0, len(self.y), side):
+            for column in range(0, len(self.x), side):
+                here, there = slice(row, row + side), slice(column, column + side)
+                yield ImageCells(self.mass[here, there], self.x[there], self.y[here], self.stride)
+
+    def check_pairs(self, points: Tensor, loss: str) -> None:
+        """Refuse more pairs of cells and dots than a loss that looks at all of them can take in reasonable time."""
+        pairs = self.mass.numel() * len(points)
+        if pairs > LARGEST_PAIRS:
+            raise InputError(
+                f"{loss} compares all cells with all dots: {self.mass.numel():,} cells x {len(points):,} dots are more "
+                f"than {LARGEST_PAIRS:,}; choose a smaller crop or a larger stride, or the loss uot"
+            )
+
     def cell_of(self, points: Tensor) -> Tensor:
         """Return (m,) the index, in reading order, of the valid cell nearest to each dot (m, 2)."""
         column = (points[:, 0] / self.stride).floor().long().clamp(0, len(self.x) - 1)
@@ -46,10 +67,10 @@ class Cells:
         return row * len(self.x) + column
 
 
-def image_cells(batch: Batch, image: int) -> Cells:
+def image_cells(batch: LossInput, image: int) -> ImageCells:
     """Return the valid cells of one image; there may be none in an image smaller than half a cell."""
     valid = batch.valid[image]
     rows, columns = int(valid.any(dim=1).sum()), int(valid.any(dim=0).sum())
     mass = batch.density[image, :rows, :columns]
     x, y = ((torch.arange(n, dtype=mass.dtype, device=mass.device) + 0.5) * batch.stride for n in (columns, rows))
-    return Cells(mass, x, y, batch.stride)
+    return ImageCells(mass, x, y, batch.stride)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dotcount.errors import InputError
+from dotcount.registry import Registry
 
 ImageSizes = Sequence[Sequence[int]]
 
@@ -34,7 +35,7 @@ class LossOutput:
 
 
 @dataclass(frozen=True)
-class Batch:
+class LossInput:
     """Checked input of a loss.
 
     Attributes
@@ -64,6 +65,7 @@ class Batch:
 class DensityLoss(nn.Module, ABC):
     """Base of all losses; a subclass implements :meth:`compute` on checked input."""
 
+    @torch.compiler.disable
     def forward(
         self,
         density: Tensor,
@@ -91,10 +93,25 @@ class DensityLoss(nn.Module, ABC):
         Raises
         ------
         InputError
-            For wrong shapes, dtypes, devices, NaN, infinite or negative density, or dots that are not finite.
+            For wrong shapes, dtypes, devices, NaN, infinite or negative density, dots that are not finite, or a density
+            or dots so large that the loss is no finite number.
+
+        Notes
+        -----
+        ``torch.compile`` does not trace a loss: in a compiled function it runs as it is, between the compiled parts.
         """
+        batch = check_batch(density, points, stride, image_size, keys)
         with torch.autocast(device_type=density.device.type, enabled=False):
-            return self.compute(check_batch(density, points, stride, image_size, keys))
+            out = self.compute(batch)
+        finite = torch.isfinite(out.per_image)
+        if not bool(finite.all()):
+            k = int(finite.logical_not().nonzero()[0])
+            raise InputError(
+                f"the loss of image {k} is not a finite {out.total.dtype} number: its density holds up to "
+                f"{float(batch.density[k].detach().max()):g} objects a cell (image of {len(batch.points[k])} dots); "
+                "check the scale of density and the coordinates of points"
+            )
+        return out
 
     @property
     def emptied_remedy(self) -> str:
@@ -102,8 +119,12 @@ class DensityLoss(nn.Module, ABC):
         return ""
 
     @abstractmethod
-    def compute(self, batch: Batch) -> LossOutput:
+    def compute(self, batch: LossInput) -> LossOutput:
         """Return the loss of a checked batch; runs with autocast off."""
+
+
+LOSSES: Registry[DensityLoss] = Registry("loss")
+"""Every loss by its name; a class enters with ``@LOSSES.register("name")``."""
 
 
 def valid_cells(density: Tensor, stride: float, image_size: ImageSizes | None) -> Tensor:
@@ -123,7 +144,7 @@ def check_batch(
     stride: float,
     image_size: ImageSizes | None,
     keys: Sequence[Tensor] | None,
-) -> Batch:
+) -> LossInput:
     """Check the arguments of a loss and bring them to one dtype; see :meth:`DensityLoss.forward`."""
     if not isinstance(density, Tensor) or density.ndim != 4 or density.shape[1] != 1:
         got = tuple(density.shape) if isinstance(density, Tensor) else type(density).__name__
@@ -152,7 +173,7 @@ def check_batch(
     else:
         size = (float(max(pair[0] for pair in image_size)), float(max(pair[1] for pair in image_size)))
     valid = valid_cells(density, stride, image_size)
-    return Batch(work[:, 0], dots, float(stride), valid, size, check_keys(keys, dots))
+    return LossInput(work[:, 0], dots, float(stride), valid, size, check_keys(keys, dots))
 
 
 def check_points(points: Tensor, k: int, like: Tensor) -> Tensor:

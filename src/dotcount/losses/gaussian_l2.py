@@ -10,10 +10,11 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.losses._cells import Cells, image_cells
-from dotcount.losses.base import Batch, DensityLoss, LossOutput
+from dotcount.losses._cells import ImageCells, image_cells
+from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput
 
 
+@LOSSES.register("gaussian_l2")
 class GaussianL2Loss(DensityLoss):
     """``1/2 sum_i (u_i - t_i)^2`` with ``t_i = sum_j integral of N(y_j, sigma_j^2) over cell i`` (Zhang et al. 2016).
 
@@ -40,6 +41,16 @@ class GaussianL2Loss(DensityLoss):
     Notes
     -----
     Terms: ``sigma_px`` (mean over dots; 0 without dots).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount import losses
+    >>> density = torch.full((1, 1, 8, 8), 0.05, requires_grad=True)
+    >>> out = losses.create("gaussian_l2", sigma=4.0)(density, [torch.tensor([[20.0, 30.0], [41.0, 12.5]])], stride=8)
+    >>> out.total.backward()
+    >>> density.grad.shape
+    torch.Size([1, 1, 8, 8])
     """
 
     def __init__(
@@ -65,7 +76,7 @@ class GaussianL2Loss(DensityLoss):
         self.kernel, self.sigma, self.beta, self.neighbours = kernel, sigma, beta, neighbours
         self.min_sigma, self.max_sigma, self.reduction = min_sigma, max_sigma, reduction
 
-    def compute(self, batch: Batch) -> LossOutput:
+    def compute(self, batch: LossInput) -> LossOutput:
         """Return the loss; see :class:`GaussianL2Loss`."""
         values, sigmas = [], []
         for image, points in enumerate(batch.points):
@@ -92,7 +103,7 @@ class GaussianL2Loss(DensityLoss):
         return torch.as_tensor(adaptive, dtype=points.dtype, device=points.device)
 
 
-def gaussian_target(cells: Cells, points: Tensor, sigma: Tensor) -> Tensor:
+def gaussian_target(cells: ImageCells, points: Tensor, sigma: Tensor) -> Tensor:
     """Return (rows, columns): the dots (m, 2) blurred by their sigma (m,), px, with a mass of exactly one each."""
     if not cells.mass.numel() or not len(points):
         return torch.zeros_like(cells.mass)

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.losses._cells import Cells, image_cells
+from dotcount.losses._cells import ImageCells, image_cells
 from dotcount.losses._sinkhorn import sinkhorn
-from dotcount.losses.base import Batch, DensityLoss, LossOutput
+from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput
 
 _LARGEST_EXPONENT = 60.0  # e^60 is far beyond any reach and still a float32
 _DUST = 1e-9  # objects per cell, so that a density of all zeros has a logarithm
 
 
+@LOSSES.register("generalized")
 class GeneralizedLoss(DensityLoss):
     """``UOT(u, v) + tau (sum_j |gamma_j - 1| + sum_i (q_i - u_i)^2)`` (Wan, Liu and Chan 2021, section 3).
 
@@ -44,6 +45,16 @@ class GeneralizedLoss(DensityLoss):
     Notes
     -----
     Terms: ``transport`` (UOT), ``dots`` and ``cells`` before weighting, and ``scale_px`` (s L).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount import losses
+    >>> density = torch.full((1, 1, 8, 8), 0.05, requires_grad=True)
+    >>> out = losses.create("generalized", scale=0.6)(density, [torch.tensor([[20.0, 30.0], [41.0, 12.5]])], stride=8)
+    >>> out.total.backward()
+    >>> sorted(out.terms)
+    ['cells', 'dots', 'scale_px', 'transport']
     """
 
     def __init__(
@@ -66,7 +77,7 @@ class GeneralizedLoss(DensityLoss):
         self.scale, self.epsilon, self.rho, self.tau = scale, epsilon, rho, tau
         self.length_scale, self.max_iter, self.tol = length_scale, max_iter, tol
 
-    def compute(self, batch: Batch) -> LossOutput:
+    def compute(self, batch: LossInput) -> LossOutput:
         """Return the loss; see :class:`GeneralizedLoss`."""
         scale_px = self.scale * (self.length_scale or max(batch.size))
         parts = torch.stack(
@@ -76,12 +87,13 @@ class GeneralizedLoss(DensityLoss):
         terms = dict(zip(("transport", "dots", "cells"), parts.detach().mean(dim=0).tolist()))
         return LossOutput(per_image.mean(), per_image.detach(), terms | {"scale_px": scale_px})
 
-    def _image(self, cells: Cells, points: Tensor, scale_px: float) -> Tensor:
+    def _image(self, cells: ImageCells, points: Tensor, scale_px: float) -> Tensor:
         """Return (3,): transport, dot term, cell term of one image."""
         mass = cells.mass.flatten()
         if not len(points) or not len(mass):
             lost = (self.rho + self.epsilon) * mass.sum() + self.rho * len(points)
             return torch.stack([lost, torch.full_like(lost, float(len(points))), mass.square().sum()])
+        cells.check_pairs(points, "generalized")
         distance = cells.squared_distances(points).flatten(1).T.sqrt()
         cost = torch.expm1((distance / scale_px).clamp(max=_LARGEST_EXPONENT))
         log_b = mass.new_zeros(len(points))

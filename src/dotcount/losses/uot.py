@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from dotcount.errors import InputError
-from dotcount.losses.base import Batch, DensityLoss, LossOutput
+from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput
 from dotcount.transport import Solution, solve, solve_batch
 
 
@@ -79,6 +79,7 @@ class _Envelope(torch.autograd.Function):
         return grad[:, None, None] * gradient, None, None
 
 
+@LOSSES.register("uot")
 class UOTLoss(DensityLoss):
     """Unbalanced optimal transport from the density map to the dots, averaged over the images.
 
@@ -119,6 +120,16 @@ class UOTLoss(DensityLoss):
     Terms: ``transport``, ``pixel_mass``, ``dot_mass``, ``entropy`` (they add up to the value plus the gap), ``gap``,
     ``n_evaluations`` (means over the images), ``unconverged`` and ``without_gradient`` (numbers of images),
     ``length_scale`` and ``epsilon_px``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount import losses
+    >>> density = torch.full((1, 1, 8, 8), 0.05, requires_grad=True)
+    >>> out = losses.create("uot", epsilon=0.02)(density, [torch.tensor([[20.0, 30.0], [41.0, 12.5]])], stride=8)
+    >>> out.total.backward()
+    >>> out.terms["epsilon_px"], out.terms["unconverged"]
+    (1.28, 0.0)
     """
 
     def __init__(
@@ -157,7 +168,7 @@ class UOTLoss(DensityLoss):
         """Return the blur in pixels for images of ``size`` (height, width) px."""
         return float(self.options["epsilon"]) * (self.length_scale or max(size))
 
-    def compute(self, batch: Batch) -> LossOutput:
+    def compute(self, batch: LossInput) -> LossOutput:
         """Return the loss; see :class:`UOTLoss`."""
         scale = self.length_scale or max(batch.size)
         keys = torch.cat(batch.keys) if self.cache is not None and batch.keys is not None else None
