@@ -304,6 +304,22 @@ def is_output(folder: Path) -> bool:
 # Reading what others wrote
 
 
+def regular_file(path: Path) -> int:
+    """Return the size of a regular file, bytes; links are followed. To be asked before a file is opened.
+
+    Raises
+    ------
+    OSError
+        If it is a folder, a pipe (which would wait for a writer) or a device (which may have no end), or is missing.
+    """
+    state = path.stat()
+    if stat.S_ISREG(state.st_mode):
+        return state.st_size
+    kinds = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"))
+    kind = next((words for holds, words in kinds if holds(state.st_mode)), "a device")
+    raise OSError(f"it is {kind}, not a regular file")
+
+
 def read_bytes(path: Path, most: int) -> bytes:
     """Return the bytes of a regular file of at most ``most`` bytes.
 
@@ -312,9 +328,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     OSError
         If it is no regular file (a pipe or a device would never end), larger, or unreadable.
     """
-    state = path.stat()
-    if not stat.S_ISREG(state.st_mode):
-        raise OSError("it is not a regular file")
+    regular_file(path)
     with path.open("rb") as file:
         data = file.read(most + 1)
     if len(data) > most:

@@ -227,8 +227,9 @@ def _ends(samples: list[npt.NDArray[np.float64]]) -> tuple[float, float]:
         below.append(np.maximum(left, right)[known])
         above.append(np.minimum(left, right)[known])
     dark, bright = np.concatenate(below), np.concatenate(above)
-    if not dark.size:
-        return 0.0, 0.0
+    if not dark.size:  # no two neighbours are known
+        known = np.concatenate([rows[np.isfinite(rows)] for rows in samples])
+        return float(known.min()), float(known.max())
     return float(np.percentile(dark, TAIL)), float(np.percentile(bright, 100 - TAIL))
 
 

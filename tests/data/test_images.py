@@ -19,6 +19,7 @@ from dotcount.data.images import (
     to_unit,
 )
 from dotcount.errors import ImageReadError
+from dotcount.intensity import IntensityRule
 
 from .layouts import picture
 
@@ -80,7 +81,9 @@ def test_sixteen_bit_grey_keeps_its_depth(tmp_path: Path) -> None:
         pixels = read_pixels(tmp_path / name)
         assert pixels.dtype == np.uint16
         np.testing.assert_array_equal(pixels[..., 1], DEEP)
-    np.testing.assert_allclose(read_image(tmp_path / "grey.tif")[..., 0], DEEP / 65535, rtol=1e-6)
+    wide = np.linspace(0, 65535, 50 * 70).astype(np.uint16).reshape(50, 70)
+    tifffile.imwrite(tmp_path / "wide.tif", wide)
+    np.testing.assert_allclose(read_image(tmp_path / "wide.tif")[..., 0], wide / 65535, rtol=1e-6)
 
 
 @pytest.mark.parametrize("bands", [3, 4])
@@ -128,11 +131,11 @@ def test_first_page_of_a_stack(tmp_path: Path) -> None:
 
 
 def test_float_tiff(tmp_path: Path) -> None:
-    unit = np.linspace(0, 1, 35, dtype=np.float32).reshape(5, 7)
+    unit = np.linspace(0, 1, 50 * 70, dtype=np.float32).reshape(50, 70)
     tifffile.imwrite(tmp_path / "unit.tif", unit)
     tifffile.imwrite(tmp_path / "wide.tif", unit * 500 - 100)
     np.testing.assert_array_equal(read_image(tmp_path / "unit.tif")[..., 0], unit)
-    np.testing.assert_allclose(read_image(tmp_path / "wide.tif")[..., 0], unit, atol=1e-6)
+    np.testing.assert_allclose(read_image(tmp_path / "wide.tif")[..., 0], unit, atol=2e-3)
 
 
 def shown_as(stored: np.ndarray, turn: int) -> np.ndarray:
@@ -226,7 +229,10 @@ def test_a_decompression_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_values_map_to_the_unit_interval() -> None:
-    assert to_unit(np.array([0, 255], dtype=np.uint8)).tolist() == [0.0, 1.0]
-    assert to_unit(np.array([0, 65535], dtype=np.uint16)).tolist() == [0.0, 1.0]
-    assert to_unit(np.array([5.0, 5.0], dtype=np.float32)).tolist() == [0.0, 0.0]
-    assert to_unit(np.array([np.nan, 0.5], dtype=np.float32)).tolist() == [0.0, 0.5]
+    assert to_unit(np.array([[0, 255]], dtype=np.uint8)).tolist() == [[0.0, 1.0]]
+    assert to_unit(np.array([[0, 65535]], dtype=np.uint16)).tolist() == [[0.0, 1.0]]
+    assert to_unit(np.array([[np.nan, 0.5]], dtype=np.float32)).tolist() == [[0.0, 0.5]]
+    rule = IntensityRule(100, 300, "percentiles", 5, "integer")
+    assert to_unit(np.array([[0, 200, 400]], dtype=np.uint16), rule).tolist() == [[0.0, 0.5, 1.0]]
+    assert to_unit(np.array([[0, 255]], dtype=np.uint8), rule).tolist() == [[0.0, 1.0]]
+    assert to_unit(np.array([[0.0, 0.5]], dtype=np.float32), rule).tolist() == [[0.0, 0.5]]

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from dotcount.data.images import DECODER_ERRORS, PixelArray, quiet, three_channels
-from dotcount.errors import ImageReadError
+from dotcount.data.images import PixelArray, quiet, three_channels, unreadable
+from dotcount.data.images.tiff import TiffStack
+from dotcount.files import regular_file
 
 _DEPTHS = ("uint8", "uint16")
 _GREY, _RGB = 1, 2  # photometric interpretations that need no conversion
 _ALPHA = (1, 2)  # extra samples that are transparency, which has to be seen whole
+_LOSSLESS = (1, 5, 8, 32773, 32946, 34925, 34926, 50000)  # compressions that every decoder undoes alike
 
 
 class TiffRegions:
@@ -42,24 +44,27 @@ class TiffRegions:
         import tifffile
 
         try:
-            with quiet, tifffile.TiffFile(path) as tiff:
-                page: Any = tiff.pages[0]
-                orientation = page.tags.get(274)
+            regular_file(path)
+            with quiet, tifffile.TiffFile(path, _multifile=False) as tiff:
+                stack = TiffStack(path, tiff)
+                page = stack.key
                 plain = (
-                    len(page.dataoffsets) > 1
-                    and page.dtype is not None
+                    not stack.whole
+                    and not stack.lead
+                    and len(page.dataoffsets) > 1
                     and page.dtype.name in _DEPTHS
                     and page.photometric in (_GREY, _RGB)
+                    and page.compression in _LOSSLESS
                     and page.planarconfig == 1
-                    and page.imagedepth == 1
-                    and (orientation is None or orientation.value == 1)
+                    and stack.orientation == 1
+                    and (stack.declared is None or page.dtype == np.uint8)
                     and not any(kind in _ALPHA for kind in page.extrasamples)
                 )
                 if not plain:
                     return None
                 _segment(tiff, page, 0)  # raises where this compression is not known here
                 return cls(path, (page.imagelength, page.imagewidth, 3), page.dtype)
-        except (tifffile.TiffFileError, *DECODER_ERRORS):
+        except Exception:  # whatever is odd about the file, the whole reader words it
             return None
 
     def __getitem__(self, key: tuple[slice, slice]) -> PixelArray:
@@ -69,11 +74,10 @@ class TiffRegions:
         top, bottom, _ = key[0].indices(self.shape[0])
         left, right, _ = key[1].indices(self.shape[1])
         try:
-            with quiet, tifffile.TiffFile(self.path) as tiff:
+            with quiet, tifffile.TiffFile(self.path, _multifile=False) as tiff:
                 return _window(tiff, tiff.pages[0], top, max(top, bottom), left, max(left, right))
-        except (tifffile.TiffFileError, *DECODER_ERRORS) as error:
-            detail = " ".join(str(error).split()) or type(error).__name__
-            raise ImageReadError(f"image {self.path} can't be decoded ({detail[:120]}); replace the file") from error
+        except Exception as error:  # decoders raise anything on damaged files
+            raise unreadable(self.path, error) from error
 
 
 def _window(tiff: Any, page: Any, top: int, bottom: int, left: int, right: int) -> PixelArray:

@@ -1,0 +1,152 @@
+"""Reading images: sizes from headers, pixels as stored, orientation applied, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotcount.data.images.opening import TIFF_MAGIC, magic, open_raster, quiet, unreadable
+from dotcount.data.images.raster import RasterStack
+from dotcount.data.images.selection import ImageSelection
+from dotcount.data.images.stack import Stack
+from dotcount.data.images.tiff import TiffStack
+from dotcount.data.images.values import PixelArray, UnitArray, fill, missing_values
+from dotcount.errors import ImageReadError
+from dotcount.intensity import IntensityRule
+
+FIRST = ImageSelection()
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImage:
+    """Pixels of a file, and what people should know of how they were read.
+
+    Attributes
+    ----------
+    pixels
+        (H, W, 3), upright, in the depth of the file.
+    notes
+        What was left out or filled, in words; empty where all of the file is there.
+    """
+
+    pixels: PixelArray
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What a file says of itself: size as displayed, px, its orientation, and what of it is not read."""
+
+    width: int
+    height: int
+    orientation: int = 1
+    notes: tuple[str, ...] = ()
+
+
+def load_image(path: str | Path, selection: ImageSelection = FIRST) -> LoadedImage:
+    """Read an image in the depth of the file: uint8, uint16, uint32, int16, int32 or float32.
+
+    EXIF and TIFF orientation are applied. Grey is repeated over three channels; transparent pixels are shown on white.
+    Of several pages the first is taken, of more than three bands the first three, of a microscope's channels the first,
+    unless others are chosen; the notes tell it. A TIFF's fourth band counts as transparency if it is labelled as alpha
+    and holds nothing but 0 and 255. In images of more than 8 bits, values that are not finite or stand for missing data
+    (GDAL's no-data value, -9999, the type's lowest) are filled: few from their neighbours, areas with the darkest
+    value.
+
+    Raises
+    ------
+    ImageReadError
+        If the file is missing, truncated, no image, no regular file, holds no such page or channel, or is larger than a
+        decoder should accept; the message names it.
+    """
+    path = Path(path)
+    with _opened(path) as stack:
+        stack.check(selection, path)
+        pixels = stack.pixels(selection)
+        notes = stack.told(selection)
+        gaps = missing_values(pixels, stack.declared)
+        if gaps is not None:
+            pixels = fill(pixels, gaps)
+            notes.append(f"{_share(float(gaps.mean()))} of its pixels hold no data and were filled")
+    return LoadedImage(pixels, tuple(dict.fromkeys(notes)))
+
+
+def read_pixels(path: str | Path, selection: ImageSelection = FIRST) -> PixelArray:
+    """Return the (H, W, 3) pixels of :func:`load_image`, without its notes."""
+    return load_image(path, selection).pixels
+
+
+def read_header(path: str | Path, selection: ImageSelection = FIRST) -> ImageHeader:
+    """Return size, orientation and notes from the header alone.
+
+    Raises
+    ------
+    ImageReadError
+        If the file is missing or its header is not that of an image.
+    """
+    path = Path(path)
+    with _opened(path) as stack:
+        code = getattr(stack, "orientation", 1)
+        return ImageHeader(stack.width, stack.height, code, tuple(stack.told(selection)))
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (width, height) in px as displayed, that is after the orientation, from the header alone.
+
+    Raises
+    ------
+    ImageReadError
+        If the file is missing or its header is not that of an image.
+    """
+    header = read_header(path)
+    return header.width, header.height
+
+
+def orientation(path: str | Path) -> int:
+    """Return the orientation (1 is upright, 2 to 8 are mirrored or turned); 1 where the file states none."""
+    try:
+        return read_header(path).orientation
+    except ImageReadError:
+        return 1
+
+
+def read_image(path: str | Path, rule: IntensityRule | None = None) -> UnitArray:
+    """Return the image as float32 (H, W, 3) in [0, 1]; see :func:`load_image` and :func:`to_unit`."""
+    return to_unit(read_pixels(path), rule)
+
+
+def to_unit(pixels: PixelArray, rule: IntensityRule | None = None) -> UnitArray:
+    """Map stored values to float32 in [0, 1].
+
+    8-bit values are divided by 255. Deeper ones are mapped by the rule of the set they belong to; without one that
+    knows them, by a rule fitted on this image alone (:meth:`dotcount.intensity.IntensityRule.fit`).
+    """
+    if rule is None or not rule.covers(pixels.dtype):
+        rule = IntensityRule.fit([pixels])
+    return rule.apply(pixels)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Stack]:
+    """Yield the open file; whatever a decoder raises becomes an :class:`ImageReadError` that names it."""
+    start = magic(path)
+    try:
+        with quiet:
+            if start[:4] in TIFF_MAGIC:
+                import tifffile
+
+                with tifffile.TiffFile(path, _multifile=False) as tiff:
+                    yield TiffStack(path, tiff)
+            else:
+                with open_raster(path) as image:
+                    yield RasterStack(path, image, start)
+    except ImageReadError:
+        raise
+    except Exception as error:  # decoders raise anything on damaged files
+        raise unreadable(path, error) from error
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}" if share >= 0.00095 else "less than 0.1%"
