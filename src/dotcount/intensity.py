@@ -211,8 +211,6 @@ def _range(values: npt.NDArray[np.float64], samples: list[npt.NDArray[np.float64
             filled = top is not None and low <= _FILLED[0] * top and high >= _FILLED[1] * top
             if top is not None and (filled or _is_noise(samples, low, high)):
                 return 0.0, top, "bit_depth"
-    if low == high:  # so few pixels differ that no percentile sees them
-        low, high = least, most
     if low == high:
         low, high = (0.0, high) if high > 0 else (low, low + 1.0)
     return low, high, "percentiles"
@@ -227,10 +225,11 @@ def _ends(samples: list[npt.NDArray[np.float64]]) -> tuple[float, float]:
         below.append(np.maximum(left, right)[known])
         above.append(np.minimum(left, right)[known])
     dark, bright = np.concatenate(below), np.concatenate(above)
-    if not dark.size:  # no two neighbours are known
-        known = np.concatenate([rows[np.isfinite(rows)] for rows in samples])
-        return float(known.min()), float(known.max())
-    return float(np.percentile(dark, TAIL)), float(np.percentile(bright, 100 - TAIL))
+    low, high = (float(np.percentile(v, q)) if v.size else 0.0 for v, q in ((dark, TAIL), (bright, 100 - TAIL)))
+    if low < high:
+        return low, high
+    known = np.concatenate([rows[np.isfinite(rows)] for rows in samples])  # no neighbours are alike, or all are
+    return float(known.min()), float(known.max())
 
 
 def _eight_bits(values: npt.NDArray[np.float64], high: float) -> float | None:
