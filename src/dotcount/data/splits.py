@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
 from dotcount.data.formats.base import read_rows, read_text
+from dotcount.data.images import open_raster
 from dotcount.data.layout import SPLIT_WORDS
 from dotcount.data.records import Collection, Problem, Record
 from dotcount.errors import DataError, ImageReadError, InputError, OutputError
@@ -100,10 +99,10 @@ def _group(record: Record, by: str) -> str:
 
 def _time_taken(record: Record) -> str:
     try:
-        with Image.open(record.image) as image:
+        with open_raster(record.image) as image:
             exif = image.getexif()
             taken = exif.get_ifd(_EXIF_PART).get(_TAKEN_ORIGINAL) or exif.get(_TAKEN)
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # decoders raise anything on damaged files
         raise ImageReadError(f"image {record.image} can't be read ({error}); replace it") from error
     if not taken:
         raise DataError(f"image {record.image} does not tell when it was taken; split by order or folder instead")

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from dotcount.data.images import orientation, read_pixels, to_unit
+from dotcount.data.images import open_raster, orientation, read_pixels, to_unit
 from dotcount.data.records import Record
 from dotcount.data.resizing import resize_pixels
 from dotcount.errors import ImageReadError
+from dotcount.files import regular_file
 
 SMALL = 128  # longer side of the thumbnail, px
 _HASH_SIDE = 16
@@ -44,7 +45,9 @@ def look_at(records: Sequence[Record], workers: int = 2) -> list[Picture]:
 def _look(record: Record) -> Picture:
     path = record.image
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        regular_file(path)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         grey = _grey(record)
     except ImageReadError as error:
         return Picture(str(error))
@@ -64,11 +67,11 @@ def _grey(record: Record) -> npt.NDArray[np.float32]:
     path = record.image
     if path.suffix.lower() in (".jpg", ".jpeg"):
         try:
-            with Image.open(path) as image:
+            with open_raster(path) as image:
                 image.draft("L", (2 * SMALL, 2 * SMALL))
                 upright = ImageOps.exif_transpose(image)
                 return np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
-        except (OSError, ValueError, SyntaxError):
+        except Exception:
             pass  # not a JPEG after all, or damaged: the full reader decides and words the error
     pixels = read_pixels(path)
     height, width = pixels.shape[:2]

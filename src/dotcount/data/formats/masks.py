@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from dotcount.data.formats.base import FORMATS, Sidecar
 from dotcount.data.formats.structured import size_of
-from dotcount.data.images import PixelArray, read_pixels
+from dotcount.data.images import PixelArray, open_raster, read_pixels
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError, ImageReadError, UsageError
@@ -102,7 +102,7 @@ class DotMask(Sidecar):
 
 
 def _says_one_pixel(path: Path) -> bool:
-    with Image.open(path) as image:
+    with open_raster(path) as image:
         return image.info.get("Comment") == _ONE_PIXEL_NOTE
 
 

@@ -15,8 +15,8 @@ from dotcount.data.images.reading import (
     read_pixels,
     to_unit,
 )
-from dotcount.data.images.selection import ImageSelection
 from dotcount.data.images.values import PixelArray, UnitArray, three_channels
+from dotcount.selection import ImageSelection
 
 __all__ = [
     "SUFFIXES",

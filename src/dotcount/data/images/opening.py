@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dotcount.data.images.kinds import unreadable_kind
 from dotcount.errors import ImageReadError
-from dotcount.files import NotRegularError, regular_file
+from dotcount.files import regular_file
 
 RASTER = ("JPEG", "PNG", "TIFF", "BMP", "DIB", "GIF", "WEBP", "PPM", "JPEG2000", "AVIF")
 """Pillow's decoders that may open a file. Others start programs (Ghostscript for EPS) or guess."""
@@ -38,7 +38,7 @@ def open_raster(source: Path | BinaryIO) -> Image.Image:
 
     Raises
     ------
-    dotcount.files.NotRegularError
+    OSError
         If a path is that of a folder, pipe or device.
     """
     if isinstance(source, Path):
@@ -58,8 +58,6 @@ def magic(path: Path) -> bytes:
         regular_file(path)
         with path.open("rb") as file:
             return file.read(32)
-    except NotRegularError as error:
-        raise ImageReadError(f"image {error}") from error
     except (OSError, ValueError) as error:
         raise ImageReadError(f"image {path}: {getattr(error, 'strerror', None) or error}; check the path") from error
 
@@ -73,8 +71,6 @@ def check_size(width: int, height: int, bytes_per_pixel: int = 3) -> None:
 
 def unreadable(path: Path, error: Exception) -> ImageReadError:
     """Return the error for people that a decoder's error stands for."""
-    if isinstance(error, ImageReadError):
-        return error
     try:
         if path.stat().st_size == 0:
             return ImageReadError(f"image {path} is an empty file; restore or remove it")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from dotcount.data.images.opening import TIFF_MAGIC, magic, open_raster, quiet, unreadable
 from dotcount.data.images.raster import RasterStack
-from dotcount.data.images.selection import ImageSelection
 from dotcount.data.images.stack import Stack
 from dotcount.data.images.tiff import TiffStack
 from dotcount.data.images.values import PixelArray, UnitArray, fill, missing_values
 from dotcount.errors import ImageReadError
 from dotcount.intensity import IntensityRule
+from dotcount.selection import ImageSelection
 
 FIRST = ImageSelection()
 

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from dotcount.data.images.selection import ImageSelection
 from dotcount.data.images.values import PixelArray
 from dotcount.errors import ImageReadError
+from dotcount.selection import ImageSelection
 
 
 class Stack(ABC):
