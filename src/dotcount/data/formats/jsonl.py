@@ -6,14 +6,18 @@ Coordinates are positions from the image's corner. An image with ``"points": []`
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head, read_text
-from dotcount.data.formats.structured import demand, dots_of, number, size_of
-from dotcount.data.layout import fixed
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, read_text
+from dotcount.data.formats.structured import deferred, demand, dots_of, pairs, parse_json, size_of, stated_size
+from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
+
+_LONGEST_LINE = 1 << 24
 
 
 @FORMATS.register("jsonl")
@@ -27,30 +31,30 @@ class JsonLines(Table):
 
     def recognises(self, path: Path) -> bool:
         """Return whether the first line names an image and points."""
-        first = next(iter(head(path).splitlines()), "")
-        return first.lstrip().startswith("{") and '"image"' in first and '"points"' in first
+        try:
+            if not path.is_file():
+                return False
+            with path.open("rb") as file:
+                lines = (line.strip() for line in iter(partial(file.readline, _LONGEST_LINE), b""))
+                first = next((line for line in lines if line), b"")
+        except OSError:
+            return False
+        first = first.removeprefix(b"\xef\xbb\xbf").lstrip()
+        return first.startswith(b"{") and b'"image"' in first and b'"points"' in first
 
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
         listed: list[tuple[str, Listed]] = []
-        for line, text in enumerate(read_text(path).splitlines(), start=1):
-            if not text.strip():
-                continue
-            try:
-                row = json.loads(text)
-            except (json.JSONDecodeError, RecursionError) as error:
-                raise AnnotationError(f"annotation {path}, line {line} is not valid JSON; correct it") from error
-            where = f"line {line}"
-            name = demand(demand(row, dict, path, where).get("image"), str, path, f"{where}: image")
-            points = demand(row.get("points"), list, path, f"{where}: points")
-            if any(not isinstance(p, list) or len(p) != 2 for p in points):
-                raise AnnotationError(f"annotation {path}, {where}: every point must be a pair [x, y]; correct it")
-            xy = [(number(x, path, where), number(y, path, where)) for x, y in points]
-            classes = demand(row.get("classes", []), list, path, f"{where}: classes")
-            if classes and len(classes) != len(xy):
-                raise AnnotationError(f"annotation {path}, {where}: {len(classes)} classes for {len(xy)} points")
-            dots = dots_of(xy, [str(c) for c in classes])
-            listed.append((name, Listed(fixed(dots), row.get("split"))))
+        for line, text in enumerate(read_text(path).split("\n"), start=1):
+            if text.strip():
+                where = f"line {line}"
+                row = demand(parse_json(text, f"annotation {path}, {where}"), dict, path, where)
+                name = demand(row.get("image"), str, path, f"{where}: image")
+                split = row.get("split")
+                if split is not None:
+                    demand(split, str, path, f"{where}: split")
+                size = stated_size(row.get("width"), row.get("height"))
+                listed.append((name, Listed(deferred(partial(_dots, row, path, where)), split, size=size)))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
@@ -65,3 +69,12 @@ class JsonLines(Table):
                 if record.classes:
                     row["classes"] = list(record.classes)
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _dots(row: Mapping[str, Any], path: Path, where: str) -> Dots:
+    points = demand(row.get("points"), list, path, f"{where}: points")
+    xy = pairs(points, path, f"{where}: a point") if points else []
+    classes = demand(row.get("classes") or [], list, path, f"{where}: classes")
+    if classes and len(classes) != len(xy):
+        raise AnnotationError(f"annotation {path}, {where}: {len(classes)} classes for {len(xy)} points; correct it")
+    return dots_of(xy, [str(c) for c in classes])

@@ -1,12 +1,16 @@
 """MATLAB files with dots: v5 and v7.3 (HDF5).
 
-Known variables are ``image_info{1}.location`` (ShanghaiTech, NWPU), ``annPoints`` (UCF-QNRF, UCF_CC_50) and
-``points``; else the one (n, 2) numeric array of the file. Coordinates are taken as positions; a benchmark that numbers
-pixels converts in its own reader.
+Dots are an (n, 2) array, a cell or struct array with a pair for each dot, or columns ``x`` and ``y``. Known variables
+and fields are taken first, such as ``image_info{1}.location`` (ShanghaiTech, NWPU), ``annPoints`` (UCF-QNRF,
+UCF_CC_50), ``points`` and ``gt``; else the one array of the file that could hold dots. Where there are several the file
+is refused: which of them are dots is not to be guessed. An empty array means no objects where its name is known or
+nothing else is there. Coordinates are taken as positions; a benchmark that numbers pixels converts in its own reader.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +18,16 @@ import numpy as np
 
 from dotcount.data.formats.base import FORMATS, Sidecar
 from dotcount.data.formats.mat5 import read_mat5
-from dotcount.data.formats.structured import size_of
+from dotcount.data.formats.structured import require_size, size_of, stated_size
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
 _MAX_VISITS = 10_000
 _MAX_BYTES = 256_000_000
-_NAMES = ("annPoints", "image_info", "points", "location", "dots", "coords", "xy")
+_NAMES = tuple(
+    ["annpoints", "location", "points", "dots", "coords", "xy", "gt", "centers", "centres", "centroids", "coordinates", "locations", "positions", "annotation", "annotations", "detection", "detections"]
+)
 
 
 @FORMATS.register("mat")
@@ -43,7 +49,13 @@ class Mat(Sidecar):
 
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of one image."""
-        return read_mat_points(path, width, height)
+        variables = _load(path)
+        stated = np.ravel(variables.get("imageSize", ()))
+        if stated.size == 2 and stated.dtype.kind in "iuf":
+            across, down = sorted(float(v) for v in stated)  # by whom it was written decides which comes first
+            if (across, down) != (min(width, height), max(width, height)):
+                require_size(path, stated_size(*stated), (width, height))
+        return _dots(variables, path)
 
     def write(self, path: Path, record: Record) -> None:
         """Write v5 with the positions as ``annPoints`` and the size of the image as ``imageSize`` (width, height)."""
@@ -59,15 +71,80 @@ class Mat(Sidecar):
 
 def read_mat_points(path: Path, _width: int = 0, _height: int = 0) -> Dots:
     """Return the dots of a ``.mat`` file as its columns x, y stand; AnnotationError if there are none to be found."""
-    variables = _load(path)
-    for name in sorted(variables, key=lambda n: (_NAMES.index(n) if n in _NAMES else len(_NAMES), n)):
-        found = _points_in(variables[name])
-        if found is not None:
-            return Dots(found)
-    known = ", ".join(variables) or "none"
+    return _dots(_load(path), path)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An array that could hold the dots: where it stands, its own name, and its values."""
+
+    place: str
+    name: str
+    xy: np.ndarray
+
+    @property
+    def rank(self) -> int:
+        """Place in the list of known names."""
+        return _NAMES.index(self.name.lower()) if self.name.lower() in _NAMES else len(_NAMES)
+
+
+def _dots(variables: Mapping[str, Any], path: Path) -> Dots:
+    found = [c for c in _candidates(dict(variables), "", "") if c.name != "imageSize"]
+    known = [c for c in found if c.rank < len(_NAMES)]
+    filled = [c for c in known or found if len(c.xy)]
+    if not known and len(filled) == 1 and len(filled[0].xy) == 1 and len(found) > 1:
+        filled = found  # a pair of numbers beside an empty array may be anything
+    if not filled and (known or len(found) == 1):
+        return Dots(np.zeros((0, 2)))
+    if filled and all(np.array_equal(c.xy, filled[0].xy) for c in filled):
+        return Dots(filled[0].xy)
+    if not found:
+        held = ", ".join(variables) or "none"
+        raise AnnotationError(
+            f"annotation {path} holds no (n, 2) array of dots (variables: {held}); save one as annPoints"
+        )
+    places = ", ".join(f"{c.place} ({len(c.xy)} x 2)" for c in sorted(found, key=lambda c: c.rank))[:200]
     raise AnnotationError(
-        f"annotation {path} holds no (n, 2) array of dots (variables: {known}); save one as annPoints"
+        f"annotation {path} holds several arrays that could be the dots: {places}; save the dots as annPoints only"
     )
+
+
+def _candidates(value: Any, place: str, name: str) -> Iterator[_Candidate]:
+    """Yield the arrays within structs and cells that could be dots."""
+    if isinstance(value, dict):
+        columns = {key.lower(): _column(item) for key, item in value.items() if key.lower() in ("x", "y")}
+        x, y = columns.get("x"), columns.get("y")
+        if x is not None and y is not None and len(x) == len(y):
+            yield _Candidate(f"{place}.x, y".lstrip("."), "x, y", np.stack([x, y], axis=1))
+        for key, item in value.items():
+            yield from _candidates(item, f"{place}.{key}".lstrip("."), key)
+    elif isinstance(value, list):
+        if not value:
+            yield _Candidate(place, name, np.zeros((0, 2)))
+        sizes = [item.size if _is_numeric(item) else -1 for item in value]
+        if len(value) > 1 and set(sizes) == {2}:
+            yield _Candidate(place, name, np.stack([np.ravel(item).astype(np.float64) for item in value]))
+        elif len(value) > 1 and all(isinstance(item, dict) and item.keys() == value[0].keys() for item in value):
+            yield from _candidates({key: [item[key] for item in value] for key in value[0]}, place, name)
+        else:
+            for k, item in enumerate(value, start=1):
+                yield from _candidates(item, f"{place}{{{k}}}", name)
+    elif _is_numeric(value) and (value.shape[1] == 2 or value.size == 0):
+        yield _Candidate(place, name, value.astype(np.float64).reshape(-1, 2))
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.ndim == 2
+
+
+def _column(value: Any) -> np.ndarray | None:
+    """Return the numbers of a row, of a column or of a list with one in each place; ``None`` where there are others."""
+    items = value if isinstance(value, list) else [value]
+    if not all(_is_numeric(item) and min(item.shape) == 1 for item in items) or (
+        len(items) > 1 and any(i.size > 1 for i in items)
+    ):
+        return None
+    return np.concatenate([np.ravel(item).astype(np.float64) for item in items]) if items else None
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -99,8 +176,10 @@ def _load_hdf5(path: Path) -> dict[str, Any]:
             return [value(file[ref], file, depth + 1) for ref in np.asarray(item).ravel() if ref]
         if item.nbytes > _MAX_BYTES:  # chunks that were never written take no room in the file
             raise ValueError(f"{item.name} unpacks to more than {_MAX_BYTES // 10**6} MB")
+        if item.attrs.get("MATLAB_class", b"double") in (b"char", b"logical", b"function_handle"):
+            return None
         if item.attrs.get("MATLAB_empty", 0):
-            return np.zeros((0, 2))
+            return np.zeros((0, 0))
         return np.asarray(item).T  # MATLAB stores columns first
 
     try:
@@ -111,21 +190,3 @@ def _load_hdf5(path: Path) -> dict[str, Any]:
         raise AnnotationError(
             f"annotation {path} is not a readable .mat v7.3 file ({detail}); save it again"
         ) from error
-
-
-def _points_in(value: Any) -> np.ndarray | None:
-    """Search structs and cells for the array of dots, ``location`` first."""
-    if isinstance(value, dict):
-        names = sorted(value, key=lambda n: (_NAMES.index(n) if n in _NAMES else len(_NAMES), n))
-        return _first(value[n] for n in names if n != "number") if names else None
-    if isinstance(value, list):
-        return _first(value)
-    if not isinstance(value, np.ndarray):
-        return None
-    if value.dtype.kind in "iuf" and value.ndim == 2 and (value.shape[1] == 2 or value.size == 0):
-        return value.astype(np.float64).reshape(-1, 2)
-    return None
-
-
-def _first(values: Any) -> np.ndarray | None:
-    return next((found for found in map(_points_in, values) if found is not None), None)

@@ -18,6 +18,7 @@ _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f
 _MATRIX, _COMPRESSED = 14, 15
 _CELL, _STRUCT = 1, 2
 _NUMERIC = range(6, 16)
+_COMPLEX_OR_LOGICAL = 0x0A00
 _HEADER = 128
 _MAX_DEPTH = 16
 _MAX_UNPACKED = 1 << 28
@@ -99,6 +100,8 @@ def _matrix(body: bytes, order: str, depth: int) -> tuple[str, Any]:
     size = int(np.prod(shape, dtype=object))
     kind = int(kinds[0]) & 0xFF
     label = name[1].decode("latin-1").rstrip("\x00")
+    if int(kinds[0]) & _COMPLEX_OR_LOGICAL:
+        return label, None
     if kind in _NUMERIC:
         values = _values(next(parts, (9, b"")), order)
         if len(values) != size:
