@@ -25,8 +25,14 @@ from dotcount.errors import AnnotationError
 
 _MAX_VISITS = 10_000
 _MAX_BYTES = 256_000_000
-_NAMES = tuple(
-    ["annpoints", "location", "points", "dots", "coords", "xy", "gt", "centers", "centres", "centroids", "coordinates", "locations", "positions", "annotation", "annotations", "detection", "detections"]
+_NAMES = ("annpoints", "location", "points", "dots", "coords", "xy", "gt", "centers", "centres", "centroids") + (
+    "coordinates",
+    "locations",
+    "positions",
+    "annotation",
+    "annotations",
+    "detection",
+    "detections",
 )
 
 
