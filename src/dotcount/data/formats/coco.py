@@ -1,32 +1,42 @@
-"""COCO JSON (https://cocodataset.org/#format-data): keypoints or boxes.
+"""COCO JSON (https://cocodataset.org/#format-data): keypoints, boxes or polygons.
 
-``images``, ``annotations`` and ``categories``. An annotation with visible keypoints gives its first visible keypoint;
-one with a box (x, y, width, height from the image's corner) gives the centre of the box. COCO's keypoints are stored as
-pixel indices from 0 by its own tools, and as positions by most others; they are taken as positions. Crowd regions
-(``iscrowd``) stand for no single object and are left out. Every image listed was looked at.
+``images``, ``annotations`` and ``categories``. An annotation with placed keypoints (visibility over 0) gives its first
+placed keypoint; one with a box (x, y, width, height from the image's corner) gives the centre of the box; one with
+polygons only the centre of the box around them. COCO's keypoints are stored as pixel indices from 0 by its own tools,
+and as positions by most others; they are taken as positions. Every image listed was looked at.
+
+A crowd region (``iscrowd``) stands for no single object: it is left out, which is told, and an image that has nothing
+else is an error. Two exporters write single objects so: where every annotation of a file is marked as a crowd, and
+where one has the ``occluded`` attribute of CVAT (which marks what was painted with its brush), it is an object.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
 from dotcount.data.formats.structured import (
+    box_around,
     box_centre,
     class_ids,
+    deferred,
     demand,
     dots_of,
+    identity,
     load_json,
     number,
     peek_json,
     positions,
     size_of,
+    stated_size,
     write_json,
 )
-from dotcount.data.layout import fixed
+from dotcount.data.layout import Dots
 from dotcount.data.records import Record
+from dotcount.errors import AnnotationError
 
 
 @FORMATS.register("coco")
@@ -46,22 +56,26 @@ class Coco(Table):
     def read(self, path: Path) -> Rows:
         """Return the dots by ``file_name``."""
         content = demand(load_json(path), dict, path, "the top level")
-        images = demand(content.get("images"), list, path, "images")
-        categories = {
-            c.get("id"): str(c.get("name", "")) for c in content.get("categories") or () if isinstance(c, dict)
-        }
-        grouped: dict[Any, list[tuple[float, float, str]]] = {}
-        for annotation in demand(content.get("annotations"), list, path, "annotations"):
-            found = _point(demand(annotation, dict, path, "an annotation"), path)
-            if found is not None:
-                name = categories.get(annotation.get("category_id"), "")
-                grouped.setdefault(annotation.get("image_id"), []).append((*found, name))
+        images = [demand(i, dict, path, "an image") for i in demand(content.get("images"), list, path, "images")]
+        annotations = demand(content.get("annotations"), list, path, "annotations")
+        categories = _names(content.get("categories"), path)
+        grouped: dict[str, list[Mapping[str, Any]]] = {}
+        for annotation in annotations:
+            owner = demand(annotation, dict, path, "an annotation").get("image_id")
+            grouped.setdefault(identity(owner, path, "image_id of an annotation"), []).append(annotation)
+        regions = not all(a.get("iscrowd") for a in annotations)
         listed: list[tuple[str, Listed]] = []
-        for image in images:
-            name = demand(demand(image, dict, path, "an image").get("file_name"), str, path, "file_name")
-            rows = grouped.get(image.get("id"), [])
-            dots = dots_of([row[:2] for row in rows], [row[2] for row in rows])
-            listed.append((name, Listed(fixed(dots))))
+        for key, image in _unique(images, path).items():
+            name = demand(image.get("file_name"), str, path, "file_name")
+            own = grouped.pop(key, [])
+            read = deferred(partial(_dots, own, categories, regions, path, name))
+            listed.append((name, Listed(read, size=stated_size(image.get("width"), image.get("height")))))
+        if grouped:
+            number_of = sum(map(len, grouped.values()))
+            raise AnnotationError(
+                f"annotation {path}: {number_of} annotations have an image_id that no image has, "
+                f"such as {min(grouped)[:40]}; restore these images in the file, or remove the annotations"
+            )
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
@@ -89,16 +103,91 @@ class Coco(Table):
         write_json(path, {"images": images, "annotations": annotations, "categories": categories})
 
 
-def _point(annotation: Mapping[str, Any], path: Path) -> tuple[float, float] | None:
-    if annotation.get("iscrowd"):
+def _names(categories: Any, path: Path) -> dict[str, str]:
+    """Return the name of each category; a file without any is fine."""
+    rows = [demand(c, dict, path, "a category") for c in demand(categories or [], list, path, "categories")]
+    return {identity(c.get("id"), path, "id of a category"): str(c.get("name", "")) for c in rows}
+
+
+def _unique(images: Sequence[Mapping[str, Any]], path: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the images by id; an entry that stands there again, equal, counts once."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for image in images:
+        key = identity(image.get("id"), path, "id of an image")
+        first = found.setdefault(key, image)
+        if first.get("file_name") != image.get("file_name"):
+            names = f"{first.get('file_name')!s:.60} and {image.get('file_name')!s:.60}"
+            raise AnnotationError(f"annotation {path}: images {names} share the id {key[:40]}; number them apart")
+    return found
+
+
+def _dots(
+    annotations: Sequence[Mapping[str, Any]], categories: Mapping[str, str], regions: bool, path: Path, image: str
+) -> Dots:
+    """Return the dots of one image; ``regions``: whether crowd regions stand for no single object."""
+    xy, classes = [], []
+    crowds = unplaced = 0
+    for annotation in annotations:
+        if annotation.get("iscrowd") and regions and not _painted(annotation):
+            crowds += 1
+            continue
+        found = _place(annotation, path, f"an annotation of image {image}")
+        if found is None:
+            unplaced += 1
+            continue
+        xy.append(found)
+        category = annotation.get("category_id")
+        classes.append("" if category is None else categories.get(identity(category, path, "category_id"), ""))
+    if crowds and not xy:
+        raise AnnotationError(
+            f"annotation {path}: image {image} has only crowd regions (iscrowd 1), which stand for no single object; "
+            "annotate its objects, set iscrowd to 0, or leave the image out"
+        )
+    told = [f"{crowds} crowd regions (iscrowd 1)"] if crowds else []
+    told += [f"{unplaced} annotations of which no keypoint was placed"] if unplaced else []
+    dots = dots_of(xy, classes)
+    return Dots(dots.xy, dots.classes, tuple(told))
+
+
+def _painted(annotation: Mapping[str, Any]) -> bool:
+    attributes = annotation.get("attributes")
+    return isinstance(attributes, dict) and "occluded" in attributes
+
+
+def _place(annotation: Mapping[str, Any], path: Path, what: str) -> tuple[float, float] | None:
+    """Return the position of an annotation; ``None`` where it says itself that nothing was placed."""
+    keypoints, box, parts = (annotation.get(k) for k in ("keypoints", "bbox", "segmentation"))
+    if keypoints:
+        placed = _keypoint(demand(keypoints, list, path, f"keypoints of {what}"), path, what)
+        if placed is not None:
+            return placed
+    if box:
+        values = [number(v, path, f"bbox of {what}") for v in demand(box, list, path, f"bbox of {what}")]
+        if len(values) != 4 or values[2] < 0 or values[3] < 0:
+            raise AnnotationError(f"annotation {path}: bbox of {what} is not x, y, width, height; export it again")
+        if any(values) or not keypoints:
+            return box_centre(*values)
+    if parts and isinstance(parts, list):
+        rings = [p if isinstance(p, list) else None for p in parts]
+        if any(not ring or len(ring) % 2 or len(ring) < 6 for ring in rings):
+            raise AnnotationError(f"annotation {path}: a polygon of {what} is not x1, y1, x2, y2, ...; export it again")
+        values = [number(v, path, f"a polygon of {what}") for ring in rings for v in ring or ()]
+        return box_around(list(zip(values[::2], values[1::2])))
+    if keypoints:
         return None
-    keypoints = annotation.get("keypoints")
-    if isinstance(keypoints, list):
-        for k in range(0, len(keypoints) - 2, 3):
-            if keypoints[k + 2]:
-                return number(keypoints[k], path, "a keypoint"), number(keypoints[k + 1], path, "a keypoint")
-    box = demand(annotation.get("bbox"), list, path, "bbox")
-    values = [number(value, path, "bbox") for value in box]
-    if len(values) != 4:
-        demand(None, list, path, "bbox with 4 numbers")
-    return box_centre(*values)
+    if parts:
+        raise AnnotationError(f"annotation {path}: {what} is a run-length mask without bbox; export it with boxes")
+    held = "segments_info (panoptic COCO)" if "segments_info" in annotation else ", ".join(map(str, annotation))[:80]
+    raise AnnotationError(
+        f"annotation {path}: {what} has neither keypoints nor bbox nor polygon (it has {held or 'nothing'}); "
+        "export keypoints or instances"
+    )
+
+
+def _keypoint(values: Sequence[Any], path: Path, what: str) -> tuple[float, float] | None:
+    triples = [number(v, path, f"a keypoint of {what}") for v in values]
+    if len(triples) % 3 or any(not 0 <= v <= 2 for v in triples[2::3]):
+        raise AnnotationError(
+            f"annotation {path}: keypoints of {what} are not x, y, visibility (0, 1 or 2), ...; export them again"
+        )
+    return next(((triples[k], triples[k + 1]) for k in range(0, len(triples), 3) if triples[k + 2] > 0), None)

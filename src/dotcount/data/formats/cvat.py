@@ -1,28 +1,35 @@
 """CVAT for images 1.1 XML (https://docs.cvat.ai/docs/dataset_management/formats/format-cvat/).
 
-``annotations/image[@name]`` with ``points`` (every point of a shape is a dot), ``box``, ``ellipse`` and ``polygon``
-(their centres). Coordinates are positions from the image's corner, written to two decimals by CVAT. Every image listed
-was looked at.
+``annotations/image[@name]`` with ``points`` (every point of a shape is a dot), ``box``, ``ellipse``, ``polygon``,
+``polyline``, ``mask`` and ``cuboid`` (their centres) and ``skeleton`` (one object, at the mean of its points that are
+not ``outside``). Coordinates are positions from the image's corner, written to two decimals by CVAT. Every image listed
+was looked at. Tags are of the whole image; any other shape is an error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head
 from dotcount.data.formats.structured import (
+    deferred,
     demand,
     dots_of,
+    line_centre,
     load_xml,
     number,
     polygon_centre,
     positions,
     size_of,
+    stated_size,
     write_xml,
 )
-from dotcount.data.layout import fixed
+from dotcount.data.layout import Dots, split_named
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
@@ -38,7 +45,7 @@ class Cvat(Table):
 
     def recognises(self, path: Path) -> bool:
         """Return whether the root element is ``annotations``, as CVAT writes it."""
-        return "<annotations>" in head(path)
+        return re.search(r"<annotations[\s>/]", head(path)) is not None
 
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
@@ -48,13 +55,9 @@ class Cvat(Table):
         listed: list[tuple[str, Listed]] = []
         for image in root.iter("image"):
             name = demand(image.get("name"), str, path, "name of an image")
-            xy, classes = [], []
-            for shape in image:
-                for centre in _centres(shape, path):
-                    xy.append(centre)
-                    classes.append(shape.get("label", ""))
-            dots = dots_of(xy, classes)
-            listed.append((name, Listed(fixed(dots), image.get("subset"))))
+            size = stated_size(image.get("width"), image.get("height"))
+            read = deferred(partial(_dots, image, path, name))
+            listed.append((name, Listed(read, _split(image.get("subset")), size=size)))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
@@ -71,15 +74,81 @@ class Cvat(Table):
         write_xml(path, root)
 
 
-def _centres(shape: ElementTree.Element, path: Path) -> Iterator[tuple[float, float]]:
-    if shape.tag in ("points", "polygon", "polyline"):
-        pairs = [pair.split(",") for pair in shape.get("points", "").split(";") if pair]
-        if any(len(pair) != 2 for pair in pairs) or not pairs:
-            raise AnnotationError(f"annotation {path}: points {shape.get('points', '')[:40]!r} are not x,y;x,y")
-        xy = [(number(x, path, "a point"), number(y, path, "a point")) for x, y in pairs]
-        yield from xy if shape.tag == "points" else [polygon_centre(xy)]
-    elif shape.tag == "box":
-        left, top, right, bottom = (number(shape.get(k), path, k) for k in ("xtl", "ytl", "xbr", "ybr"))
-        yield (left + right) / 2, (top + bottom) / 2
-    elif shape.tag == "ellipse":
-        yield number(shape.get("cx"), path, "cx"), number(shape.get("cy"), path, "cy")
+def _split(subset: str | None) -> str | None:
+    """Return the split that a subset of a project is; images outside all subsets are in one called ``default``."""
+    if subset is None or subset.strip().lower() in ("", "default"):
+        return None
+    return split_named(subset) or subset
+
+
+def _dots(image: ElementTree.Element, path: Path, name: str) -> Dots:
+    xy, classes = [], []
+    for shape in image:
+        if shape.tag == "tag":
+            continue
+        for centre in _centres(shape, path, f"{shape.tag} of image {name}"):
+            xy.append(centre)
+            classes.append(shape.get("label", ""))
+    return dots_of(xy, classes)
+
+
+def _centres(shape: ElementTree.Element, path: Path, what: str) -> Sequence[tuple[float, float]]:
+    def values(names: str) -> list[float]:
+        return [number(shape.get(n), path, f"{n} of a {what}") for n in names.split()]
+
+    match shape.tag:
+        case "points":
+            return _pairs(shape, path, what)
+        case "polygon":
+            return [polygon_centre(_pairs(shape, path, what))]
+        case "polyline":
+            return [line_centre(_pairs(shape, path, what))]
+        case "box":
+            left, top, right, bottom = values("xtl ytl xbr ybr")
+            return [((left + right) / 2, (top + bottom) / 2)]
+        case "ellipse":
+            cx, cy = values("cx cy")
+            return [(cx, cy)]
+        case "cuboid":
+            corners = values("xtl1 ytl1 xbl1 ybl1 xtr1 ytr1 xbr1 ybr1 xtl2 ytl2 xbl2 ybl2 xtr2 ytr2 xbr2 ybr2")
+            return [(sum(corners[::2]) / 8, sum(corners[1::2]) / 8)]
+        case "mask":
+            return [_mask_centre(shape, values("left top width height"), path, what)]
+        case "skeleton":
+            inside = [p for p in shape.iter("points") if p.get("outside") != "1"]
+            if not inside:
+                raise AnnotationError(f"annotation {path}: a {what} has no point inside the image; remove it")
+            xy = [point for p in inside for point in _pairs(p, path, what)]
+            return [(sum(x for x, _ in xy) / len(xy), sum(y for _, y in xy) / len(xy))]
+    raise AnnotationError(f"annotation {path}: a {what} is a shape that gives no dots; draw points or boxes instead")
+
+
+def _pairs(shape: ElementTree.Element, path: Path, what: str) -> list[tuple[float, float]]:
+    text = shape.get("points", "")
+    pairs = [pair.split(",") for pair in text.split(";") if pair.strip()]
+    if any(len(pair) != 2 for pair in pairs) or not pairs:
+        raise AnnotationError(f"annotation {path}: points {text[:40]!r} of a {what} are not x,y;x,y; export it again")
+    return [(number(x, path, f"a point of a {what}"), number(y, path, f"a point of a {what}")) for x, y in pairs]
+
+
+def _mask_centre(shape: ElementTree.Element, box: Sequence[float], path: Path, what: str) -> tuple[float, float]:
+    """Return the centre of mass of a mask: run lengths of 0 and 1 in turn, row by row within a box."""
+    left, top, width, height = box
+    runs = [number(n, path, f"rle of a {what}") for n in shape.get("rle", "").split(",")]
+    if min(width, height) < 1 or min(runs) < 0 or sum(runs) != width * height:
+        raise AnnotationError(f"annotation {path}: rle of a {what} is not that of {width:g} x {height:g} px")
+    ends = [0, *itertools.accumulate(map(int, runs))]
+    area = rows = places = 0
+    for start, end in zip(ends[1:-1:2], ends[2::2]):
+        area += end - start
+        places += (end * (end - 1) - start * (start - 1)) // 2
+        rows += _rows_before(end, int(width)) - _rows_before(start, int(width))
+    if not area:
+        raise AnnotationError(f"annotation {path}: a {what} marks no pixel; remove it")
+    return left + (places - rows * int(width)) / area + 0.5, top + rows / area + 0.5
+
+
+def _rows_before(end: int, width: int) -> int:
+    """Return the sum of the rows of the first ``end`` places of a raster: that of ``k // width`` for ``k < end``."""
+    rows, rest = divmod(end, width)
+    return width * rows * (rows - 1) // 2 + rest * rows

@@ -1,9 +1,13 @@
 """Label Studio JSON export (https://labelstud.io/guide/task_format): a list of tasks.
 
-Coordinates are percent of the image, 0 to 100 from its corner: ``x_px = x W / 100``. Results of type
-``keypointlabels`` and ``keypoint`` give dots, ``rectanglelabels`` and ``ellipselabels`` and ``polygonlabels`` their
-centres. Of several annotations of a task the last that was not cancelled counts; a task without any was not annotated;
-predictions are left alone. The size is that of the image file, since exports may lack ``original_width``.
+Coordinates are percent of the image, 0 to 100 from its corner: ``x_px = x W / 100``. Results of type ``keypoint``,
+``rectangle``, ``ellipse``, ``polygon`` and ``vector``, with or without ``labels`` behind, give a dot each, at the
+centre of the shape; the class may stand in a second result of type ``labels`` and the same id. Brush strokes and all
+other regions are an error; answers that have no place (``choices``, ``textarea``, ...) are passed over.
+
+Of several annotations of a task that were not cancelled the one marked as ground truth counts, else the last, which is
+told; a task without any was not annotated; predictions are left alone. The size is that of the image file, since
+exports may lack ``original_width``.
 """
 
 from __future__ import annotations
@@ -11,25 +15,33 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
-from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, require_size
 from dotcount.data.formats.structured import (
     NO_CLASS,
     demand,
     dots_of,
+    line_centre,
     load_json,
     number,
+    pairs,
     peek_json,
     polygon_centre,
     positions,
     size_of,
+    stated_size,
     write_json,
 )
+from dotcount.data.images import is_image
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
+from dotcount.errors import AnnotationError
+
+# Results about a whole image or a region that is there already, and relations between regions.
+_WITHOUT_PLACE = ("choices", "taxonomy", "textarea", "number", "rating", "datetime", "pairwise", "ranker", "relation")
 
 
 @FORMATS.register("label_studio")
@@ -42,26 +54,25 @@ class LabelStudio(Table):
     filename = "label_studio.json"
 
     def recognises(self, path: Path) -> bool:
-        """Return whether the file is a list of tasks with data and annotations."""
+        """Return whether the file is a list of tasks with data, some of them with annotations."""
         content = peek_json(path)
-        return (
-            isinstance(content, list)
-            and bool(content)
-            and isinstance(content[0], dict)
-            and isinstance(content[0].get("data"), dict)
-            and ("annotations" in content[0] or "completions" in content[0])
+        tasks = content if isinstance(content, list) else [content]
+        return all(isinstance(t, dict) for t in tasks) and any(
+            isinstance(t.get("data"), dict) and ("annotations" in t or "completions" in t) for t in tasks
         )
 
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
+        content = load_json(path)
         listed: list[tuple[str, Listed]] = []
-        for task in demand(load_json(path), list, path, "the list of tasks"):
+        for task in content if isinstance(content, list) else [content]:
             data = demand(demand(task, dict, path, "a task").get("data"), dict, path, "data of a task")
-            done = task.get("annotations", task.get("completions"))
-            done = [a for a in demand(done, list, path, "annotations") if isinstance(a, dict) and not _cancelled(a)]
+            done = task.get("annotations", task.get("completions", []))
+            done = [demand(a, dict, path, "an annotation") for a in demand(done, list, path, "annotations")]
+            done = [a for a in done if not a.get("was_cancelled") and not a.get("skipped")]
             if done:
-                results = demand(done[-1].get("result"), list, path, "result of an annotation")
-                listed.append((_image_name(data, path), Listed(partial(_dots, results, path))))
+                name = _image_name(data, path)
+                listed.append((name, Listed(partial(_dots, done, path, name))))
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
@@ -87,51 +98,102 @@ class LabelStudio(Table):
         write_json(path, tasks)
 
 
-def _cancelled(annotation: Mapping[str, Any]) -> bool:
-    return bool(annotation.get("was_cancelled"))
-
-
 def _image_name(data: Mapping[str, Any], path: Path) -> str:
     """Return the file that a task is about: a path, an upload URL or ``/data/local-files/?d=PATH``."""
-    value = next((data[k] for k in ("image", "img", "image_url", "url") if isinstance(data.get(k), str)), None)
-    value = value or next((v for v in data.values() if isinstance(v, str)), None)
-    text = demand(value, str, path, "the image of a task")
-    url = urlparse(text)
-    local = parse_qs(url.query).get("d")
+    texts = {str(key): value for key, value in data.items() if isinstance(value, str)}
+    named = [_file_of(texts[key]) for key in ("image", "img", "image_url", "url", "ocr") if key in texts]
+    found = named or [_file_of(v) for v in texts.values()]
+    found = [f for f in found if is_image(Path(PurePosixPath(f).name))] or found
+    if len(found) == 1 or named:
+        return found[0]
+    keys = ", ".join(map(str, data))[:80] or "nothing"
+    raise AnnotationError(
+        f"annotation {path}: data of a task names {'no' if not found else 'more than one'} image (it has {keys}); "
+        "give the image the key image"
+    )
+
+
+def _file_of(text: str) -> str:
+    try:
+        url = urlparse(text)
+        local = parse_qs(url.query).get("d")
+    except ValueError:  # what looks like a URL and is none
+        return text
     if local:
         return local[0]
-    return unquote(url.path) if url.scheme in ("http", "https", "s3", "gs") else text
+    return unquote(url.path) if url.scheme in ("http", "https", "s3", "gs", "azure-blob") else text
 
 
-def _dots(results: Sequence[Any], path: Path, width: int, height: int) -> Dots:
-    xy, classes = [], []
-    for result in results:
-        if not isinstance(result, dict) or not isinstance(result.get("value"), dict):
+def _dots(annotations: Sequence[Mapping[str, Any]], path: Path, image: str, width: int, height: int) -> Dots:
+    """Return the dots of one image of which there are one or more annotations."""
+    sure = [a for a in annotations if a.get("ground_truth")]
+    chosen = (sure or annotations)[-1]
+    dots = _annotated(chosen, path, image, width, height)
+    others = len(annotations) - 1
+    if not others or len(sure) == 1:
+        return dots
+    if not len(dots.xy) and any(len(_annotated(a, path, image, width, height).xy) for a in annotations):
+        raise AnnotationError(
+            f"annotation {path}: of {len(annotations)} annotations of image {image} the last is empty and another is "
+            "not; cancel what is wrong, or mark one as ground truth"
+        )
+    return Dots(dots.xy, dots.classes, (f"{others} earlier annotations of the same image",))
+
+
+def _annotated(annotation: Mapping[str, Any], path: Path, image: str, width: int, height: int) -> Dots:
+    shapes: list[tuple[str, Mapping[str, Any], str]] = []
+    labels: dict[str, str] = {}
+    for result in demand(annotation.get("result"), list, path, "result of an annotation"):
+        kind = str(demand(result, dict, path, "a result").get("type", ""))
+        if kind in _WITHOUT_PLACE:
             continue
-        value = result["value"]
-        kind = str(result.get("type", "")).removesuffix("labels")
-        centre = _centre(value, kind, path, width, height)
-        if centre is not None:
-            xy.append(centre)
-            names = value.get(f"{kind}labels") or [NO_CLASS]
-            classes.append(str(names[0]))
-    return dots_of(xy, classes)
+        value = demand(result.get("value"), dict, path, f"value of a {kind} of image {image}")
+        _require_upright(result, path, image, width, height)
+        owner = str(result.get("id", ""))
+        if kind == "labels":
+            labels[owner] = _first(value.get("labels"))
+        else:
+            shapes.append((owner, {**value, "kind": kind.removesuffix("labels")}, _first(value.get(kind))))
+    lost = set(labels) - {owner for owner, *_ in shapes}
+    if lost:
+        raise AnnotationError(f"annotation {path}: labels of image {image} belong to no region; export it again")
+    xy = [_centre(value, path, image, width, height) for _, value, _ in shapes]
+    return dots_of(xy, [named or labels.get(owner, "") or NO_CLASS for owner, _, named in shapes])
 
 
-def _centre(value: Mapping[str, Any], kind: str, path: Path, width: int, height: int) -> tuple[float, float] | None:
+def _first(names: Any) -> str:
+    return str(names[0]) if isinstance(names, list) and names else ""
+
+
+def _require_upright(result: Mapping[str, Any], path: Path, image: str, width: int, height: int) -> None:
+    """Refuse places on a picture that was shown turned; copies of another size are fine, as places are in percent."""
+    if result.get("image_rotation") not in (None, 0, 360):
+        raise AnnotationError(
+            f"annotation {path}: image {image} was turned while it was annotated; annotate it upright"
+        )
+    require_size(path, stated_size(result.get("original_width"), result.get("original_height")), (width, height), True)
+
+
+def _centre(value: Mapping[str, Any], path: Path, image: str, width: int, height: int) -> tuple[float, float]:
+    kind = value["kind"]
+    what = f"a {kind} of image {image}"
     if kind == "polygon":
-        points = demand(value.get("points"), list, path, "points of a polygon")
-        if any(not isinstance(p, list) or len(p) != 2 for p in points) or not points:
-            demand(None, list, path, "a point of a polygon")
-        x, y = polygon_centre([[number(v, path, "a point") for v in p] for p in points])
+        x, y = polygon_centre(pairs(value.get("points"), path, what))
+    elif kind == "vector":
+        vertices = demand(value.get("vertices"), list, path, f"vertices of {what}")
+        xy = [demand(v, dict, path, f"a vertex of {what}") for v in vertices]
+        line = pairs([[v.get("x"), v.get("y")] for v in xy], path, what)
+        x, y = polygon_centre(line) if value.get("closed") else line_centre(line)
     elif kind in ("keypoint", "ellipse", "rectangle"):
-        x, y = number(value.get("x"), path, "x"), number(value.get("y"), path, "y")
+        x, y = (number(value.get(k), path, f"{k} of {what}") for k in ("x", "y"))
         if kind == "rectangle":  # turned about its first corner, in px
-            w, h = number(value.get("width"), path, "width"), number(value.get("height"), path, "height")
-            turn = math.radians(number(value.get("rotation") or 0, path, "rotation"))
+            w, h, turn = (number(value.get(k) or 0, path, f"{k} of {what}") for k in ("width", "height", "rotation"))
+            turn = math.radians(turn)
             half_w, half_h = w * width / 200, h * height / 200
             x += (half_w * math.cos(turn) - half_h * math.sin(turn)) * 100 / width
             y += (half_w * math.sin(turn) + half_h * math.cos(turn)) * 100 / height
     else:
-        return None
+        raise AnnotationError(
+            f"annotation {path}: {what} gives no dot; mark objects as points or boxes, or export brush strokes as masks"
+        )
     return x * width / 100, y * height / 100

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.base import FORMATS, Sidecar, require_size
 from dotcount.data.formats.mat5 import read_mat5
-from dotcount.data.formats.structured import require_size, size_of, stated_size
+from dotcount.data.formats.structured import size_of, stated_size
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError

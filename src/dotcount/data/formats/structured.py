@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 import numpy as np
 
-from dotcount.data.formats.base import read_text
-from dotcount.data.layout import Dots
+from dotcount.data.formats.base import annotation_bytes, read_text
+from dotcount.data.layout import Dots, ReadDots, fixed
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
@@ -32,13 +34,27 @@ def load_json(path: Path) -> Any:
 
 @lru_cache(maxsize=4)  # a file is recognised, then read: parse it once
 def _load_json(path: Path, _modified: int, _size: int) -> Any:
-    text = read_text(path)
+    return parse_json(read_text(path), f"annotation {path}")
+
+
+def parse_json(text: str, what: str) -> Any:
+    """Return the value of JSON text; AnnotationError that begins with ``what`` if it is none, or names a key twice."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
-        raise AnnotationError(f"annotation {path} is not valid JSON (line {error.lineno}: {error.msg})") from error
+        raise AnnotationError(f"{what} is not valid JSON (line {error.lineno}: {error.msg}); write it anew") from error
     except RecursionError as error:
-        raise AnnotationError(f"annotation {path} is nested too deeply to be an annotation; replace it") from error
+        raise AnnotationError(f"{what} is nested too deeply to be an annotation; replace it") from error
+    except ValueError as error:  # a number of thousands of digits, or a key that is there twice
+        raise AnnotationError(f"{what} is not valid JSON ({str(error)[:80]}); correct it") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):  # of two values json would drop the first
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)[:40]!r} stands twice in one object")
+    return found
 
 
 def peek_json(path: Path) -> Any:
@@ -55,14 +71,44 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def load_xml(path: Path) -> ElementTree.Element:
-    """Return the root of an XML file; document types and entities are refused, as annotation tools write none."""
-    text = read_text(path)
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise AnnotationError(f"annotation {path} declares a document type or entities, which is not safe; remove them")
+    """Return the root of an XML file in the encoding that it declares.
+
+    Document types and entities are refused, as annotation tools write none.
+    """
+    data = annotation_bytes(path)
+    tree = ElementTree.TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = tree.start
+    parser.EndElementHandler = tree.end
+    parser.CharacterDataHandler = tree.data
+    parser.StartDoctypeDeclHandler = _refuse_doctype
     try:
-        return ElementTree.fromstring(text)
-    except (ElementTree.ParseError, RecursionError, ValueError) as error:
-        raise AnnotationError(f"annotation {path} is not valid XML ({error}); correct it") from error
+        parser.Parse(_decoded(data), True)
+        return tree.close()
+    except _DocumentType as error:
+        raise AnnotationError(
+            f"annotation {path} declares a document type or entities, which is not safe; remove them"
+        ) from error
+    except (expat.ExpatError, ValueError, LookupError, AssertionError) as error:
+        detail = " ".join(str(error).split())[:100]
+        raise AnnotationError(f"annotation {path} is not valid XML ({detail}); correct it") from error
+
+
+class _DocumentType(Exception):
+    """The file declares a document type."""
+
+
+def _refuse_doctype(*_: object) -> None:
+    raise _DocumentType
+
+
+def _decoded(data: bytes) -> bytes | str:
+    """Return text where the file declares an encoding of several bytes a letter, which expat does not know."""
+    data = data.lstrip(b" \t\r\n")  # before the declaration XML allows nothing
+    declared = re.match(rb"""<\?xml[^>]{0,200}?\bencoding\s*=\s*["']([\w.:-]+)["']""", data)
+    name = declared.group(1).decode("ascii").lower() if declared else "utf-8"
+    return data if name.startswith(("utf", "iso-8859", "us-ascii")) else data.decode(name)
 
 
 def write_xml(path: Path, root: ElementTree.Element) -> None:
@@ -74,12 +120,58 @@ def write_xml(path: Path, root: ElementTree.Element) -> None:
 
 
 def number(value: Any, path: Path, what: str) -> float:
-    """Return a number of an annotation file; AnnotationError if it is none."""
+    """Return a finite number of an annotation file, as a number or as text; AnnotationError if it is none."""
     try:
+        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):  # which Python reads as numbers
+            raise ValueError
         result = float(value)
-    except (TypeError, ValueError) as error:
-        raise AnnotationError(f"annotation {path}: {what} is {str(value)[:40]!r}, not a number; correct it") from error
+        if not math.isfinite(result):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError) as error:
+        shown = repr(value)[:40] if isinstance(value, (int, float, str, type(None))) else f"a {type(value).__name__}"
+        raise AnnotationError(f"annotation {path}: {what} is {shown}, not a finite number; correct it") from error
     return result
+
+
+def identity(value: Any, path: Path, what: str) -> str:
+    """Return an identifier in one form, so that 7, 7.0 and "7" are the same; AnnotationError if it is none."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise AnnotationError(f"annotation {path}: {what} is missing, or neither a number nor text; export it again")
+    try:
+        return str(value).strip()
+    except ValueError as error:  # an integer of thousands of digits, made from a float or by a script
+        raise AnnotationError(f"annotation {path}: {what} is no identifier; export it again") from error
+
+
+def pairs(values: Any, path: Path, what: str) -> list[tuple[float, float]]:
+    """Return a list of [x, y] of an annotation file, at least one; AnnotationError if it is none."""
+    if not isinstance(values, list) or not values or any(not isinstance(p, list) or len(p) != 2 for p in values):
+        raise AnnotationError(f"annotation {path}: {what} has no points [x, y]; export it again")
+    return [(number(x, path, what), number(y, path, what)) for x, y in values]
+
+
+def stated_size(width: Any, height: Any) -> tuple[int, int] | None:
+    """Return the (width, height) px that a file states; ``None`` where it states none that could be one."""
+    try:
+        size = int(float(width)), int(float(height))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return size if min(size) > 0 else None
+
+
+def deferred(build: Callable[[], Dots]) -> ReadDots:
+    """Return a reader of the dots of one image of many, whose error is raised when that image is read."""
+    try:
+        return fixed(build())
+    except AnnotationError as error:
+        message = str(error)
+
+    def fail(_width: int, _height: int) -> Dots:
+        raise AnnotationError(message)
+
+    return fail
 
 
 def demand(value: Any, kind: type | tuple[type, ...], path: Path, what: str) -> Any:
@@ -112,6 +204,23 @@ def size_of(record: Record) -> tuple[int, int]:
 def box_centre(left: float, top: float, width: float, height: float) -> tuple[float, float]:
     """Return the centre of a box given in corner coordinates."""
     return left + width / 2, top + height / 2
+
+
+def box_around(vertices: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return the centre of the smallest upright box around some points."""
+    xy = np.asarray(vertices, dtype=np.float64).reshape(-1, 2)
+    x, y = (xy.min(axis=0) + xy.max(axis=0)) / 2
+    return float(x), float(y)
+
+
+def line_centre(vertices: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return the centre of mass of a line through some points; of one without length the mean of its points."""
+    xy = np.asarray(vertices, dtype=np.float64).reshape(-1, 2)
+    lengths = np.hypot(*np.diff(xy, axis=0).T)
+    if not lengths.sum() > 0:
+        return float(xy[:, 0].mean()), float(xy[:, 1].mean())
+    x, y = np.average((xy[1:] + xy[:-1]) / 2, axis=0, weights=lengths)
+    return float(x), float(y)
 
 
 def polygon_centre(vertices: Sequence[Sequence[float]]) -> tuple[float, float]:

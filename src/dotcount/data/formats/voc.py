@@ -3,7 +3,9 @@
 VOC numbers pixels from 1 and its boxes include both end pixels, so a box covers ``[xmin - 1, xmax)`` and its centre is
 ``(xmin - 1 + xmax) / 2``. A dot has no extent: it is written as the box that is the dot's pixel, which keeps its
 position to half a pixel; the exact position goes along in ``<point><x><y>``, as VOC's own person-layout files write
-points, and is preferred when read back.
+points, and is preferred when read back. A turned box (``robndbox`` with ``cx``, ``cy``, of roLabelImg) gives its
+centre. Every ``object`` counts, be it ``difficult``, ``truncated`` or ``occluded``; the boxes of its ``part`` elements
+do not.
 """
 
 from __future__ import annotations
@@ -12,10 +14,20 @@ import math
 from pathlib import Path
 from xml.etree import ElementTree
 
-from dotcount.data.formats.base import FORMATS, Sidecar, head
-from dotcount.data.formats.structured import demand, dots_of, load_xml, number, positions, size_of, write_xml
+from dotcount.data.formats.base import FORMATS, Sidecar, head, require_size
+from dotcount.data.formats.structured import (
+    demand,
+    dots_of,
+    load_xml,
+    number,
+    positions,
+    size_of,
+    stated_size,
+    write_xml,
+)
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
+from dotcount.errors import AnnotationError
 
 
 @FORMATS.register("voc")
@@ -30,24 +42,17 @@ class Voc(Sidecar):
         """Return whether the root element is ``annotation``."""
         return "<annotation>" in head(path) or "<annotation " in head(path)
 
-    def read(self, path: Path, _width: int, _height: int, /) -> Dots:
+    def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the centres of the boxes of one image."""
         root = load_xml(path)
         demand(root.tag if root.tag == "annotation" else None, str, path, "the root element annotation")
-        xy, classes = [], []
-        for item in root.findall("object"):
-            point, box = item.find("point"), item.find("bndbox")
-            if point is not None:
-                x, y = (number(point.findtext(k), path, k) for k in ("x", "y"))
-            else:
-                demand(box, ElementTree.Element, path, "bndbox of an object")
-                assert box is not None
-                names = ("xmin", "ymin", "xmax", "ymax")
-                left, top, right, bottom = (number(box.findtext(k), path, k) for k in names)
-                x, y = (left - 1 + right) / 2, (top - 1 + bottom) / 2
-            xy.append((x, y))
-            classes.append(item.findtext("name") or "")
-        return dots_of(xy, classes)
+        require_size(path, stated_size(root.findtext("size/width"), root.findtext("size/height")), (width, height))
+        objects = root.findall("object")
+        if len(list(root.iter("object"))) > len(objects) or (not objects and root.find(".//bndbox") is not None):
+            raise AnnotationError(
+                f"annotation {path} has objects elsewhere than right below annotation; export it again"
+            )
+        return dots_of([_centre(o, path) for o in objects], [o.findtext("name") or "" for o in objects])
 
     def write(self, path: Path, record: Record) -> None:
         """Write one object a dot."""
@@ -67,3 +72,21 @@ class Voc(Sidecar):
             ElementTree.SubElement(point, "x").text = repr(x)
             ElementTree.SubElement(point, "y").text = repr(y)
         write_xml(path, root)
+
+
+def _centre(item: ElementTree.Element, path: Path) -> tuple[float, float]:
+    def values(element: ElementTree.Element, names: str) -> list[float]:
+        return [number(element.findtext(n), path, f"{n} of an object") for n in names.split()]
+
+    point, box, turned = item.find("point"), item.find("bndbox"), item.find("robndbox")
+    if point is not None:
+        x, y = values(point, "x y")
+        return x, y
+    if box is not None:
+        left, top, right, bottom = values(box, "xmin ymin xmax ymax")
+        return (left - 1 + right) / 2, (top - 1 + bottom) / 2
+    if turned is not None:
+        x, y = values(turned, "cx cy")
+        return x, y
+    held = ", ".join(child.tag for child in item)[:80] or "nothing"
+    raise AnnotationError(f"annotation {path}: bndbox of an object is missing (it has {held}); export boxes")
