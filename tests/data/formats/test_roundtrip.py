@@ -125,7 +125,12 @@ def test_what_a_format_can_not_hold_is_refused(tmp_path: Path) -> None:
         convert(same.where([]), tmp_path / "out", "yolo")
 
 
-SAMPLES: dict[str, bytes] = {}
+SAMPLES: dict[str, bytes] = {  # of formats that are only read
+    "cell_counter": b"<CellCounter_Marker_File><Image_Properties><Image_Filename>a.png</Image_Filename>"
+    b"</Image_Properties><Marker_Data><Marker_Type><Type>1</Type><Marker><MarkerX>3</MarkerX><MarkerY>4</MarkerY>"
+    b"<MarkerZ>1</MarkerZ></Marker></Marker_Type></Marker_Data></CellCounter_Marker_File>",
+    "qupath": b"Image\tObject type\tCentroid X px\tCentroid Y px\na.png\tCell\t3.5\t4.25\na.png\tAnnotation\t9\t9\n",
+}
 
 
 def sample(format: str, folder: Path) -> bytes:

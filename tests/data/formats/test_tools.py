@@ -213,12 +213,12 @@ def test_qupath_geojson(tmp_path: Path, wrapped: bool) -> None:
 
     features = [
         feature("MultiPoint", [[10.5, 20.25], [30, 40]], "Tumor"),
-        feature("Point", [1, 2], None),
+        feature("Point", [21, 2], None),
         feature("Polygon", [[[0, 0], [10, 0], [10, 4], [0, 4], [0, 0]]], "Stroma"),
     ]
     content = {"type": "FeatureCollection", "features": features} if wrapped else features
     dots = dots_in("geojson", write(tmp_path / "a.geojson", content))
-    assert dots.xy.tolist() == [[10.5, 20.25], [30, 40], [1, 2], [5, 2]]
+    assert dots.xy.tolist() == [[10.5, 20.25], [30, 40], [21, 2], [5, 2]]
     assert dots.classes == ("Tumor", "Tumor", "", "Stroma")
 
 
@@ -231,7 +231,7 @@ def test_napari_counts_from_pixel_centres(tmp_path: Path) -> None:
 
 def test_imagej_results_table(tmp_path: Path) -> None:
     text = " ,Label,Area,Mean,Min,Max,X,Y\n1,a.tif,0,83,83,83,10.50,20.25\n2,a.tif,0,75,75,75,30.00,40.75\n"
-    dots = dots_in("csv_per_image", write(tmp_path / "Results.csv", text))
+    dots = dots_in("csv_per_image", write(tmp_path / "a.csv", text))
     assert dots.xy.tolist() == [[10.5, 20.25], [30.0, 40.75]]
     assert dots.classes == ()
 

@@ -1,168 +1,131 @@
 """Dots in csv files: one file for many images (``image,x,y``), or one beside each image (``x,y``).
 
-Columns are found by name in any order and case; ``,``, ``;``, tab or blanks separate; ``;`` may go with a decimal
-comma.
+Columns are found by name in any order and case, boxes by their corners (``xmin,ymin,xmax,ymax``); ``,``, ``;``, tab,
+``|`` or blanks separate; where commas don't, they may be decimal.
 
 Coordinates of a csv are of two kinds. Files whose numbers are all whole hold indices of pixels, as tools that click on
 pixels write them; a dot then sits at the pixel's centre, ``x + 1/2``. (Shown for the vgg_cells csv, which list exactly
 the non-zero pixels of the dot masks beside them, 0 to 255 in images of 256 px.) Files with any fractional number hold
-positions and are taken as they are. Files written by this package say so in their header, ``x_px,y_px``: positions,
-whatever the numbers; they do so where every number happens to be whole.
+positions and are taken as they are, and so do the corners of boxes. Files written by this package say so in their
+header, ``x_px,y_px``: positions, whatever the numbers; they do so where the numbers could be taken for something else.
+Shares of the image are read where the header says so (``x_share``, ``x_norm``, ``x_percent``); where numbers only look
+like shares, nothing is guessed.
 
-An image without rows is one that nobody annotated, unless a file ``images.csv`` beside the dots lists it
-(``image,width,height,count``): then it was looked at and holds nothing.
+An image without rows is one that nobody annotated, unless one row names it and has no numbers, or a file ``images.csv``
+beside the dots lists it (column ``image``; with a column ``count`` only where that is 0): then it was looked at and
+holds nothing.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from dotcount.data.formats.base import FORMATS, Listed, Rows, Sidecar, Table, head, read_rows, read_text
-from dotcount.data.layout import Dots
+from dotcount.data.formats.base import FORMATS, Listed, Rows, Sidecar, Table, read_rows
+from dotcount.data.formats.columns import IMAGE_NAMES, Columns, Unit, find_columns, image_of, plain, why_not
+from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
+from dotcount.data.layout import Dots, no_dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
+from dotcount.files import cell
 
-IMAGE_NAMES = ("image", "filename", "file", "image_name", "imagename", "image_path", "file_name", "path", "img", "name")
-X_NAMES = ("x_px", "x", "xcoord", "x_coord", "pos_x", "cx", "center_x", "centre_x", "column", "col")
-Y_NAMES = ("y_px", "y", "ycoord", "y_coord", "pos_y", "cy", "center_y", "centre_y", "row")
-CLASS_NAMES = ("class", "label", "category", "type", "class_name")
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where in a row the values stand; ``positions``: the header states that x and y are positions, not indices."""
-
-    x: int
-    y: int
-    image: int | None
-    label: int | None
-    positions: bool
-    header: bool
-
-
-def _dialect(text: str) -> str:
-    line = text.splitlines()[0] if text else ""
-    counts = {mark: line.count(mark) for mark in (",", ";", "\t")}
-    return max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else " "
-
-
-def _reader(text: str, mark: str) -> Any:
-    if mark == " ":  # any number of blanks separates
-        text = "\n".join(" ".join(line.split()) for line in text.splitlines())
-    return csv.reader(io.StringIO(text), delimiter=mark, strict=True)
-
-
-def _number(cell: str, decimal_comma: bool) -> float:
-    return float(cell.replace(",", ".") if decimal_comma else cell)
-
-
-def _is_number(cell: str, decimal_comma: bool) -> bool:
-    try:
-        _number(cell, decimal_comma)
-    except ValueError:
-        return False
-    return True
-
-
-def _find(names: Sequence[str], known: Sequence[str]) -> int | None:
-    return next((names.index(k) for k in known if k in names), None)
-
-
-def find_columns(first: Sequence[str], decimal_comma: bool = False) -> Columns | None:
-    """Return the columns that a first row describes, or ``None`` if it is not that of a dots csv.
-
-    Without a header, two numbers are x and y, and a name with two numbers is image, x and y.
-    """
-    cells = [cell.strip() for cell in first]
-    numeric = [_is_number(cell, decimal_comma) for cell in cells]
-    if numeric == [True, True]:
-        return Columns(0, 1, None, None, positions=False, header=False)
-    if numeric == [False, True, True]:
-        return Columns(1, 2, 0, None, positions=False, header=False)
-    names = [cell.lower() for cell in cells]
-    x, y = _find(names, X_NAMES), _find(names, Y_NAMES)
-    if x is None or y is None:
-        return None
-    # ImageJ's results start with an unnamed number, and their Label is the image, not a class.
-    label = _find(names, CLASS_NAMES) if names[0] not in ("", "#") else None
-    return Columns(x, y, _find(names, IMAGE_NAMES), label, positions=names[x] == "x_px", header=True)
+SUFFIXES = (".csv", ".tsv", ".txt")
+_LOOKED_INTO = 200  # rows by which a file is recognised
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
+    """One object: its place as written, or ``None`` where the row names an image that holds nothing."""
+
     image: str
     x: float
     y: float
     label: str
+    empty: bool = False
+    size: tuple[int, int] | None = None
+    sides: tuple[float, float] | None = None
 
 
-def _parse(path: Path) -> tuple[list[_Row], Columns]:
-    text = read_text(path)
-    mark = _dialect(text)
-    reader = _reader(text, mark)
-    lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    columns = find_columns(lines[0][1], mark == ";") if lines else None
-    if columns is None:
-        first = ",".join(lines[0][1])[:60] if lines else "nothing"
-        raise AnnotationError(f"annotation {path} starts with {first!r}; expected a header such as image,x,y or x,y")
-    parsed = []
-    for number, row in lines[columns.header :]:
-        try:
-            x, y = (_number(row[k], mark == ";") for k in (columns.x, columns.y))
-        except (IndexError, ValueError) as error:
-            raise AnnotationError(
-                f"annotation {path}, line {number}: {mark.join(row)[:60]!r} holds no numbers x and y; correct it"
-            ) from error
-        image = row[columns.image].strip() if columns.image is not None else ""
-        label = row[columns.label].strip() if columns.label is not None and columns.label < len(row) else ""
-        parsed.append(_Row(image, x, y, label))
-    return parsed, columns
-
-
-def parse(path: Path) -> tuple[list[_Row], Columns]:
+def parse(path: Path) -> tuple[list[Row], Columns]:
     """Return the rows of a dots csv and its columns; AnnotationError names the file, the row and what is wrong."""
-    try:
-        return _parse(path)
-    except csv.Error as error:
-        raise AnnotationError(f"annotation {path} is not valid csv ({error}); correct it") from error
+    sheet = read_sheet(path)
+    columns = find_columns(sheet)
+    if columns is None:
+        first = ",".join(sheet.rows[0])[:60] if sheet.rows else "nothing"
+        reason = why_not(sheet) or "expected a header such as image,x,y or x,y"
+        raise AnnotationError(f"annotation {path} starts with {first!r}; {reason}")
+    return [_row(sheet, columns, k) for k in range(int(columns.header), len(sheet.rows))], columns
 
 
-def to_positions(xy: np.ndarray, positions: bool) -> np.ndarray:
-    """Move whole-number coordinates to the centres of their pixels, unless they are known to be positions."""
-    if positions or not len(xy):
-        return xy
-    finite = xy[np.isfinite(xy)]
-    return xy + 0.5 if (finite == np.floor(finite)).all() else xy
+def _row(sheet: Sheet, columns: Columns, k: int) -> Row:
+    image = image_of(sheet.text(k, columns.image), columns)
+    label = sheet.text(k, columns.label)
+    if image and all(not sheet.text(k, column) for column in columns.place):
+        return Row(image, 0.0, 0.0, label, empty=True)
+    values = [sheet.number(k, column) for column in columns.place]
+    if len(values) == 4:
+        left, top, right, bottom = values
+        if columns.sided:
+            right, bottom = left + right, top + bottom
+        values = [(left + right) / 2, (top + bottom) / 2]
+    size = tuple(sheet.number(k, column) for column in columns.size) if columns.size else None
+    sides = tuple(sheet.number(k, column) for column in columns.sides) if columns.sides else None
+    stated = (int(size[0]), int(size[1])) if size and all(map(math.isfinite, size)) else None
+    return Row(image, values[0], values[1], label, False, stated, (sides[0], sides[1]) if sides else None)
 
 
-def _dots(rows: Sequence[_Row], positions: bool) -> Dots:
+def _whole(rows: Sequence[Row]) -> bool:
+    """Return whether all finite coordinates are whole numbers, as indices of pixels are."""
+    return all(not math.isfinite(v) or v == math.floor(v) for row in rows for v in (row.x, row.y))
+
+
+def _unit(rows: Sequence[Row], columns: Columns) -> Unit:
+    """Return what the numbers of a whole file are."""
+    if columns.unit == "auto" and (len(columns.place) == 4 or not _whole(rows)):
+        return "positions"
+    return "centres" if columns.unit == "auto" else columns.unit
+
+
+def _dots(rows: Sequence[Row], path: Path, unit: Unit, guessed: bool, width: int, height: int) -> Dots:
+    """Return the dots of one image; ``guessed``: the header does not say that the numbers are px."""
+    for sides in {row.sides for row in rows if row.sides is not None}:
+        if sides != (width, height):
+            raise AnnotationError(
+                f"annotation {path} has width and height {sides[0]:g} x {sides[1]:g} beside x and y, in an image of "
+                f"{width} x {height} px; call the corners of boxes xmin, ymin, xmax, ymax, or leave those columns out"
+            )
+    rows = [row for row in rows if not row.empty]
     xy = np.array([(row.x, row.y) for row in rows], dtype=np.float64).reshape(-1, 2)
     classes = tuple(row.label for row in rows) if any(row.label for row in rows) else ()
-    return Dots(to_positions(xy, positions), classes)
+    if guessed and len(xy) and max(width, height) > 2 and bool(((xy >= 0) & (xy <= 1)).all()):
+        raise AnnotationError(
+            f"annotation {path}: all coordinates lie between 0 and 1, in an image of {width} x {height} px; call the "
+            "columns x_share, y_share if they are shares of the image, or x_px, y_px if they are px"
+        )
+    if unit == "centres":
+        xy = xy + 0.5
+    elif unit in ("shares", "percent"):
+        xy = xy * (np.array([width, height]) / (1 if unit == "shares" else 100))
+    return Dots(xy, classes)
 
 
 def _columns_of(path: Path) -> Columns | None:
-    text = head(path)
-    mark = _dialect(text)
-    try:
-        first = next(_reader(text, mark), None)
-    except csv.Error:
-        return None
-    return find_columns(first, mark == ";") if first else None
+    return find_columns(first_rows(path, _LOOKED_INTO))
 
 
 def _header(records: Sequence[Record]) -> list[str]:
-    """Name the columns so that reading can't take whole-number positions for pixel indices."""
-    whole = all(r.points is None or bool((r.points.xy == np.floor(r.points.xy)).all()) for r in records)
-    return ["x_px", "y_px"] if whole else ["x", "y"]
+    """Name the columns so that reading can't take positions for indices of pixels, or for shares."""
+    xy = np.concatenate([np.zeros((0, 2)), *(r.points.xy for r in records if r.points is not None)])
+    unclear = (xy == np.floor(xy)).all() or any(
+        len(r.points) and bool((r.points.xy <= 1).all()) for r in records if r.points is not None
+    )
+    return ["x_px", "y_px"] if unclear else ["x", "y"]
 
 
 def is_manifest(path: Path) -> bool:
@@ -175,7 +138,7 @@ def is_manifest(path: Path) -> bool:
 def read_manifest(path: Path) -> dict[str, int]:
     """Return the count by image name of an ``images.csv``; without a column ``count`` it is 0."""
     rows = read_rows(path)
-    names = {key.strip().lower(): key for key in (rows[0] if rows else {})}
+    names = {plain(key)[0]: key for key in (rows[0] if rows else {})}
     image = next((names[k] for k in IMAGE_NAMES if k in names), None)
     count = names.get("count")
     try:
@@ -193,7 +156,7 @@ def write_manifest(path: Path, records: Sequence[Record]) -> None:
         writer.writerow(["image", "width", "height", "count"])
         for record in records:
             if record.points is not None:
-                writer.writerow([record.name, record.points.width, record.points.height, len(record.points)])
+                writer.writerow([cell(record.name), record.points.width, record.points.height, len(record.points)])
 
 
 @FORMATS.register("csv")
@@ -203,27 +166,42 @@ class CsvTable(Table):
     name = "csv"
     title = "csv with the columns image, x, y"
     filename = "dots.csv"
-    suffixes = (".csv", ".tsv", ".txt")
+    suffixes = SUFFIXES
+    priority = 10
 
     def recognises(self, path: Path) -> bool:
-        """Return whether the first row names an image and two coordinates."""
+        """Return whether the first rows name images and places."""
         columns = _columns_of(path)
         return columns is not None and columns.image is not None
+
+    def objection(self, path: Path) -> str | None:
+        """Return what is wrong with columns that come near."""
+        return why_not(first_rows(path))
 
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
         rows, columns = parse(path)
         if columns.image is None:
             raise AnnotationError(f"annotation {path} has no column that names the image; add one called image")
-        whole = all(not math.isfinite(v) or v == math.floor(v) for row in rows for v in (row.x, row.y))
-        positions = columns.positions or not whole
-        grouped: dict[str, list[_Row]] = {}
+        unit = _unit(rows, columns)
+        grouped: dict[str, list[Row]] = {}
         for row in rows:
+            if not row.image:
+                raise AnnotationError(
+                    f"annotation {path}: a row at ({row.x:g}, {row.y:g}) names no image; add its name"
+                )
             grouped.setdefault(row.image, []).append(row)
-        return [
-            (name, Listed(lambda _w, _h, rows=group: _dots(rows, positions)))  # type: ignore[misc]
-            for name, group in grouped.items()
-        ]
+        guessed = columns.unit == "auto" and not _whole(rows)
+        listed = []
+        for name, group in grouped.items():
+            sizes = {row.size for row in group if row.size is not None}
+            if len(sizes) > 1:
+                raise AnnotationError(f"annotation {path} states more than one size for image {name}; correct it")
+            read = partial(_dots, group, path, unit, guessed)
+            if all(row.empty for row in group):
+                read = partial(no_dots)
+            listed.append((name, Listed(read, size=next(iter(sizes), None))))
+        return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
         """Write ``image,x,y`` and, where there are classes, ``class``."""
@@ -233,27 +211,38 @@ class CsvTable(Table):
             writer.writerow(["image", *_header(records), *(["class"] if classes else [])])
             for record in records:
                 for k, (x, y) in enumerate(record.points.xy if record.points is not None else ()):
-                    label = [record.classes[k] if record.classes else ""] if classes else []
-                    writer.writerow([record.name, repr(float(x)), repr(float(y)), *label])
+                    label = [cell(record.classes[k]) if record.classes else ""] if classes else []
+                    writer.writerow([cell(record.name), repr(float(x)), repr(float(y)), *label])
 
 
 @FORMATS.register("csv_per_image")
 class CsvSidecar(Sidecar):
-    """One csv for each image: ``x,y`` with an optional class; a header alone means no objects."""
+    """One csv for each image: ``x,y`` with an optional class; a header alone, or an empty file, means no objects."""
 
     name = "csv_per_image"
     title = "one csv with the columns x, y for each image"
-    suffixes = (".csv", ".tsv", ".txt")
+    suffixes = SUFFIXES
+    priority = 10
 
     def recognises(self, path: Path) -> bool:
-        """Return whether the first row names two coordinates and no image."""
+        """Return whether the first rows name places and no images."""
         columns = _columns_of(path)
         return columns is not None and columns.image is None
 
-    def read(self, path: Path, _width: int, _height: int, /) -> Dots:
+    def objection(self, path: Path) -> str | None:
+        """Return what is wrong with columns that come near."""
+        return why_not(first_rows(path))
+
+    def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of one image."""
         rows, columns = parse(path)
-        return _dots(rows, columns.positions)
+        named = {row.image for row in rows if row.image}
+        if len(named) > 1:
+            raise AnnotationError(
+                f"annotation {path} names {len(named)} images, but goes with one; keep the rows of that"
+            )
+        guessed = columns.unit == "auto" and not _whole(rows)
+        return _dots(rows, path, _unit(rows, columns), guessed, width, height)
 
     def write(self, path: Path, record: Record) -> None:
         """Write ``x,y`` and, where there are classes, ``class``."""
@@ -261,4 +250,4 @@ class CsvSidecar(Sidecar):
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([*_header([record]), *(["class"] if record.classes else [])])
             for k, (x, y) in enumerate(record.points.xy if record.points is not None else ()):
-                writer.writerow([repr(float(x)), repr(float(y)), *(record.classes[k : k + 1])])
+                writer.writerow([repr(float(x)), repr(float(y)), *map(cell, record.classes[k : k + 1])])

@@ -3,13 +3,19 @@
 A FeatureCollection, or a list of features, for each image. ``Point`` and ``MultiPoint`` give dots, polygons and their
 multiples one centre a feature. Coordinates are px of the full-resolution image, the origin at its corner. The class is
 ``properties.classification.name``.
+
+A polygon around other objects is a region, not an object: annotations beside detections, and outlines that hold several
+others or one far smaller, are left out, and told. GeoJSON of maps is refused: its coordinates are degrees or metres.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dotcount.data.formats.base import FORMATS, Sidecar
 from dotcount.data.formats.structured import (
@@ -26,6 +32,7 @@ from dotcount.data.formats.structured import (
 )
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
+from dotcount.errors import AnnotationError
 
 
 @FORMATS.register("geojson")
@@ -45,16 +52,22 @@ class GeoJson(Sidecar):
 
     def read(self, path: Path, _width: int, _height: int, /) -> Dots:
         """Return the dots of one image."""
-        content = load_json(path)
+        content = whole = load_json(path)
         if isinstance(content, dict):
             content = [content] if content.get("type") == "Feature" else content.get("features")
-        xy, classes = [], []
-        for feature in demand(content, list, path, "features"):
+        shapes = []
+        for k, feature in enumerate(demand(content, list, path, "features")):
             geometry = demand(demand(feature, dict, path, "a feature").get("geometry"), dict, path, "geometry")
-            for centre in _centres(geometry, path):
-                xy.append(centre)
-                classes.append(_class(feature.get("properties")))
-        return dots_of(xy, classes)
+            properties = feature.get("properties")
+            shapes.append(
+                Shape(_centres(geometry, path), _outline(geometry, path), _class(properties), _kind(properties), k)
+            )
+        require_pixels(whole, shapes, path)
+        regions = find_regions(shapes, path)
+        kept = [s for s in shapes if s.index not in regions]
+        told = (f"{len(regions)} x region around objects",) if regions else ()
+        dots = dots_of([c for s in kept for c in s.centres], [s.label for s in kept for _ in s.centres])
+        return replace(dots, left_out=told)
 
     def write(self, path: Path, record: Record) -> None:
         """Write one MultiPoint annotation a class, which is how QuPath keeps counted points."""
@@ -79,20 +92,116 @@ def _class(properties: Any) -> str:
     return ""
 
 
-def _centres(geometry: Mapping[str, Any], path: Path) -> Iterator[tuple[float, float]]:
-    kind, places = geometry.get("type"), geometry.get("coordinates")
-    places = demand(places, list, path, "coordinates")
-    if kind == "Point":
-        yield _pair(places, path)
-    elif kind in ("MultiPoint", "LineString"):
-        pairs = [_pair(p, path) for p in places]
-        yield from pairs if kind == "MultiPoint" else [polygon_centre(pairs)]
-    elif kind in ("Polygon", "MultiPolygon"):
-        rings = places if kind == "Polygon" else demand(next(iter(places), None), list, path, "a polygon")
-        ring = demand(next(iter(rings), None), list, path, "a ring")
+@dataclass(frozen=True)
+class Shape:
+    """One feature: its dots, its outline (empty for points), its class and the kind of QuPath's object."""
+
+    centres: list[tuple[float, float]]
+    outline: np.ndarray
+    label: str
+    kind: str
+    index: int
+
+
+def _kind(properties: Any) -> str:
+    kind = properties.get("objectType") or properties.get("object_type") if isinstance(properties, dict) else None
+    return str(kind or "").lower()
+
+
+def require_pixels(content: Any, shapes: Sequence[Shape], path: Path) -> None:
+    """Refuse coordinates of maps: those of a file that names their system, and those that look like degrees."""
+    remedy = "convert the coordinates to px of the image"
+    if isinstance(content, dict) and content.get("crs") is not None:
+        raise AnnotationError(f"annotation {path} has map coordinates (it names a crs); {remedy}")
+    xy = np.array([c for s in shapes for c in s.centres]).reshape(-1, 2)
+    if len(xy) < 2 or any(s.kind or s.label for s in shapes) or not np.isfinite(xy).all():
+        return
+    degrees = bool((np.abs(xy) <= (180, 90)).all()) and bool((np.ptp(xy, axis=0) < 1).all())
+    if degrees and bool((xy != np.round(xy, 2)).any()):
+        x, y = xy[0]
+        raise AnnotationError(
+            f"annotation {path}: all {len(xy)} objects lie within 1 x 1 around ({x:g}, {y:g}), which looks like "
+            f"longitude and latitude; {remedy}"
+        )
+
+
+def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
+    """Return the indices of the shapes that are regions around objects rather than objects.
+
+    Raises
+    ------
+    AnnotationError
+        If an outline holds one other of similar size, so that it may be either.
+    """
+    objects = {"detection", "cell", "tile"}
+    areas = [_area(s.outline) for s in shapes]
+    regions = set()
+    if any(s.kind in objects for s in shapes):
+        regions = {s.index for s in shapes if len(s.outline) and s.kind in ("annotation", "tma_core", "root")}
+    centres = np.array([c for s in shapes for c in s.centres]).reshape(-1, 2)
+    owners = np.array([s.index for s in shapes for _ in s.centres])
+    for shape in shapes:
+        if len(shape.outline) < 3 or shape.index in regions:
+            continue
+        low, high = shape.outline.min(axis=0), shape.outline.max(axis=0)
+        near = np.flatnonzero(((centres >= low) & (centres <= high)).all(axis=1) & (owners != shape.index))
+        held = {int(owners[k]) for k in near if _inside(centres[k], shape.outline)} - regions
+        smaller = [k for k in held if areas[k] * 4 <= areas[shape.index]]
+        if len(smaller) > 1 or any(areas[k] * 10 <= areas[shape.index] for k in smaller):
+            regions.add(shape.index)
+        elif smaller:
+            x, y = shape.centres[0]
+            raise AnnotationError(
+                f"annotation {path}: the outline at ({x:g}, {y:g}) holds another object; remove it if it is a region, "
+                "or the other one"
+            )
+    return regions
+
+
+def _area(outline: np.ndarray) -> float:
+    if len(outline) < 3:
+        return 0.0
+    x, y = (outline - outline[0]).T
+    return abs(float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())) / 2
+
+
+def _inside(place: np.ndarray, outline: np.ndarray) -> bool:
+    """Return whether a place lies in a polygon: a ray to the right crosses it an odd number of times."""
+    (x, y), a, b = place, outline, np.roll(outline, -1, axis=0)
+    cuts = (a[:, 1] > y) != (b[:, 1] > y)
+    a, b = a[cuts], b[cuts]
+    at = a[:, 0] + (y - a[:, 1]) * (b[:, 0] - a[:, 0]) / (b[:, 1] - a[:, 1])
+    return bool((at > x).sum() % 2)
+
+
+def _outline(geometry: Mapping[str, Any], path: Path) -> np.ndarray:
+    """Return the outer ring of a polygon, of several the largest; empty for other geometries."""
+    places = demand(geometry.get("coordinates"), list, path, "coordinates")
+    polygons = {"Polygon": [places], "MultiPolygon": places}.get(str(geometry.get("type")), [])
+    rings = []
+    for polygon in polygons:
+        ring = demand(next(iter(demand(polygon, list, path, "a polygon")), None), list, path, "a ring")
         pairs = [_pair(p, path) for p in ring]
         demand(pairs or None, list, path, "a ring")
-        yield polygon_centre(pairs[:-1] if len(pairs) > 1 and pairs[0] == pairs[-1] else pairs)
+        rings.append(np.array(pairs[:-1] if len(pairs) > 1 and pairs[0] == pairs[-1] else pairs))
+    if polygons == [] and geometry.get("type") == "MultiPolygon":
+        demand(None, list, path, "a polygon")
+    return max(rings, key=_area, default=np.zeros((0, 2)))
+
+
+def _centres(geometry: Mapping[str, Any], path: Path) -> list[tuple[float, float]]:
+    kind, places = geometry.get("type"), demand(geometry.get("coordinates"), list, path, "coordinates")
+    if kind == "Point":
+        return [_pair(places, path)]
+    if kind == "MultiPoint":
+        return [_pair(p, path) for p in places]
+    if kind == "LineString" and places:
+        return [polygon_centre([_pair(p, path) for p in places])]
+    if kind in ("Polygon", "MultiPolygon"):
+        return [polygon_centre(_outline(geometry, path).tolist())]
+    raise AnnotationError(
+        f"annotation {path}: geometry {str(kind)[:40]!r} is unknown or empty; export points or polygons"
+    )
 
 
 def _pair(value: Any, path: Path) -> tuple[float, float]:

@@ -1,12 +1,10 @@
-"""ImageJ and Fiji selections: ``.roi`` files and the ``.zip`` of the ROI manager.
+"""ImageJ and Fiji selections: ``.roi`` files and the ``.zip`` of the ROI manager, by way of ``roifile``.
 
-Layout from ImageJ's RoiDecoder (https://imagej.net/ij/developer/source/ij/io/RoiDecoder.java.html), big-endian: magic
-``Iout``, type at byte 6, bounds from byte 8, number of coordinates at 16, options at 50, second header at 60, integer
-coordinates relative to the bounds from 64, then, with the sub-pixel option, float32 coordinates.
-
-In ImageJ a pixel (u, v) covers ``[u, u + 1)``, so sub-pixel coordinates are positions. Points without the option are
-whole numbers: pixels, whose centre the dot is at. Other shapes give their centre. The counters of the multi-point tool,
-where more than one was used, become classes ``counter 0``, ``counter 1``, ...
+In ImageJ a pixel (u, v) covers ``[u, u + 1)``, so sub-pixel coordinates are positions. Points without the sub-pixel
+option are whole numbers: pixels, whose centre the dot is at. Other shapes give their centre. The counters of the
+multi-point tool, where more than one was used, become classes ``counter 0``, ``counter 1``, ... Text, images and arrows
+that were drawn on top are no objects: they are left out, and told. Selections in several slices of a stack do not
+belong to one image.
 """
 
 from __future__ import annotations
@@ -17,29 +15,18 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
-from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.base import FORMATS, Sidecar, annotation_bytes
 from dotcount.data.formats.structured import polygon_centre, size_of
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
 _MAGIC = b"Iout"
-_POLYGON, _RECTANGLE, _OVAL, _LINE, _FREELINE, _POLYLINE, _FREEHAND, _TRACED, _ANGLE, _POINT = (
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    7,
-    8,
-    9,
-    10,
-)
-_HEADER, _HEADER2 = 64, 64
-_SUB_PIXEL = 128
-_MAX_MEMBERS, _MAX_BYTES = 200_000, 500_000_000
+_NO_OBJECTS = {ROI_SUBTYPE.TEXT: "text label", ROI_SUBTYPE.IMAGE: "image overlay", ROI_SUBTYPE.ARROW: "arrow"}
+_MAX_MEMBERS, _MAX_BYTES, _MAX_POINTS = 200_000, 500_000_000, 50_000_000
+_DAMAGED = (ValueError, TypeError, IndexError, KeyError, OverflowError, MemoryError, struct.error, AttributeError)
 
 
 @FORMATS.register("imagej")
@@ -53,6 +40,8 @@ class ImageJ(Sidecar):
     def recognises(self, path: Path) -> bool:
         """Return whether the file is a selection, or an archive that holds one."""
         try:
+            if not path.is_file():
+                return False
             if path.suffix.lower() == ".zip":
                 with zipfile.ZipFile(path) as archive:
                     return any(name.lower().endswith(".roi") for name in archive.namelist())
@@ -63,100 +52,113 @@ class ImageJ(Sidecar):
 
     def read(self, path: Path, _width: int, _height: int, /) -> Dots:
         """Return the dots of all selections in the file."""
-        parts = [_decode(data, path) for data in _selections(path)]
-        xy = np.concatenate([np.zeros((0, 2)), *(xy for xy, _ in parts)])
-        counters = np.concatenate([np.zeros(0, dtype=int), *(c for _, c in parts)])
-        classes = tuple(f"counter {k}" for k in counters) if len(set(counters.tolist())) > 1 else ()
-        return Dots(xy, classes)
+        selections = [_decoded(data, path) for data in _members(path)]
+        kept = [roi for roi in selections if roi.subtype not in _NO_OBJECTS]
+        planes = set().union(*map(_planes, kept))
+        if len(planes) > 1:
+            raise AnnotationError(
+                f"annotation {path} has selections in {len(planes)} slices of a stack; save each slice as an image, "
+                "with selections of its own"
+            )
+        xy = np.concatenate([np.zeros((0, 2)), *(_dots(roi, path) for roi in kept)])
+        counters = [k for roi in kept for k in _counters(roi)]
+        classes = tuple(f"counter {k}" for k in counters) if len(set(counters)) > 1 else ()
+        others = [_NO_OBJECTS[roi.subtype] for roi in selections if roi.subtype in _NO_OBJECTS]
+        told = tuple(f"{others.count(what)} x {what}" for what in dict.fromkeys(others))
+        return Dots(xy, classes, told)
 
     def write(self, path: Path, record: Record) -> None:
         """Write one multi-point selection with sub-pixel coordinates (float32); no dots: an empty one."""
         size_of(record)
         assert record.points is not None
         names = sorted(set(record.classes))
-        counters = [names.index(name) for name in record.classes]
-        path.write_bytes(_encode(record.points.xy, counters))
+        path.write_bytes(_encoded(record.points.xy, [names.index(name) for name in record.classes]))
 
 
-def _selections(path: Path) -> list[bytes]:
+def _members(path: Path) -> list[bytes]:
+    """Return the bytes of every selection in a file; members of archives are read into memory, never unpacked."""
+    content = annotation_bytes(path)
+    if path.suffix.lower() != ".zip":
+        return [content]
     try:
-        if path.suffix.lower() != ".zip":
-            return [path.read_bytes()]
-        with zipfile.ZipFile(path) as archive:
-            # Members are read into memory, never unpacked, so their names can't lead anywhere.
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = [m for m in archive.infolist() if m.filename.lower().endswith(".roi")]
             if len(members) > _MAX_MEMBERS or sum(m.file_size for m in members) > _MAX_BYTES:
                 raise AnnotationError(f"annotation {path} unpacks to more than ROI archives hold; it may be a trap")
             return [archive.read(m) for m in members]
-    except OSError as error:
-        raise AnnotationError(f"annotation {path}: {error.strerror or error}; check the path") from error
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+    except AnnotationError:
+        raise
+    except Exception as error:  # zipfile, zlib and their kin on damaged members
         raise AnnotationError(f"annotation {path} is not a readable ROI archive ({error}); save it again") from error
-    except Exception as error:  # zlib and its kin on damaged members
-        if isinstance(error, AnnotationError):
-            raise
-        raise AnnotationError(f"annotation {path} is a damaged ROI archive; save it again") from error
 
 
-def _decode(data: bytes, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return (n, 2) positions and (n,) counters of one selection."""
+def _decoded(data: bytes, path: Path) -> ImagejRoi:
     try:
-        if data[:4] != _MAGIC:
-            raise ValueError("no ImageJ selection")
-        kind = data[6]
-        top, left, bottom, right = struct.unpack_from(">4h", data, 8)
-        (n,) = struct.unpack_from(">H", data, 16)
-        (options,) = struct.unpack_from(">h", data, 50)
-        (large,) = struct.unpack_from(">i", data, 18)
-        if n == 0 and kind == _POINT and 0 < large < 50_000_000:
-            n = large  # more than 65,535 points
-        if kind in (_RECTANGLE, _OVAL):
-            return np.array([[(left + right) / 2, (top + bottom) / 2]]), np.zeros(1, dtype=int)
-        if kind == _LINE:
-            x1, y1, x2, y2 = struct.unpack_from(">4f", data, 18)
-            return np.array([[(x1 + x2) / 2, (y1 + y2) / 2]]), np.zeros(1, dtype=int)
-        start = _HEADER + 4 * n
-        if options & _SUB_PIXEL:
-            xy = np.frombuffer(data, ">f4", 2 * n, start).reshape(2, n).T.astype(np.float64)
-        else:
-            whole = np.frombuffer(data, ">i2", 2 * n, _HEADER).reshape(2, n).T.astype(np.float64)
-            xy = whole + (left, top) + (0.5 if kind == _POINT else 0.0)
-    except (struct.error, ValueError, IndexError) as error:
-        raise AnnotationError(f"annotation {path} is not a readable ImageJ selection; save it again") from error
-    if kind == _POINT:
-        return xy, _counters(data, n)
-    if kind in (_POLYGON, _FREELINE, _POLYLINE, _FREEHAND, _TRACED, _ANGLE) and n:
-        return np.array([polygon_centre(xy.tolist())]), np.zeros(1, dtype=int)
-    raise AnnotationError(f"annotation {path} holds a selection of type {kind}, which is no point or shape; remove it")
+        if len(data) >= 22 and struct.unpack_from(">H", data, 16)[0] == 0 and data[6] == ROI_TYPE.POINT:
+            (n,) = struct.unpack_from(">i", data, 18)
+            if not 0 <= n <= min(_MAX_POINTS, len(data) // 4):
+                raise ValueError(f"{n} points in {len(data)} bytes")
+        return ImagejRoi.frombytes(data)
+    except _DAMAGED as error:
+        raise AnnotationError(
+            f"annotation {path} is not a readable ImageJ selection ({error}); save it again"
+        ) from error
 
 
-def _counters(data: bytes, n: int) -> np.ndarray:
-    """Return the counter of each point: the low byte of the entries that the second header points to."""
+def _dots(roi: ImagejRoi, path: Path) -> np.ndarray:
+    """Return the (n, 2) positions that a selection stands for: its points, or the centre of its shape."""
+    if roi.roitype == ROI_TYPE.POINT:
+        if roi.subpixel_coordinates is not None:
+            return np.asarray(roi.subpixel_coordinates, dtype=np.float64).reshape(-1, 2)
+        if roi.integer_coordinates is None:
+            return np.zeros((0, 2))
+        return np.asarray(roi.integer_coordinates, dtype=np.float64).reshape(-1, 2) + (roi.left + 0.5, roi.top + 0.5)
+    if roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL) and not roi.composite:
+        if roi.subpixelrect:
+            return np.array([[roi.xd + roi.widthd / 2, roi.yd + roi.heightd / 2]])
+        return np.array([[(roi.left + roi.right) / 2, (roi.top + roi.bottom) / 2]])
+    if roi.roitype == ROI_TYPE.LINE:
+        return np.array([[(roi.x1 + roi.x2) / 2, (roi.y1 + roi.y2) / 2]], dtype=np.float64)
     try:
-        (header2,) = struct.unpack_from(">i", data, 60)
-        (offset,) = struct.unpack_from(">i", data, header2 + 48) if header2 > 0 else (0,)
-        if offset > 0:
-            return np.frombuffer(data, ">i4", n, offset).astype(int) & 0xFF
-    except (struct.error, ValueError):
-        pass  # older files end before; all points are of one counter then
-    return np.zeros(n, dtype=int)
+        vertices = np.asarray(roi.coordinates(), dtype=np.float64).reshape(-1, 2)
+    except _DAMAGED as error:
+        raise AnnotationError(
+            f"annotation {path} is not a readable ImageJ selection ({error}); save it again"
+        ) from error
+    if not len(vertices):
+        kind = getattr(roi.roitype, "name", roi.roitype)
+        raise AnnotationError(f"annotation {path} holds a selection of type {kind} without a shape; remove it")
+    return np.array([polygon_centre(vertices.tolist())])
 
 
-def _encode(xy: np.ndarray, counters: list[int]) -> bytes:
-    n = len(xy)
-    out = io.BytesIO()
-    low = np.floor(xy.min(axis=0)) if n else np.zeros(2)
-    high = np.ceil(xy.max(axis=0)) if n else np.zeros(2)
-    bounds = np.clip([low[1], low[0], high[1], high[0]], -32768, 32767).astype(int)
-    header2 = _HEADER + 12 * n
-    offset = header2 + _HEADER2
-    out.write(_MAGIC + struct.pack(">hBB4h", 227, _POINT, 0, *bounds))
-    out.write(struct.pack(">Hi", n if n < 65536 else 0, n if n >= 65536 else 0))
-    out.write(bytes(50 - out.tell()) + struct.pack(">h", _SUB_PIXEL))
-    out.write(bytes(60 - out.tell()) + struct.pack(">i", header2))
-    whole = np.clip(np.floor(xy) - low, -32768, 32767).astype(">i2")
-    out.write(whole.T.tobytes() + xy.T.astype(">f4").tobytes())
-    out.write(bytes(48) + struct.pack(">i", offset if any(counters) else 0) + bytes(_HEADER2 - 52))
+def _counters(roi: ImagejRoi) -> list[int]:
+    """Return the counter of each dot of a selection."""
+    if roi.roitype != ROI_TYPE.POINT:
+        return [0]
+    if roi.counters is not None:
+        return [int(k) for k in roi.counters]
+    xy = roi.subpixel_coordinates if roi.subpixel_coordinates is not None else roi.integer_coordinates
+    return [0] * (0 if xy is None else len(xy))
+
+
+def _planes(roi: ImagejRoi) -> set[tuple[int, int, int]]:
+    """Return the slices and times that a selection says it belongs to; none where it belongs to all."""
+    places = {(int(p), 0, 0) for p in roi.counter_positions if p} if roi.counter_positions is not None else set()
+    own = (roi.position, roi.z_position, roi.t_position)
+    return places or ({own} if any(own) else set())
+
+
+def _encoded(xy: np.ndarray, counters: list[int]) -> bytes:
+    """Return a multi-point selection; without dots an empty one, which ``frompoints`` refuses."""
+    roi = ImagejRoi.frompoints(xy if len(xy) else np.zeros((1, 2)), name="dots")
+    roi.roitype = ROI_TYPE.POINT
+    roi.options |= ROI_OPTIONS.SUB_PIXEL_RESOLUTION
+    low, high = (np.floor(xy.min(axis=0)), np.ceil(xy.max(axis=0))) if len(xy) else (np.zeros(2), np.zeros(2))
+    roi.left, roi.top, roi.right, roi.bottom = (int(v) for v in np.clip([*low, *high], -32768, 32767))
+    roi.n_coordinates = len(xy)
+    roi.subpixel_coordinates = xy.astype(np.float32)
+    roi.integer_coordinates = np.clip(np.floor(xy) - low, -32768, 32767).astype(np.int32)
     if any(counters):
-        out.write(np.array(counters, dtype=">i4").tobytes())
-    return out.getvalue()
+        roi.counters = np.array(counters, dtype=np.uint8)
+        roi.counter_positions = np.zeros(len(counters), dtype=np.uint32)
+    return bytes(roi.tobytes())

@@ -1,55 +1,66 @@
-"""Points layers of napari (https://napari.org/stable/guides/layers.html), saved as csv: ``index,axis-0,axis-1``.
+"""Layers of napari (https://napari.org/stable/guides/layers.html), saved as csv.
 
-The last two axes are row and column; napari counts from the CENTRE of the first pixel, so a dot is at
-``(axis-1 + 1/2, axis-0 + 1/2)``.
+Points layers have the columns ``index,axis-0,axis-1``, shapes layers ``index,shape-type,vertex-index,axis-0,axis-1``
+with a row for each vertex: a shape gives one dot, its centre. The last two axes are row and column; napari counts from
+the CENTRE of the first pixel, so a dot is at ``(axis-1 + 1/2, axis-0 + 1/2)``. Axes before them are of a stack: its
+points belong to several planes, not to one image, unless all lie in one.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
-from dotcount.data.formats.base import FORMATS, Sidecar, head, read_text
-from dotcount.data.formats.structured import dots_of, number, positions, size_of
+from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
+from dotcount.data.formats.structured import dots_of, polygon_centre, positions, size_of
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
 
-def _axes(header: list[str]) -> tuple[int, int] | None:
-    names = [name.strip().lower() for name in header]
-    axes = [k for k, name in enumerate(names) if name.startswith("axis-")]
-    return (axes[-2], axes[-1]) if len(axes) >= 2 else None
+def _axes(sheet: Sheet) -> list[int]:
+    """Return the columns of the axes, in their order; fewer than two if it is no layer."""
+    names = [name.lower() for name in sheet.rows[0]] if sheet.rows else []
+    return [names.index(f"axis-{k}") for k in range(len(names)) if f"axis-{k}" in names]
 
 
 @FORMATS.register("napari")
 class Napari(Sidecar):
-    """napari points."""
+    """napari points and shapes."""
 
     name = "napari"
-    title = "napari points csv"
+    title = "napari points or shapes csv"
     suffixes = (".csv",)
 
     def recognises(self, path: Path) -> bool:
         """Return whether the header has ``axis-0`` and ``axis-1``."""
-        first = next(iter(head(path).splitlines()), "")
-        return _axes(first.split(",")) is not None
+        return len(_axes(first_rows(path))) >= 2
 
     def read(self, path: Path, _width: int, _height: int, /) -> Dots:
         """Return the dots of one image."""
-        try:
-            rows = [row for row in csv.reader(io.StringIO(read_text(path))) if row]
-        except csv.Error as error:
-            raise AnnotationError(f"annotation {path} is not valid csv ({error}); save the layer again") from error
-        axes = _axes(rows[0]) if rows else None
-        if axes is None:
-            raise AnnotationError(f"annotation {path} has no columns axis-0 and axis-1; save the points layer again")
-        y, x = axes
-        if any(len(row) <= max(axes) for row in rows[1:]):
-            raise AnnotationError(f"annotation {path} has a row that is too short; save the points layer again")
-        xy = [(number(r[x], path, "axis-1") + 0.5, number(r[y], path, "axis-0") + 0.5) for r in rows[1:]]
-        return dots_of(xy, [])
+        sheet = read_sheet(path)
+        axes = _axes(sheet)
+        if len(axes) < 2:
+            raise AnnotationError(f"annotation {path} has no columns axis-0 and axis-1; save the layer again")
+        for axis in axes[:-2]:
+            planes = {sheet.number(k, axis) for k in range(1, len(sheet.rows))}
+            if len(planes) > 1:
+                raise AnnotationError(
+                    f"annotation {path} has points in {len(planes)} planes of a stack; save each plane as an image, "
+                    "with the points of that plane"
+                )
+        y, x = axes[-2:]
+        xy = [(sheet.number(k, x) + 0.5, sheet.number(k, y) + 0.5) for k in range(1, len(sheet.rows))]
+        names = [name.lower() for name in sheet.rows[0]]
+        if "vertex-index" not in names:
+            return dots_of(xy, [])
+        if "index" not in names:
+            raise AnnotationError(f"annotation {path} has vertices, but no column index; save the layer again")
+        shapes: dict[float, list[tuple[float, float]]] = {}
+        for k, place in enumerate(xy, start=1):
+            shapes.setdefault(sheet.number(k, names.index("index")), []).append(place)
+        return dots_of([polygon_centre(vertices) for vertices in shapes.values()], [])
 
     def write(self, path: Path, record: Record) -> None:
         """Write a points layer."""
