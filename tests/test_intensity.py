@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount.errors import InputError
-from dotcount.intensity import IntensityRule
+from dotcount.intensity import IntensityRule, rule_for
 
 
 def blobs(seed: int = 0, side: int = 96) -> np.ndarray:
@@ -98,14 +98,37 @@ def test_a_constant_image_has_a_range(value: int, dtype: str) -> None:
     assert ((seen >= 0) & (seen <= 1)).all()
 
 
-def test_values_cut_off_are_told() -> None:
-    rule = IntensityRule(0, 4095, "bit_depth", 4, "integer")
-    pixels = np.zeros((10, 10), dtype=np.uint16)
-    pixels[:2] = 5000
-    assert rule.outside(pixels) == pytest.approx(0.2)
-    assert rule.outside(blobs()) == 0
-    assert "0 to 4,095" in rule.described()
-    assert "4 images" in rule.described()
+def test_a_model_keeps_the_range_it_was_trained_with_and_misfits_are_told() -> None:
+    trained = IntensityRule(0, 4095, "bit_depth", 4, "integer")
+    fitting = blobs().astype(np.uint16) * 16
+    assert rule_for(fitting, trained, IntensityRule.fit([fitting])) == (trained, None)
+    for pixels, word in ((fitting * 4, "outside"), (fitting // 64, "nearly uniform"), (blobs(), "8 bits")):
+        rule, note = rule_for(pixels, trained, None)
+        assert rule == trained
+        assert note is not None
+        assert word in note
+    assert rule_for(blobs(), IntensityRule(), None) == (IntensityRule(), None)
+
+
+def test_deep_images_for_a_model_of_eight_bits_take_the_range_of_their_set_and_it_is_told() -> None:
+    bright, dim = blobs().astype(np.uint16) * 15 + 100, blobs(1).astype(np.uint16) * 2 + 100
+    of_set = IntensityRule.fit([bright, dim])
+    rule, note = rule_for(bright, IntensityRule(), of_set)
+    assert rule == of_set
+    assert note is not None
+    assert "16-bit values were mapped from" in note
+    assert "counted together" in note
+    alone, note = rule_for(dim, IntensityRule(), None)
+    assert alone == IntensityRule.fit([dim])
+    assert note is not None
+    assert "of this image" in note
+    floats = blobs().astype(np.float32) * 3.3
+    assert rule_for(floats, IntensityRule(), of_set)[0] == IntensityRule.fit([floats])
+
+
+def test_the_rule_is_described() -> None:
+    assert "0 to 4,095" in IntensityRule(0, 4095, "bit_depth", 4, "integer").described()
+    assert "4 images" in IntensityRule(0, 4095, "bit_depth", 4, "integer").described()
     assert "8-bit" in IntensityRule().described()
 
 

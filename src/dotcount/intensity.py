@@ -26,7 +26,8 @@ _STEPS = (257, 256, 128, 64, 32, 16, 8, 4, 2)  # by which software multiplies 8-
 _FILLED = (0.02, 0.9)  # values from below 2 % to above 90 % use a range in full
 _DARK = 1 / 8  # floats below this use little of [0, 1]
 _NOISE = 0.8  # von Neumann's ratio from which an image is taken for noise alone; it is 1 for white noise
-_LEAST, _BUDGET = 2**15, 2**22  # values looked at, of an image and in all
+_SAMPLE = 2**17  # values looked at in an image
+_CUT, _LITTLE = 0.05, 1 / 16  # shares beyond a range, and of a range, from which a person is told
 
 Values = npt.NDArray[Any]
 
@@ -98,20 +99,28 @@ class IntensityRule:
         InputError
             If integers of more than 8 bits and floats are mixed, which have no range in common, or no value is finite.
         """
-        deep = [pixels for pixels in images if pixels.dtype != np.uint8 and pixels.size]
-        if not deep:
+        samples, kinds = [], set()
+        for pixels in images:
+            if pixels.dtype != np.uint8 and pixels.size:
+                samples.append(_rows(pixels))
+                kinds.add(_kind(pixels.dtype))
+        if not samples:
             return cls()
-        kinds = {_kind(pixels.dtype) for pixels in deep}
         if len(kinds) > 1:
             raise InputError("images of deep integers and of floats have no range in common; convert them to one type")
-        budget = max(_LEAST, _BUDGET // len(deep))
-        samples = [_rows(pixels, budget) for pixels in deep]
         values = np.concatenate([sample.ravel() for sample in samples])
         values = values[np.isfinite(values)]
         if not values.size:
             raise InputError("no image holds a finite value; replace the files")
         low, high, method = _range(values, samples)
-        return cls(low, high, method, len(deep), kinds.pop())
+        return cls(low, high, method, len(samples), kinds.pop())
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """(low, high); an :class:`InputError` where only 8-bit values have been met."""
+        if self.low is None or self.high is None:
+            raise InputError("no range is known beyond 8 bit; fit an intensity rule on the images first")
+        return self.low, self.high
 
     def covers(self, dtype: np.dtype[Any]) -> bool:
         """Return whether the rule says what values of this type mean."""
@@ -134,13 +143,6 @@ class IntensityRule:
         if pixels.dtype.kind == "f":
             values = np.nan_to_num(values, nan=0.0)
         return np.asarray(values.clip(0, 1), dtype=np.float32)
-
-    def outside(self, pixels: Values) -> float:
-        """Return the share of the values that the range cuts off; 0 for 8-bit ones."""
-        if pixels.dtype == np.uint8 or self.low is None or self.high is None or not pixels.size:
-            return 0.0
-        sample = _rows(pixels, _LEAST)
-        return float(((sample < self.low) | (sample > self.high)).mean())
 
     def described(self) -> str:
         """Return the rule in words that follow "brightness is"."""
@@ -175,6 +177,54 @@ class IntensityRule:
         return cls(None if low is None else float(low), None if high is None else float(high), method, images, kind)
 
 
+def rule_for(pixels: Values, trained: IntensityRule, of_set: IntensityRule | None) -> tuple[IntensityRule, str | None]:
+    """Return the rule for one image, and what a person should know about it.
+
+    Parameters
+    ----------
+    pixels
+        (H, W) or (H, W, C) stored values.
+    trained
+        The rule that the model was trained with. It holds wherever it covers the type of the pixels.
+    of_set
+        A rule fitted on the images that this one belongs to; without it, one is fitted on this image alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rule, note = rule_for(np.zeros((8, 8), np.uint8), IntensityRule(), None)
+    >>> rule == IntensityRule(), note
+    (True, None)
+    """
+    if trained.covers(pixels.dtype):
+        if pixels.dtype != np.uint8:
+            return trained, _misfit(pixels, trained, "of the training images")
+        deeper = "the model was trained on images of more than 8 bits; in this one of 8 bits objects may look different"
+        return trained, None if trained.low is None else deeper
+    rule, whose = of_set, "of the images counted together"
+    if rule is None or not rule.covers(pixels.dtype):
+        rule, whose = IntensityRule.fit([pixels]), "of this image"
+    low, high = rule.span
+    name = f"{pixels.dtype.itemsize * 8}-bit {'float ' if rule.kind == 'float' else ''}values"
+    note = f"its {name} were mapped from {_number(low)} to {_number(high)}, the range {whose}"
+    more = _misfit(pixels, rule, "")
+    return rule, note if more is None else f"{note}; {more}"
+
+
+def _misfit(pixels: Values, rule: IntensityRule, whose: str) -> str | None:
+    """Return how an image lies in a range that it does not fit."""
+    bottom, top = rule.span
+    sample = _rows(pixels)
+    low, high = _ends([sample])
+    cut = float(((sample < bottom) | (sample > top)).mean())
+    span = f"the range {_number(bottom)} to {_number(top)} {whose}".rstrip()
+    if cut > _CUT:
+        return f"{cut:.0%} of its values lie outside {span}"
+    if high - low < _LITTLE * (top - bottom):
+        return f"its values {_number(low)} to {_number(high)} are nearly uniform in {span}"
+    return None
+
+
 def _kind(dtype: np.dtype[Any]) -> str:
     return "float" if dtype.kind == "f" else "integer"
 
@@ -183,15 +233,15 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.4g}"
 
 
-def _rows(pixels: Values, budget: int) -> npt.NDArray[np.float64]:
+def _rows(pixels: Values) -> npt.NDArray[np.float64]:
     """Return evenly spaced rows (rows, W, C), whole ones, so that neighbours can be compared."""
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    if pixels.shape[-1] == 3 and pixels.strides[-1] == 0:
-        pixels = pixels[..., :1]
     height, width, channels = pixels.shape
-    number = min(height, max(16, budget // (width * channels)))
-    chosen = np.linspace(0, height - 1, number).round().astype(int)
-    rows = pixels[chosen].astype(np.float64)
+    number = min(height, max(16, _SAMPLE // (width * min(channels, 3))))
+    rows = pixels[np.linspace(0, height - 1, number).round().astype(int)]
+    if channels == 3 and np.array_equal(rows[..., 0], rows[..., 1]) and np.array_equal(rows[..., 0], rows[..., 2]):
+        rows = rows[..., :1]
+    rows = rows.astype(np.float64)
     if pixels.dtype.kind == "f":
         rows[~np.isfinite(rows)] = np.nan
     return rows

@@ -30,6 +30,8 @@ class RasterStack(Stack):
         self.path, self.image = path, image
         self.deep = start[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06") and image.format == "PNG"
         self.orientation = _orientation(path, image)
+        if self.deep or image.mode in _DEEP_MODES:
+            self.dtype = np.dtype(np.float32 if image.mode == "F" else np.uint16)
         width, height = image.size
         if self.deep:
             check_size(width, height, 8)

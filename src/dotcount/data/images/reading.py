@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dotcount.data.images.opening import TIFF_MAGIC, magic, open_raster, quiet, unreadable
 from dotcount.data.images.raster import RasterStack
 from dotcount.data.images.stack import Stack
@@ -37,12 +39,25 @@ class LoadedImage:
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a file says of itself: size as displayed, px, its orientation, and what of it is not read."""
+    """What a file says of itself.
+
+    Attributes
+    ----------
+    width, height
+        Size as displayed, px.
+    orientation
+        EXIF orientation, 1 to 8.
+    notes
+        What of the file is not read, in words.
+    deep
+        ``integer`` or ``float`` where values have more than 8 bits, else empty.
+    """
 
     width: int
     height: int
     orientation: int = 1
     notes: tuple[str, ...] = ()
+    deep: str = ""
 
 
 def load_image(path: str | Path, selection: ImageSelection = FIRST) -> LoadedImage:
@@ -88,8 +103,8 @@ def read_header(path: str | Path, selection: ImageSelection = FIRST) -> ImageHea
     """
     path = Path(path)
     with _opened(path) as stack:
-        code = getattr(stack, "orientation", 1)
-        return ImageHeader(stack.width, stack.height, code, tuple(stack.told(selection)))
+        deep = "" if stack.dtype == np.uint8 else "float" if stack.dtype.kind == "f" else "integer"
+        return ImageHeader(stack.width, stack.height, stack.orientation, tuple(stack.told(selection)), deep)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

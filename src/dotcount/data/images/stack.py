@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,9 @@ class Stack(ABC):
     Attributes
     ----------
     width, height
-        Size as displayed, after the orientation, px.
+        Size as displayed, px.
+    orientation, dtype
+        EXIF orientation, 1 to 8, and the type of the values.
     pages
         Number of pages, planes, time points or frames.
     page_word, axes
@@ -32,6 +35,8 @@ class Stack(ABC):
 
     width: int
     height: int
+    orientation: int = 1
+    dtype: np.dtype[Any] = np.dtype(np.uint8)
     pages: int = 1
     page_word: str = "page"
     axes: str = ""

@@ -37,6 +37,8 @@ class TiffStack(Stack):
         self.key = key = series.keyframe
         if series.dtype is None or key.dtype is None:
             raise ValueError("its sample format is unknown")
+        if key.photometric != _PALETTE and (key.dtype.itemsize > 1 or key.dtype.kind == "i"):
+            self.dtype = key.dtype
         self.whole = not self._is_page_wise()
         axes, shape = (series.axes, series.shape)
         if not {"Y", "X"} <= set(axes):
@@ -55,8 +57,7 @@ class TiffStack(Stack):
         named = [f"{n} {_AXES[a]}" for a, n in zip(self.lead_axes, self.lead) if a in _AXES and a != "C"]
         self.axes = " x ".join(named) if len(named) > 1 else "".join(named).partition(" ")[2]
         self._set_channels()
-        if _NO_DATA in key.tags:
-            self.declared = float(key.nodata)
+        self.declared = _number(key.tags[_NO_DATA].value) if _NO_DATA in key.tags else None
         others = sum(1 for s in tiff.series[1:] if not (s.keyframe.is_reduced or s.keyframe.is_mask))
         if others:
             more = "another image, which was not" if others == 1 else f"{others:,} other images, which were not"
@@ -174,3 +175,10 @@ class TiffStack(Stack):
             name = getattr(kind, "name", kind)
             raise ValueError(f"its colours are stored as {name}; save it as grey or RGB")
         return plain_type(values)
+
+
+def _number(text: object) -> float | None:
+    try:
+        return float(str(text).strip("\x00 "))
+    except ValueError:
+        return None

@@ -92,7 +92,7 @@ def missing_values(pixels: PixelArray, declared: float | None = None) -> npt.NDA
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
     if dtype.kind == "f":
         return bool(np.isfinite(value))
-    return value == round(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    return bool(np.isfinite(value)) and value == round(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def fill(pixels: PixelArray, gaps: npt.NDArray[np.bool_]) -> PixelArray:

@@ -21,7 +21,7 @@ from dotcount.data.images import (
 from dotcount.errors import ImageReadError
 from dotcount.intensity import IntensityRule
 
-from .layouts import picture
+from ..layouts import picture
 
 RAMP = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3) * 2
 
