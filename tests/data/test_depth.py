@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tifffile
 
@@ -43,7 +42,7 @@ def test_mixed_depths_are_told_and_types_without_a_common_range_refused(tmp_path
     assert note is not None
     assert "2 images hold more than 8 bits (uint160.tif), 1 hold 8" in note
     assert depth_note(integers) is None
-    with pytest.raises(DataError, match=r"uint160\.tif holds integers .* float320\.tif floats"):
+    with pytest.raises(DataError, match=r"uint160\.tif holds integers .*float320\.tif floats"):
         fit_intensity([*integers, *floats], strict=True)
     assert fit_intensity([*integers, *floats]).kind == "integer"
 

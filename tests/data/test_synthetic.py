@@ -116,7 +116,7 @@ def test_writing_leaves_nothing_half_written(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError):
         write_dataset(tmp_path / "new", "crowds")
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="can.t write to"):
+    with pytest.raises(OutputError, match=r"can.t write to"):
         write_dataset(tmp_path / "file" / "new", train=1, val=0, test=0, size=32)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "used"]
 
