@@ -132,3 +132,15 @@ def test_progress_is_told(bright, tmp_path):
     evaluate(Predictor(bright), data, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
     assert np.isfinite(evaluate(Predictor(bright), data).metrics["seconds"])
+
+
+def test_the_verdict_and_the_f_within_an_objects_radius_are_told(bright, tmp_path):
+    data = collection(tmp_path, *(record(tmp_path, number, 6, true) for number, true in enumerate((2, 6, 12, 9, 1, 6))))
+    metadata = {"trained_on": {"images": 4, "dots": 24}}
+    metrics = evaluate(Predictor(bright, metadata), data).metrics
+    assert (metrics["baseline"]["answer"], metrics["baseline"]["verdict"]) == (6, "no better")
+    assert "nearly the same count, 6.0" in metrics["baseline"]["sentence"]
+    near = metrics["localization"]["object_radius"]
+    assert near["median_px"] == 8
+    assert (near["tp"], near["fp"], near["fn"]) == (2 + 6 + 6 + 6 + 1 + 6, 4 + 5, 6 + 3)
+    assert not evaluate(Predictor(bright), data).metrics["baseline"]["known"]

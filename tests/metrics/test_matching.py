@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount.errors import InputError
-from dotcount.metrics import GreedyScorer, OptimalScorer, greedy_match, optimal_match, sigma_from_boxes
+from dotcount.metrics import GreedyScorer, OptimalScorer, greedy_match, object_radii, optimal_match, sigma_from_boxes
 
 from . import references
 
@@ -137,3 +137,11 @@ def test_bad_arguments_are_named():
         greedy_match([[0, 0]], [[np.inf, 0]])
     with pytest.raises(InputError, match=r"predicted must have shape \(n, 2\)"):
         greedy_match([[0, 0, 0]], [])
+
+
+def test_an_objects_radius_is_half_the_median_spacing_of_its_image():
+    row = np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0], [100.0, 0.0]])
+    assert object_radii([row, row * 3, np.zeros((0, 2)), row[:1]], 2.0).tolist() == [5, 15, 10, 10]
+    assert object_radii([row / 100], 2.0).tolist() == [2]
+    assert object_radii([row[:1], np.zeros((0, 2))], 4.0).tolist() == [4, 4]
+    assert object_radii([], 4.0).tolist() == []

@@ -93,11 +93,15 @@ def write(path: Path, result: Evaluation, predictor: Predictor, *, title: str) -
 def summary(result: Evaluation) -> str:
     """Return the main figures as lines for the terminal."""
     counting, place = result.metrics["counting"], result.metrics["localization"]
+    near = place["object_radius"]
     low, high = counting["mae_ci95"]
     nae = "" if counting["nae"] is None else f", NAE {counting['nae']:.3f}"
     failed = f", {result.metrics['failed']} more not readable" if result.metrics["failed"] else ""
     return (
         f"{counting['n']} images{failed}: MAE {counting['mae']:.2f} (95 % interval {low:.2f} to {high:.2f}), "
         f"RMSE (the papers' MSE) {counting['rmse']:.2f}{nae}, mean error {counting['bias']:+.2f}\n"
+        f"{result.metrics['baseline']['sentence']}\n"
+        f"located points within an object's radius ({near['median_px']:.1f} px): precision {near['precision']:.3f}, "
+        f"recall {near['recall']:.3f}, F {near['f']:.3f}\n"
         f"located points, mean over 1 to 100 px: AP {place['ap']:.3f}, AR {place['ar']:.3f}, F {place['f']:.3f}"
     )

@@ -24,6 +24,7 @@ from dotcount.metrics import (
     by_label,
     game,
     metrics_summary,
+    object_radii,
 )
 from dotcount.points import FloatArray, Points
 
@@ -55,11 +56,12 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """An image with its dots and prediction, kept for the report."""
+    """An image with its dots and prediction, kept for the report; ``radius`` is an object's in this image, px."""
 
     record: Record
     points: Points
     prediction: Prediction
+    radius: float
 
     @property
     def difference(self) -> float:
@@ -74,8 +76,8 @@ class Evaluation:
     Attributes
     ----------
     metrics
-        What ``metrics.json`` holds: ``counting``, ``localization``, ``subsets``, ``images``, ``split``, ``recipe``,
-        ``model``, ``seconds``, and ``failed`` (images that couldn't be read).
+        What ``metrics.json`` holds: ``counting``, ``baseline``, ``localization``, ``subsets``, ``images``, ``split``,
+        ``recipe``, ``model``, ``seconds``, and ``failed`` (images that couldn't be read).
     rows
         One row per image in the order of the collection.
     worst, best
@@ -190,6 +192,7 @@ def evaluate(
     started = time.perf_counter()
     chosen = select_split(collection, split)
     greedy, optimal, patches = GreedyScorer(), {sigma: OptimalScorer() for sigma in SIGMAS}, []
+    objects, radii = OptimalScorer(), _object_radii(predictor, chosen)
     gallery, rows, records = _Gallery(examples), [], []
     for done, record in enumerate(chosen.records, start=1):
         prediction, error = _predict(predictor, record)
@@ -199,8 +202,9 @@ def evaluate(
             greedy.update(prediction.points, record.points.xy)
             for sigma, scorer in optimal.items():
                 scorer.update(prediction.points, record.points.xy, sigma)
+            objects.update(prediction.points, record.points.xy, radii[record.name])
             patches.append(_patch_errors(predictor, prediction, record.points))
-            gallery.add(Example(record, record.points, prediction))
+            gallery.add(Example(record, record.points, prediction, radii[record.name]))
         if progress is not None:
             progress(done, len(chosen.records))
     if not records:
@@ -214,9 +218,11 @@ def evaluate(
     metrics = metrics_summary(
         np.array([row.count for row in scored], dtype=np.float64),
         true,
+        training_mean=_training_mean(predictor),
         groupings={**groupings, **_label_groups(records)},
         greedy=localization,
         optimal={f"sigma {sigma:g} px": scorer.compute() for sigma, scorer in optimal.items()},
+        object_radius=(float(np.median(list(radii.values()))), objects.compute()),
         seed=seed,
     )
     metrics["game"] = {f"{level}": float(value) for level, value in enumerate(np.mean(patches, axis=0), start=1)}
@@ -238,6 +244,19 @@ def _predict(predictor: ImageCounter, record: Record) -> tuple[Prediction | None
         return predictor.predict(record.image), None
     except (DataError, InputError) as error:
         return None, str(error)
+
+
+def _object_radii(predictor: ImageCounter, chosen: Collection) -> dict[str, float]:
+    """Return an object's radius, px, in each image with dots; no less than a cell, within which no model can place."""
+    records = [record for record in chosen.records if record.points is not None]
+    xy = [record.points.xy for record in records if record.points is not None]
+    return dict(zip((record.name for record in records), object_radii(xy, predictor.stride).tolist()))
+
+
+def _training_mean(predictor: ImageCounter) -> float | None:
+    """Return the mean count of the images that a model was trained on; None if unknown."""
+    trained = predictor.metadata.get("trained_on") or {}
+    return trained["dots"] / trained["images"] if trained.get("images") else None
 
 
 def _row(record: Record, prediction: Prediction | None, error: str | None) -> Row:

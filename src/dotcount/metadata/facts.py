@@ -181,3 +181,8 @@ class ValidationFacts(Strict):
     selected_by: str = ""
     checkpoint: Checkpoint | None = None
     trials: tuple[AugmentationTrial, ...] = ()
+
+    @property
+    def no_better_than_constant(self) -> bool:
+        """Return whether always answering the mean count of the training images would do as well."""
+        return self.baseline_mae is not None and self.counting.mae >= self.baseline_mae > 0

@@ -1,5 +1,6 @@
 """Scores of counts and of points: errors, subsets, localisation, and their uncertainty."""
 
+from dotcount.metrics.baseline import BaselineComparison, compare_with_constant, constant_baseline
 from dotcount.metrics.bootstrap import (
     PairedComparison,
     bootstrap_mean,
@@ -15,6 +16,7 @@ from dotcount.metrics.matching import (
     OptimalResult,
     OptimalScorer,
     greedy_match,
+    object_radii,
     optimal_match,
     sigma_from_boxes,
 )
@@ -36,6 +38,7 @@ __all__ = [
     "COUNT_BINS",
     "LUMINANCE_BINS",
     "THRESHOLDS",
+    "BaselineComparison",
     "Bin",
     "CountingMetrics",
     "GreedyResult",
@@ -51,11 +54,14 @@ __all__ = [
     "by_luminance",
     "compare_errors",
     "compare_paired",
+    "compare_with_constant",
+    "constant_baseline",
     "counting_metrics",
     "game",
     "greedy_match",
     "mean_luminance",
     "metrics_summary",
+    "object_radii",
     "optimal_match",
     "sigma_from_boxes",
     "sign_flip_p_value",

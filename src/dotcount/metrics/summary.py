@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy.typing as npt
 
+from dotcount.metrics.baseline import compare_with_constant
 from dotcount.metrics.counting import counting_metrics
 from dotcount.metrics.matching import GreedyResult, OptimalResult
 from dotcount.metrics.subsets import Grouping, average, subset_metrics
@@ -15,23 +16,30 @@ def metrics_summary(
     predicted: npt.ArrayLike,
     true: npt.ArrayLike,
     *,
+    training_mean: float | None = None,
     groupings: Mapping[str, Grouping] | None = None,
     greedy: GreedyResult | None = None,
     optimal: Mapping[str, OptimalResult] | None = None,
+    object_radius: tuple[float, OptimalResult] | None = None,
     seed: int = 0,
 ) -> dict[str, object]:
-    """Build the JSON-ready parts "images", "counting", "localization" and "subsets".
+    """Build the JSON-ready parts "images", "counting", "baseline", "localization" and "subsets".
 
     Parameters
     ----------
     predicted, true
         (n,) counts.
+    training_mean
+        Mean count of the training images, see :func:`dotcount.metrics.compare_with_constant`.
     groupings
         Family -> grouping; subsets are named ``family/subset``, with ``family/Avg.`` for the mean over its subsets.
     greedy
         The paper's localisation; "localization" is ``None`` without it.
     optimal
         Results of the optimal matching by a name that tells sigma, for example ``{"sigma 8 px": result}``.
+    object_radius
+        Median radius of an object, px, see :func:`dotcount.metrics.object_radii`, and the optimal matching within the
+        radii of the images.
     seed
         Of the bootstrap intervals.
     """
@@ -50,4 +58,12 @@ def metrics_summary(
             f"from {first:g} to {last:g} px",
             "optimal": {name: result.to_dict() for name, result in (optimal or {}).items()},
         }
-    return {"images": counting.n, "counting": counting.to_dict(), "localization": localization, "subsets": subsets}
+        if object_radius is not None:
+            localization["object_radius"] = {"median_px": object_radius[0]} | object_radius[1].to_dict()
+    return {
+        "images": counting.n,
+        "counting": counting.to_dict(),
+        "baseline": compare_with_constant(predicted, true, training_mean, seed=seed).to_dict(),
+        "localization": localization,
+        "subsets": subsets,
+    }
