@@ -17,10 +17,13 @@ ROLE = re.compile(
 _MASK_FOLDER = re.compile(
     r"(points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?|segmentations?|instances?)([-_]?\d*)", re.I
 )
-_MASK_NAME = re.compile(r"[-_]?(dots?|masks?|gt|labels?|instances?|seg)$", re.I)
-_AFFIX = re.compile(
-    r"^(gt[-_])|[-_]?(dots?|points?|cells?|ann|annotations?|masks?|gt|labels?|instances?|seg|rois?|img|image)$", re.I
+# As Cellpose, StarDist, ilastik and others name the masks that they write beside an image.
+_MASK_WORDS = (
+    r"(cp[-_ ])?masks?|dots?|gt|(star)?dist[-_ ]labels?|label[-_ ]?(image|img|mask|map)s?|labels?|instances?"
+    r"|object[-_ ]identities|simple[-_ ]segmentation|segmentations?|seg"
 )
+_MASK_NAME = re.compile(rf"[-_ ]?({_MASK_WORDS})$", re.I)
+_AFFIX = re.compile(rf"^(gt[-_])|[-_ ]?({_MASK_WORDS}|points?|cells?|ann|annotations?|rois?|img|image)$", re.I)
 
 
 def _place(relative: Path) -> tuple[str, ...]:

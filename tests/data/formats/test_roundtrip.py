@@ -136,7 +136,7 @@ SAMPLES: dict[str, bytes] = {  # of formats that are only read
 def sample(format: str, folder: Path) -> bytes:
     """A small valid file of a format, to be damaged."""
     if format not in SAMPLES:
-        written = "dot_mask" if format == "instance_mask" else format
+        written = format if FORMATS.create(format).writable else "dot_mask"
         source = collection_of(folder / "in", {"a.png": spread(4, 40, 30)})
         out = convert(source, folder / "out", written, images="none")
         SAMPLES[format] = next(p for p in sorted(out.iterdir()) if p.name != "images.csv").read_bytes()

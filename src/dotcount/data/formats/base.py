@@ -84,14 +84,14 @@ class Sidecar(Format):
         """Write what all files share, such as a list of classes; most formats share nothing."""
 
     def among(self, paths: Sequence[Path]) -> list[Path]:
-        """Return those of the files that are of this format; a format may look at all of them before it decides."""
+        """Return those of the files that are of this format; AnnotationError where the set can be read in two ways.
+
+        Most formats look at each file alone. What a mask means shows only in all masks of a folder.
+        """
         return [path for path in paths if self.recognises(path)]
 
     def over(self, paths: Sequence[Path]) -> Sidecar:  # noqa: ARG002 - for formats that decide
-        """Return the format as it reads this set of files; AnnotationError where the set can be read in two ways.
-
-        Most formats read each file alone. What a mask means shows only in all masks of a folder.
-        """
+        """Return the format as it reads this set of files; most formats read each file alone."""
         return self
 
     @abstractmethod

@@ -1,89 +1,110 @@
-"""Dots as images: dot masks (a mark for each object) and instance masks (a label for each object).
+"""Dots as images: dot masks, and masks of whole objects by value or by connected region.
 
 A dot mask has one background; whatever differs from it is marked. Where marks are single pixels, as in the VGG and MBM
-cell sets, every marked pixel is a dot, touching or not; where they are blobs, every connected blob is one. A dot is at
-the centre of its pixel or at the centre of mass of its blob. An instance mask gives the centre of mass of every value
-but 0.
+cell sets, every marked pixel is a dot, touching or not; where they are blobs, every connected blob is one. An instance
+mask gives the centre of mass of every value but 0. A component mask gives that of every 8-connected region of one value
+or colour: thresholded blobs, and masks that use a few values to part touching objects. A dot is at the centre of its
+pixel or at the centre of mass. Which of the three a folder holds is decided over all its masks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
 from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.mask_kinds import (
+    MaskKind,
+    Regions,
+    Verdict,
+    decide,
+    facts_of,
+    regions_of,
+)
 from dotcount.data.formats.structured import size_of
-from dotcount.data.images import PixelArray, open_raster, read_pixels
+from dotcount.data.images import open_raster, read_stored
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError, ImageReadError, UsageError
 
-_MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg", ".webp")
 _ONE_PIXEL_NOTE = "dotcount:one-pixel-per-dot"
 
 
-def _read(path: Path, width: int, height: int) -> PixelArray:
-    try:
-        pixels = read_pixels(path)
-    except ImageReadError as error:
-        raise AnnotationError(str(error).replace("image", "mask", 1)) from error
-    if pixels.shape[:2] != (height, width):
-        found = f"{pixels.shape[1]} x {pixels.shape[0]}"
-        raise AnnotationError(f"mask {path} is {found} px, its image {width} x {height}; export it at full size")
-    return pixels
+class _Mask(Sidecar):
+    """A picture that marks the objects of another."""
 
+    suffixes = (".png", ".tif", ".tiff", ".bmp", ".gif", ".jpg", ".jpeg", ".webp")
+    pictures = True
+    kind: ClassVar[MaskKind]
 
-def marked_pixels(pixels: PixelArray) -> np.ndarray:
-    """Return (H, W) whether a pixel differs from the background, the most frequent colour, by half the range or more.
+    def __init__(self, verdict: Verdict | None = None) -> None:
+        self._verdict = verdict
+        self.summary = verdict.why if verdict is not None else ""
 
-    Half the range, so that the ringing of a JPEG is no mark; in any channel, so that a channel that is bright
-    throughout hides nothing.
-    """
-    values = pixels.astype(np.float64)
-    background = np.median(values.reshape(-1, values.shape[-1]), axis=0)
-    contrast = np.abs(values - background).max(axis=-1)
-    peak = contrast.max()
-    return np.asarray(contrast >= max(peak / 2, 1e-9)) if peak > 0 else np.zeros(contrast.shape, dtype=bool)
+    def recognises(self, path: Path) -> bool:
+        """Return whether the picture, taken alone, is of this kind, or may be."""
+        verdict = decide([path])
+        return verdict is not None and verdict.kind in (None, self.kind)
 
+    def among(self, paths: Sequence[Path]) -> list[Path]:
+        """Return the masks among the pictures, if all of them together are of this kind."""
+        verdict = decide(paths)
+        if verdict is not None and verdict.kind is None:
+            raise AnnotationError(
+                f"masks such as {paths[0]} can be read in two ways: {verdict.why}; "
+                "give the format instance_mask (by value) or component_mask (by region)"
+            )
+        if verdict is None or verdict.kind != self.kind:
+            return []
+        return [path for path in paths if facts_of(path, verdict.white) is not None]
 
-def _blob_centres(labels: np.ndarray, number: int) -> np.ndarray:
-    from scipy import ndimage
+    def over(self, paths: Sequence[Path]) -> Sidecar:
+        """Return the reader of masks of this kind that takes background and marks as they are in all of them."""
+        return type(self)(decide(paths))
 
-    centres = np.array(ndimage.center_of_mass(labels > 0, labels, range(1, number + 1)), dtype=np.float64)
-    return np.asarray(centres.reshape(-1, 2)[:, ::-1] + 0.5, dtype=np.float64)
+    def write(self, path: Path, record: Record) -> None:
+        """Refuse: dots have no extent."""
+        raise UsageError(
+            f"{path}: dots have no extent, so no {self.title[:-7]} of {record.image} can be written; use csv"
+        )
+
+    def _regions(self, path: Path, width: int, height: int) -> tuple[Regions, Verdict]:
+        try:
+            pixels = read_stored(path)
+        except ImageReadError as error:
+            raise AnnotationError(str(error).replace("image", "mask", 1)) from error
+        if pixels.shape[:2] != (height, width):
+            found = f"{pixels.shape[1]} x {pixels.shape[0]}"
+            raise AnnotationError(f"mask {path} is {found} px, its image {width} x {height}; export it at full size")
+        verdict = self._verdict or decide([path])
+        regions = regions_of(pixels, path, verdict.white) if verdict is not None else None
+        if regions is None or verdict is None:
+            raise AnnotationError(
+                f"mask {path} is no mask: its values are neither few nor marks on one background; save it without loss"
+            )
+        return regions, verdict
 
 
 @FORMATS.register("dot_mask")
-class DotMask(Sidecar):
+class DotMask(_Mask):
     """An image with a mark at each object."""
 
     name = "dot_mask"
     title = "dot mask images"
-    suffixes = _MASK_SUFFIXES
-    pictures = True
+    kind = "dot_mask"
     ending = "_dots.png"
-
-    def recognises(self, path: Path) -> bool:
-        """Return whether the image has one dominant colour and few marks."""
-        try:
-            pixels = read_pixels(path)
-        except ImageReadError:
-            return False
-        return float(marked_pixels(pixels).mean()) < 0.1 and _dominated(pixels)
 
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of one image."""
-        from scipy import ndimage
-
-        marks = marked_pixels(_read(path, width, height))
-        labels, number = ndimage.label(marks, structure=np.ones((3, 3)))
-        areas = np.bincount(labels.ravel())[1:]
-        if number == 0 or np.median(areas) == 1 or _says_one_pixel(path):
-            rows, columns = np.nonzero(marks)
+        found, verdict = self._regions(path, width, height)
+        if verdict.pixels or _says_one_pixel(path):
+            rows, columns = np.nonzero(found.regions)
             return Dots(np.stack([columns, rows], axis=1).astype(np.float64) + 0.5)
-        return Dots(_blob_centres(labels, number))
+        return Dots(found.centres(by_value=False))
 
     def write(self, path: Path, record: Record) -> None:
         """Write a PNG with one white pixel a dot; two dots in one pixel are an error, as a mask would lose one."""
@@ -106,51 +127,33 @@ def _says_one_pixel(path: Path) -> bool:
         return image.info.get("Comment") == _ONE_PIXEL_NOTE
 
 
-def _dominated(pixels: PixelArray) -> bool:
-    """Return whether nearly all pixels have nearly the same colour."""
-    values = pixels.reshape(-1, pixels.shape[-1]).astype(np.float64)
-    spread = np.abs(values - np.median(values, axis=0)).max(axis=1)
-    return float((spread <= 0.1 * max(spread.max(), 1e-9)).mean()) > 0.85
-
-
 @FORMATS.register("instance_mask")
-class InstanceMask(Sidecar):
+class InstanceMask(_Mask):
     """An image whose values number the objects."""
 
     name = "instance_mask"
     title = "instance mask images"
-    suffixes = _MASK_SUFFIXES
-    pictures = True
+    kind = "instance_mask"
     writable = False
 
-    def recognises(self, path: Path) -> bool:
-        """Return whether the image is grey, mostly of few values that each fill one connected part."""
-        try:
-            pixels = read_pixels(path)
-        except ImageReadError:
-            return False
-        if pixels.dtype.kind == "f" or (pixels != pixels[..., :1]).any():
-            return False
-        values = pixels[..., 0]
-        used = np.unique(values)
-        if len(used) < 2 or used[0] != 0 or len(used) > max(2, values.size // 16):
-            return False
-        # Values of a photograph are scattered; those of a label fill their bounding box.
-        inner = (values[1:, :] == values[:-1, :]).mean() + (values[:, 1:] == values[:, :-1]).mean()
-        return bool(inner / 2 > 0.7)
+    def read(self, path: Path, width: int, height: int, /) -> Dots:
+        """Return the centres of mass of the values of one image."""
+        found, _ = self._regions(path, width, height)
+        if found.soft and found.values:
+            raise AnnotationError(f"mask {path} has smeared values, not labels; save it without loss and unscaled")
+        return Dots(found.centres(by_value=True))
+
+
+@FORMATS.register("component_mask")
+class ComponentMask(_Mask):
+    """An image in which each connected region of one value is an object."""
+
+    name = "component_mask"
+    title = "component mask images"
+    kind = "component_mask"
+    writable = False
 
     def read(self, path: Path, width: int, height: int, /) -> Dots:
-        """Return the centres of mass of the labels of one image."""
-        from scipy import ndimage
-
-        values = _read(path, width, height)[..., 0]
-        used = np.unique(values)
-        used = used[used != 0]
-        if used.dtype.kind == "f":
-            raise AnnotationError(f"mask {path} holds fractions, not labels; save it as integers")
-        centres = np.array(ndimage.center_of_mass(np.ones(values.shape), values, used), dtype=np.float64)
-        return Dots(centres.reshape(-1, 2)[:, ::-1] + 0.5)
-
-    def write(self, path: Path, record: Record) -> None:
-        """Refuse: dots have no extent."""
-        raise UsageError(f"{path}: dots have no extent, so no instance mask of {record.image} can be written; use csv")
+        """Return the centres of mass of the regions of one image."""
+        found, _ = self._regions(path, width, height)
+        return Dots(found.centres(by_value=False))

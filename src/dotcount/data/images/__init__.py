@@ -13,6 +13,7 @@ from dotcount.data.images.reading import (
     read_header,
     read_image,
     read_pixels,
+    read_stored,
     to_unit,
 )
 from dotcount.data.images.values import PixelArray, UnitArray, three_channels
@@ -34,6 +35,7 @@ __all__ = [
     "read_header",
     "read_image",
     "read_pixels",
+    "read_stored",
     "three_channels",
     "to_unit",
     "unreadable",

@@ -93,6 +93,14 @@ def read_pixels(path: str | Path, selection: ImageSelection = FIRST) -> PixelArr
     return load_image(path, selection).pixels
 
 
+def read_stored(path: str | Path, selection: ImageSelection = FIRST) -> PixelArray:
+    """Return the (H, W, 3) pixels as stored, with nothing filled: in a mask every value has a meaning."""
+    path = Path(path)
+    with _opened(path) as stack:
+        stack.check(selection, path)
+        return stack.pixels(selection)
+
+
 def read_header(path: str | Path, selection: ImageSelection = FIRST) -> ImageHeader:
     """Return size, orientation and notes from the header alone.
 
