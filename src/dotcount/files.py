@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import difflib
 import errno
+import io
 import json
 import os
 import re
@@ -145,6 +147,13 @@ class CsvWriter:
             raise OutputError(f"can't write {self.path}: {reason(failure)}; choose another folder") from failure
         finally:
             remove(self._temporary)
+
+
+def csv_line(*values: object) -> str:
+    """Return one row of a csv file; floats have up to four decimals, None is an empty field."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow([_text(value) for value in values])
+    return line.getvalue()
 
 
 def _text(value: object) -> object:
@@ -334,3 +343,19 @@ def read_bytes(path: Path, most: int) -> bytes:
     if len(data) > most:
         raise OSError(f"it is larger than {most:,} bytes")
     return data
+
+
+def nearest(path: Path) -> str:
+    """Return `` Did you mean 'PATH'?`` for what exists under a similar name, or an empty string."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place, missing = place.parent, place.name
+        if place.is_dir():
+            try:
+                there = [path.name for path in place.iterdir()]
+            except OSError:
+                return ""
+            same = [name for name in there if name.casefold() == missing.casefold()]
+            close = same or difflib.get_close_matches(missing, there, n=1, cutoff=0.6)
+            return f" Did you mean {str(place / close[0])!r}?" if close else ""
+    return ""

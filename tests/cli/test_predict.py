@@ -17,7 +17,7 @@ def test_counts_points_and_overlays(dotcount, trained, data, tmp_path):
     assert code == 0, err
     assert "3 of 3 images counted" in printed
     counts = rows(out / "counts.csv")
-    assert list(counts[0]) == ["image", "count", "low", "high", "status", "error"]
+    assert list(counts[0]) == ["image", "count", "low", "high", "status", "error", "warning"]
     assert [row["image"] for row in counts] == sorted(row["image"] for row in counts)
     assert all(row["image"].startswith("images/") for row in counts)
     assert next(csv.reader((out / "points.csv").open())) == ["image", "x", "y", "score"]
@@ -41,7 +41,9 @@ def test_one_broken_image_among_many_costs_one_row(dotcount, trained, data, tmp_
     broken = [row for row in table if row["status"] == "error"]
     assert [row["image"] for row in broken] == ["42.png"]
     assert "42.png" in broken[0]["error"]
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["counts.csv", "points.csv"]
+    assert "1 FAILED" in out.splitlines()[-1]
+    written = {p.name for p in (tmp_path / "out").iterdir() if not p.name.startswith(".")}
+    assert written == {"counts.csv", "points.csv", "prediction.json", "dotcount.json"}
 
 
 def test_nothing_readable_is_a_failed_run_with_its_table(dotcount, trained, tmp_path):

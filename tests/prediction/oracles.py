@@ -4,6 +4,8 @@ import numpy as np
 from PIL import Image
 from torch import nn
 
+from dotcount.folders import LOCK
+
 
 class Bright(nn.Module):
     """Counts white pixels: the density of a cell is the number of white pixels in it, so truth is known."""
@@ -27,3 +29,9 @@ def write_dotted(path, xy, size=(64, 48)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path)
     return path
+
+
+def tree(folder):
+    """Return {relative name: content} of all files below a folder but the lock, which holds a process number."""
+    files = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != LOCK)
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in files}

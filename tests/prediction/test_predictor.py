@@ -92,8 +92,9 @@ def test_one_broken_image_costs_one_row(bright, tmp_path):
         write_dotted(tmp_path / "in" / f"{i}.png", DOTS)
     (tmp_path / "in" / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     outcomes = list(Predictor(bright).predict_many([tmp_path / "in"]))
-    assert [o.status for o in outcomes] == ["ok", "ok", "error", "ok", "ok"]
-    assert "2.png" in outcomes[2].error
+    assert [frame.status for frame, _ in outcomes] == ["ok", "ok", "error", "ok", "ok"]
+    assert [prediction is None for _, prediction in outcomes] == [False, False, True, False, False]
+    assert "2.png" in outcomes[2][0].error
     with pytest.raises(ImageReadError):
         Predictor(bright).predict(tmp_path / "in" / "2.png")
 

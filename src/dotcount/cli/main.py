@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from dotcount.cli.streams import tolerant_streams
+from dotcount.cli.words import Parser, with_options
 from dotcount.errors import DotcountError, UsageError
 from dotcount.process import keep_freed_memory, let_threads_sleep
 from dotcount.registry import did_you_mean
@@ -36,31 +39,62 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code: 0 success, 1 a failed run, 2 a usage error, 130 interrupted."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with tolerant_streams():
+        return _guarded(words)
+
+
+def _guarded(words: list[str]) -> int:
+    parsers: list[argparse.ArgumentParser] = []
     try:
-        return _dispatch(words)
+        code = _dispatch(words, parsers)
+        sys.stdout.flush()
+        return code
     except DotcountError as error:
-        print(f"dotcount: error: {' '.join(str(error).split())}", file=sys.stderr)
+        _complain(f"error: {with_options(str(error), parsers[0] if parsers else None)}")
         return error.exit_code
-    except SystemExit as stop:  # argparse: 0 after --help, 2 after a usage error it has already explained
+    except SystemExit as stop:  # argparse: 0 after --help
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
-        hint = "; run the same command with --resume to continue" if words[:1] == ["train"] else ""
-        print(f"\ndotcount: interrupted{hint}", file=sys.stderr)
+        hint = {"train": "run the same command with --resume to continue", "predict": "the same command continues"}
+        _complain("; ".join(["interrupted", *(hint[word] for word in words[:1] if word in hint)]))
         return 130
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
-        return 1
     except Exception as error:
         if os.environ.get("DOTCOUNT_DEBUG"):
             raise
-        text = " ".join(str(error).split())[:300]
-        kind = type(error).__name__
-        advice = "this may be a defect: run again with DOTCOUNT_DEBUG=1 and report the trace"
-        print(f"dotcount: error: {kind}: {text}; {advice}", file=sys.stderr)
+        _complain(f"error: {_unforeseen(error)}")
         return 1
 
 
-def _dispatch(words: list[str]) -> int:
+def _complain(text: str) -> None:
+    print(f"dotcount: {' '.join(text.split())}", file=sys.stderr)
+
+
+_SYSTEM = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EFBIG: "allow larger files, or write elsewhere",
+    errno.EROFS: "choose another place",
+    errno.EACCES: "ask for permission, or choose another place",
+    errno.EPERM: "ask for permission, or choose another place",
+    errno.EIO: "look after the disk",
+    errno.EMFILE: "allow more open files (ulimit -n)",
+}
+"""What the system refuses for reasons of its own, and what to do about it."""
+
+
+def _unforeseen(error: Exception) -> str:
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, OSError) and error.errno in _SYSTEM:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}; {_SYSTEM[error.errno]}, then run again"
+    if isinstance(error, MemoryError):
+        return "not enough memory; close other programs, or choose smaller sizes"
+    advice = "this may be a defect: run again with DOTCOUNT_DEBUG=1 and report the trace"
+    return f"{type(error).__name__}: {text}; {advice}"
+
+
+def _dispatch(words: list[str], parsers: list[argparse.ArgumentParser]) -> int:
+    """Run a verb; its parser is added to ``parsers``, for messages."""
     if not words or words[0].startswith("-"):
         return _top(words)
     verb = words[0]
@@ -68,13 +102,14 @@ def _dispatch(words: list[str]) -> int:
         known = ", ".join(VERBS)
         raise UsageError(f"unknown command {verb!r}.{did_you_mean(verb, VERBS)} Commands: {known}.")
     module = import_module(f"dotcount.cli.{verb}")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"dotcount {verb}",
         description=module.__doc__,
         epilog=module.EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.configure(parser)
+    parsers.append(parser)
     args = parser.parse_args(words[1:])
     keep_freed_memory()
     let_threads_sleep()
@@ -85,7 +120,7 @@ def _dispatch(words: list[str]) -> int:
 def _top(words: list[str]) -> int:
     width = max(map(len, VERBS)) + 2
     verbs = "\n".join(f"  {verb:<{width}}{text}" for verb, text in VERBS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="dotcount",
         usage="dotcount [--help] [--version] COMMAND ...",
         description="Learn to count and locate objects in images from one dot per object.",

@@ -1,29 +1,37 @@
 """Count and locate objects in images.
 
-Writes OUT/counts.csv (image, count, low, high, status, error), OUT/points.csv (image, x, y, score; pixels, origin at
-the top-left corner) and, per image, OUT/overlays/NAME.jpg with density and located points drawn in. An image that
-can't be read is a row with its error; the others go on.
+Writes OUT/counts.csv (image, count, low, high, status, error, warning), OUT/points.csv (image, x, y, score; pixels,
+origin at the top-left corner) and OUT/overlays/NAME.jpg with density and located points drawn in, or what --write
+names. An image that can't be read is a row with its error; the others go on. A run that was stopped goes on where it
+was when the same command is given again.
+
+Exit code: 0 if at least one image was counted, else 1; with --strict 0 only if every image was counted, none was left
+out and none has a warning.
 """
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotcount.cli.common import add_device, add_out, add_run, add_seed, add_tile, progress, require_output_folder
 
 if TYPE_CHECKING:
-    from dotcount.prediction import Outcome
+    from dotcount.prediction import Summary
 
 EXAMPLES = """\
 examples:
   dotcount predict runs/cells photo.jpg --out counts
   dotcount predict trees aerial/ --out counts
-  dotcount predict cells fluorescence/ --out counts
+  dotcount predict cells fluorescence/ --out counts --write csv,overlays,imagej
   dotcount predict runs/cells photos/ more/*.png --out counts
-  dotcount predict runs/cells 'survey/**/*.tif' --out counts --no-overlays --tile 2048
+  dotcount predict runs/cells 'survey/**/*.tif' --out counts --write csv --tile 2048
 """
+
+OUTPUTS = (
+    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, or an annotation format that can "
+    "be written: coco, cvat, geojson, imagej, label_studio, labelme, napari, via, voc, yolo, ..."
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,46 +41,80 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "sources", nargs="+", metavar="SOURCE", help="image files, folders (searched with sub-folders) or patterns"
     )
     add_out(parser, "folder for the results")
-    parser.add_argument("--no-overlays", action="store_true", help="write the tables only")
+    write = parser.add_mutually_exclusive_group()
+    write.add_argument(
+        "--write",
+        default="csv,overlays",
+        metavar="NAMES",
+        dest="sinks",
+        help=f"what to write, with commas between: {OUTPUTS} (default: csv,overlays)",
+    )
+    write.add_argument(
+        "--no-overlays", action="store_const", const="csv", dest="sinks", help="write the tables only: --write csv"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the results of another run in DIR")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit code 1 if anything failed, was left out, or has a warning"
+    )
     add_tile(parser)
     add_device(parser)
     add_seed(parser, "accepted for uniformity; prediction draws nothing at random")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Predict; exit code 1 if no image could be read."""
+    """Predict; the exit code is explained in the help."""
     require_output_folder(args.out)
     from dotcount.inference import model_folder
-    from dotcount.prediction import PredictionSink, expand
+    from dotcount.prediction import find
 
     model_folder(args.run)
-    sources = expand(args.sources)
+    listing = find(args.sources)
+    sinks = [name.strip() for name in args.sinks.split(",") if name.strip()]
+    if "csv" not in sinks:
+        sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
     from dotcount.prediction import load
 
     predictor = load(args.run, device=args.device, tile=args.tile)
-    total = failed = 0
-    count = 0.0
-    with PredictionSink(args.out) as sink, progress("predicting") as step:
-        for outcome in predictor.predict_many(sources):
-            sink.write(outcome)
-            if outcome.prediction is None:
-                failed += 1
-            else:
-                count += outcome.prediction.count
-                if not args.no_overlays:
-                    _draw(args.out, outcome)
-            total += 1
-            step(total, len(sources))
-    good = total - failed
-    print(f"{good} of {total} images counted, {count:,.1f} objects in all: {args.out / 'counts.csv'}")
-    if failed:
-        print(f"{failed} could not be read; see the column error")
-    return 0 if good else 1
+    going = predictor.stream(listing, out=args.out, sinks=sinks, overwrite=args.overwrite)
+    with progress("predicting") as step:
+        for _ in going:
+            step(going.summary.total, max(len(listing), going.summary.total))
+    for line in told(going.summary, str(args.out / "counts.csv")):
+        print(line)
+    return exit_code(going.summary, strict=args.strict)
 
 
-def _draw(out: Path, outcome: Outcome) -> None:
-    from dotcount.data import read_image
-    from dotcount.report import save_overlay
+def told(summary: Summary, table: str) -> list[str]:
+    """Return what came of a run as lines for the terminal; the last one sums up everything."""
+    lines = []
+    if summary.earlier:
+        whole = summary.earlier == summary.total
+        what = "all images were counted" if whole else f"{summary.earlier:,} of {summary.total:,} images were done"
+        lines.append(f"{what} by an earlier run of this command, and are kept{' (--overwrite repeats it)' * whole}")
+    if summary.left_out:
+        lines.append(f"left out: {left_out(summary)}")
+    if summary.first_error is not None:
+        lines.append(f"the first that failed: {summary.first_error}")
+    parts = [f"{summary.counted:,} of {summary.total:,} images counted, {summary.count:,.1f} objects in all"]
+    if summary.failed:
+        parts.append(f"{summary.failed:,} FAILED (see the column error)")
+    if summary.lacking:
+        parts.append(f"{summary.lacking:,} left out")
+    if summary.warned:
+        parts.append(f"{summary.warned:,} with a warning (see the column warning)")
+    return [*lines, f"{'; '.join(parts)}: {table}"]
 
-    assert outcome.prediction is not None
-    save_overlay(out / "overlays" / f"{outcome.source.name}.jpg", read_image(outcome.source.path), outcome.prediction)
+
+def left_out(summary: Summary) -> str:
+    """Return what was left out, by kind, with an example and the way out."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, kind, remedy in summary.left_out:
+        groups.setdefault((kind, remedy), []).append(name)
+    return "; ".join(f"{len(names):,} {kind}, such as {names[0]}: {remedy}" for (kind, remedy), names in groups.items())
+
+
+def exit_code(summary: Summary, *, strict: bool) -> int:
+    """Return 0 for a run that is good enough."""
+    if strict:
+        return int(bool(summary.failed or summary.lacking or summary.warned or not summary.counted))
+    return 0 if summary.counted else 1

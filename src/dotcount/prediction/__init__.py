@@ -6,30 +6,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dotcount.prediction.predictor import Outcome, Predictor, load
-    from dotcount.prediction.sinks import PredictionSink
-    from dotcount.prediction.sources import Source, expand
+    from dotcount.prediction.frame import Frame, FrameMeta
+    from dotcount.prediction.journal import Summary
+    from dotcount.prediction.predictor import Predictor, load
+    from dotcount.prediction.run import PredictionRun
+    from dotcount.prediction.sinks import Sink
+    from dotcount.prediction.sources import Listing, Source, find
 
 # Imported on first use: a predictor needs torch, whose import takes seconds; listing files or writing tables does not.
 _HOME = {
-    "predictor": (
-        "Outcome",
-        "Predictor",
-        "load",
-    ),
-    "sinks": ("PredictionSink",),
-    "sources": (
-        "Source",
-        "expand",
-    ),
+    "frame": ("Frame", "FrameMeta"),
+    "journal": ("Summary",),
+    "predictor": ("Predictor", "load"),
+    "run": ("PredictionRun",),
+    "sinks": ("Sink",),
+    "sources": ("Listing", "Source", "find"),
 }
 
 __all__ = [
-    "Outcome",
-    "PredictionSink",
+    "Frame",
+    "FrameMeta",
+    "Listing",
+    "PredictionRun",
     "Predictor",
+    "Sink",
     "Source",
-    "expand",
+    "Summary",
+    "find",
     "load",
 ]
 

@@ -2,61 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from dotcount.errors import DataError, InputError
+import torch
+
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.locate import model_folder
 from dotcount.inference.result import Prediction
 from dotcount.models import io as model_io
-from dotcount.prediction.sources import Source, expand
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One image of many: its prediction, or the one-line reason why there is none."""
-
-    source: Source
-    prediction: Prediction | None
-    error: str | None = None
-
-    @property
-    def status(self) -> str:
-        """Return ``ok`` or ``error``."""
-        return "error" if self.prediction is None else "ok"
+from dotcount.prediction.engines import LocalEngine
+from dotcount.prediction.frame import Frame
+from dotcount.prediction.run import PredictionRun
+from dotcount.prediction.sinks import Sink
+from dotcount.prediction.sources import Listing, find
 
 
 class Predictor(ImageCounter):
     """Counts and locates objects with a trained density regressor, in one image or many."""
 
-    def predict_many(self, sources: Iterable[str | Path | Source]) -> Iterator[Outcome]:
+    def predict_many(
+        self, sources: str | Path | Iterable[str | Path] | Listing
+    ) -> Iterator[tuple[Frame, Prediction | None]]:
         """Predict files, folders and glob patterns one after the other, in natural order.
 
-        An image that can't be read gives an :class:`Outcome` with its error; the others go on.
+        An image that can't be counted comes with ``None`` and its reason in ``frame.error``; the others go on. The
+        next image is decoded while the network is at the present one; ``frame.pixels`` are there until it is asked for.
 
         Raises
         ------
         DataError
             If a source doesn't exist or matches nothing; raised before the first prediction.
-        """
-        given = list(sources)
-        plain = [source for source in given if not isinstance(source, Source)]
-        listed = [source for source in given if isinstance(source, Source)]
-        return self._predict_each(listed + (expand(plain) if plain or not listed else []))
 
-    def _predict_each(self, sources: list[Source]) -> Iterator[Outcome]:
-        for source in sources:
-            try:
-                yield Outcome(source, self.predict(source.path))
-            except (DataError, InputError) as error:
-                yield Outcome(source, None, str(error))
-            except (MemoryError, RuntimeError) as error:
-                # torch reports exhausted memory as a RuntimeError; a huge image must not end the run for the others.
-                if isinstance(error, RuntimeError) and "memory" not in str(error):
-                    raise
-                yield Outcome(source, None, "not enough memory for this image; choose a smaller --tile")
+        Examples
+        --------
+        >>> import dotcount
+        >>> for frame, prediction in dotcount.load("cells").predict_many("photos/"):  # doctest: +SKIP
+        ...     print(frame.name, frame.error if prediction is None else prediction.count)
+        """
+        listing = sources if isinstance(sources, Listing) else find(sources)
+        return LocalEngine(self).run(listing)
+
+    def stream(
+        self,
+        sources: str | Path | Iterable[str | Path] | Listing,
+        *,
+        out: str | Path,
+        sinks: Sequence[str | Sink] = ("csv", "overlays"),
+        overwrite: bool = False,
+    ) -> PredictionRun:
+        """Predict like :meth:`predict_many` and write every image before it is handed out.
+
+        Parameters
+        ----------
+        sources
+            Files, folders and glob patterns.
+        out
+            Folder for the results. If it holds an unfinished run with the same model, images and sinks, that run is
+            continued; a finished one is not repeated.
+        sinks
+            What to write: ``csv``, ``overlays``, ``heatmap``, ``density``, ``jsonl``, an annotation format that can be
+            written (``coco``, ``imagej``, ...), or a :class:`~dotcount.prediction.sinks.Sink`.
+        overwrite
+            Replace what a run with other settings left in the folder.
+
+        Returns
+        -------
+        PredictionRun
+            An iterator of (frame, prediction), with a ``summary``.
+
+        Raises
+        ------
+        DataError
+            If a source doesn't exist or matches nothing.
+        OutputError
+            If the folder can't be written to, or holds results of other settings.
+        UsageError
+            If a sink is unknown.
+        """
+        listing = sources if isinstance(sources, Listing) else find(sources)
+        return PredictionRun(
+            LocalEngine(self),
+            listing,
+            sinks,
+            Path(out),
+            model=self.name,
+            weights=self.fingerprint(),
+            overwrite=overwrite,
+        )
+
+    def fingerprint(self) -> str:
+        """Return a digest of the weights and of everything else that a prediction depends on."""
+        digest = hashlib.sha256(repr(self.metadata).encode())
+        for name, value in self.model.state_dict().items():
+            digest.update(f"{name} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
 
 
 def load(path: str | Path, *, device: str = "auto", tile: int | None = None) -> Predictor:

@@ -1,0 +1,54 @@
+"""One network in this process: the next picture is decoded while the network is at the present one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from dotcount.errors import OutputError
+from dotcount.inference.counter import ImageCounter
+from dotcount.inference.result import Prediction
+from dotcount.prediction.engines.base import ENGINES, Engine
+from dotcount.prediction.frame import Frame
+
+
+@ENGINES.register("local")
+class LocalEngine(Engine):
+    """Counts frame by frame with one network.
+
+    Parameters
+    ----------
+    counter
+        The network with its settings.
+    """
+
+    def __init__(self, counter: ImageCounter) -> None:
+        self.counter = counter
+
+    def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
+        """See :meth:`Engine.run`; two pictures are in memory at a time."""
+        coming = iter(frames)
+
+        def load() -> Frame | None:
+            frame = next(coming, None)
+            return None if frame is None else frame.load()
+
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
+            ahead = pool.submit(load)
+            while (frame := ahead.result()) is not None:
+                ahead = pool.submit(load)
+                prediction = self.predict(frame)
+                yield frame, prediction
+                frame.release()
+
+    def predict(self, frame: Frame) -> Prediction | None:
+        """Return the prediction of one frame, or ``None`` and the reason in ``frame.error``."""
+        if frame.load().error is not None:
+            return None
+        try:
+            return self.counter.predict_pixels(frame.pixels)
+        except OutputError:
+            raise
+        except Exception as error:  # whatever one picture does to the network, the others go on
+            frame.fail(error)
+            return None

@@ -1,0 +1,161 @@
+"""What is counted: one picture, wherever it comes from, whose pixels are read once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotcount.data.images import PixelArray, UnitArray, to_unit
+from dotcount.errors import DotcountError, ImageReadError
+from dotcount.points import FloatArray
+
+Read = Callable[[], tuple[PixelArray, Sequence[str]]]
+"""Returns (H, W, 3) pixels in the depth of the file, and what a person should know about how they were read."""
+
+
+@dataclass(frozen=True)
+class FrameMeta:
+    """Where a frame comes from; what does not apply is absent.
+
+    Attributes
+    ----------
+    path
+        The file.
+    page
+        Number of the page in a file of many, from 0.
+    time
+        Seconds from the beginning of a recording.
+    window
+        (left, top, width, height) px of the part of a larger picture that the frame shows.
+    crs
+        Coordinate reference system as WKT.
+    transform
+        (a, b, c, d, e, f): pixel (x, y) lies at (a x + b y + c, d x + e y + f) in the reference system.
+    regions
+        (k, 2) px corners of each polygon in which objects count.
+    """
+
+    path: Path | None = None
+    page: int | None = None
+    time: float | None = None
+    window: tuple[int, int, int, int] | None = None
+    crs: str | None = None
+    transform: tuple[float, float, float, float, float, float] | None = None
+    regions: tuple[FloatArray, ...] = ()
+
+
+class Frame:
+    """One picture to count, or the reason why there is none.
+
+    Parameters
+    ----------
+    name
+        What results call it: unique in a run, relative, with ``/``.
+    read
+        Reads the pixels; called at most once, when they are first asked for.
+    meta
+        Where the frame comes from.
+    error
+        Why there is nothing to read. Such a frame makes a row with its error.
+
+    Attributes
+    ----------
+    error
+        Why the frame could not be counted, one line; ``None`` while all is well.
+    warnings
+        What a person should know about this frame, one line each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> frame = Frame("a.png", lambda: (np.zeros((8, 6, 3), np.uint8), ["page 1 of 30"]))
+    >>> frame.load().pixels.shape, frame.warnings, frame.error
+    ((8, 6, 3), ['page 1 of 30'], None)
+    """
+
+    def __init__(
+        self, name: str, read: Read | None = None, meta: FrameMeta = FrameMeta(), *, error: str | None = None
+    ) -> None:
+        if (read is None) == (error is None):
+            raise ValueError("a frame has either pixels to read or an error")
+        self.name = name
+        self.meta = meta
+        self.error = error
+        self.warnings: list[str] = []
+        self._read = read
+        self._pixels: PixelArray | None = None
+
+    def __repr__(self) -> str:
+        return f"Frame({self.name!r}{'' if self.error is None else f', error={self.error!r}'})"
+
+    @property
+    def status(self) -> str:
+        """``ok`` or ``error``."""
+        return "ok" if self.error is None else "error"
+
+    @property
+    def pixels(self) -> PixelArray:
+        """(H, W, 3) values in the depth of the file, read on first use.
+
+        Raises
+        ------
+        ImageReadError
+            If they can't be read, or are asked for after the run has gone on to the next frame.
+        """
+        self.load()
+        if self._pixels is None:
+            raise ImageReadError(self.error or f"the pixels of {self.name} are gone: the run is at a later frame")
+        return self._pixels
+
+    @property
+    def display(self) -> UnitArray:
+        """(H, W, 3) float32 in [0, 1], for pictures."""
+        return to_unit(self.pixels)
+
+    def load(self) -> Frame:
+        """Read the pixels if that has not happened yet; whatever goes wrong becomes the frame's error."""
+        read, self._read = self._read, None
+        if read is not None:
+            try:
+                self._pixels, notes = read()
+                self.warnings.extend(notes)
+            except Exception as error:  # a decoder may raise anything: one odd file must not end the run
+                self.fail(error)
+        return self
+
+    def fail(self, error: Exception) -> None:
+        """Give up on this frame: state why in one line, and let go of its pixels."""
+        self._pixels = self._read = None
+        self.error = told(error)
+
+    def warn(self, text: str) -> None:
+        """Add something that a person should know about this frame."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def release(self) -> None:
+        """Let go of the pixels."""
+        self._pixels = self._read = None
+
+
+def told(error: Exception) -> str:
+    """Return what went wrong with one picture as one line that can be written as UTF-8."""
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):
+        # torch reports exhausted memory as a RuntimeError
+        text = "not enough memory for this image; choose a smaller `tile` or cut it into parts"
+    elif isinstance(error, DotcountError):
+        text = str(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = f"can't be read ({error.strerror}); check the file"
+    else:
+        text = f"can't be counted ({type(error).__name__}: {str(error)[:200]}); replace the file"
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    r"""Return the text with what UTF-8 can't hold, such as bytes of foreign file names, as ``\x..``."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # a surrogate that stands for no byte
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")

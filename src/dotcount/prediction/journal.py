@@ -1,0 +1,210 @@
+"""The memory of a prediction run: which frames are done, so that a run that was killed goes on where it stopped."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dotcount.errors import OutputError
+from dotcount.files import reason, write_text
+from dotcount.prediction.sources.listing import OWN
+
+JOURNAL, MANIFEST = "prediction.part", "prediction.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What makes two prediction runs the same; only then may one continue the other.
+
+    Attributes
+    ----------
+    model
+        Name of the network.
+    weights
+        Digest of its weights and metadata.
+    write
+        Names of the sinks.
+    images
+        Number of files to count.
+    names, contents
+        Digests of their names, and of their sizes and times of change.
+    dotcount
+        Version of the package.
+    """
+
+    model: str
+    weights: str
+    write: tuple[str, ...]
+    images: int
+    names: str
+    contents: str
+    dotcount: str
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Rebuild from plain values; KeyError or TypeError where they are not those of settings."""
+        return cls(**{**values, "write": tuple(values["write"])})
+
+    def difference(self, other: Settings) -> str | None:
+        """Return what tells the two apart, in words, or ``None`` if they are the same."""
+        if self.weights != other.weights:
+            return f"of another model ({other.model})"
+        if self.names != other.names or self.images != other.images:
+            return f"of other images ({other.images:,} of them)"
+        if self.contents != other.contents:
+            return "of images that have changed since"
+        if self.write != other.write:
+            return f"of another kind ({', '.join(other.write)})"
+        if self.dotcount != other.dotcount:
+            return f"of dotcount {other.dotcount}"
+        return None
+
+
+@dataclass
+class Summary:
+    """What came of a run.
+
+    Attributes
+    ----------
+    counted, failed, warned
+        Numbers of frames: with a count, without one, and with a warning.
+    count
+        Sum of all counts.
+    first_error
+        The error of the first frame that failed.
+    left_out
+        What the sources left out: (name, kind, way out) of each.
+    earlier
+        How many of the frames an earlier, unfinished run of the same settings had done.
+    """
+
+    counted: int = 0
+    failed: int = 0
+    warned: int = 0
+    count: float = 0.0
+    first_error: str | None = None
+    left_out: list[tuple[str, str, str]] = field(default_factory=list)
+    earlier: int = 0
+
+    @property
+    def lacking(self) -> int:
+        """Number of files that might have been counted and were left out; results of this package are none."""
+        return sum(kind != OWN for _, kind, _ in self.left_out)
+
+    @property
+    def total(self) -> int:
+        """Number of frames."""
+        return self.counted + self.failed
+
+    def add(self, count: float | None, error: str | None, warned: bool) -> None:
+        """Add one frame."""
+        if count is None:
+            self.failed += 1
+            self.first_error = self.first_error or error
+        else:
+            self.counted += 1
+            self.count += count
+        self.warned += warned
+
+
+@dataclass(frozen=True)
+class Done:
+    """One frame that is done, and how long each growing file was then, bytes."""
+
+    name: str
+    count: float | None
+    error: str | None
+    warned: bool
+    ends: tuple[int, ...]
+
+
+class Journal:
+    """An append-only file: the settings and the names of the growing files, then a line for each frame that is done.
+
+    A line is written when everything about its frame is; a line cut off in the middle does not count.
+
+    Parameters
+    ----------
+    folder
+        Where the results go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / JOURNAL
+        self._ends: list[int] = []
+        try:
+            self._file = self.path.open("a+b")
+        except OSError as error:
+            raise OutputError(f"can't write {self.path}: {reason(error)}; choose another `out`") from error
+
+    @property
+    def size(self) -> int:
+        """How long the file is, bytes."""
+        return os.fstat(self._file.fileno()).st_size
+
+    def read(self) -> tuple[Settings, list[str], list[Done]] | None:
+        """Return settings, growing files and frames done, or ``None`` if nothing whole is there."""
+        self._file.seek(0)
+        lines = self._file.read().split(b"\n")[:-1]
+        try:
+            first = json.loads(lines[0])
+            settings, growing = Settings.from_dict(first["settings"]), [str(name) for name in first["growing"]]
+        except (IndexError, ValueError, KeyError, TypeError):
+            return None
+        done: list[Done] = []
+        for line in lines[1:]:
+            try:
+                values = json.loads(line)
+                done.append(Done(**{**values, "ends": tuple(map(int, values["ends"]))}))
+            except (ValueError, KeyError, TypeError):  # a disk that was full, or a machine that lost its power
+                break
+        self._ends = list(itertools.accumulate(len(line) + 1 for line in lines[: len(done) + 1]))
+        return settings, growing, done
+
+    def start(self, settings: Settings, growing: Sequence[str]) -> None:
+        """Begin a new run: whatever stood here is forgotten."""
+        self._file.truncate(0)
+        self._append(json.dumps({"settings": asdict(settings), "growing": list(growing)}) + "\n")
+
+    def go_on(self, done: int) -> None:
+        """Continue after the first ``done`` frames of what :meth:`read` returned."""
+        self._file.truncate(self._ends[done])
+
+    def add(self, done: Done) -> None:
+        """Write that one frame is done."""
+        self._append(json.dumps(asdict(done)) + "\n")
+
+    def close(self, *, remove: bool) -> None:
+        """Close the file; remove it when the results have their final names."""
+        if remove:
+            self.path.unlink(missing_ok=True)
+        self._file.close()
+
+    def _append(self, text: str) -> None:
+        try:
+            self._file.write(text.encode())
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(f"can't write {self.path}: {reason(error)}; free some space") from error
+
+
+def write_manifest(folder: Path, settings: Settings, summary: Summary) -> None:
+    """Write ``prediction.json``, which says that the results are complete, and of what."""
+    content = {"settings": asdict(settings), "summary": asdict(summary)}
+    write_text(folder / MANIFEST, json.dumps(content, indent=1) + "\n")
+
+
+def read_manifest(folder: Path) -> tuple[Settings, Summary] | None:
+    """Return what a complete run in this folder was of and what came of it, or ``None``."""
+    try:
+        content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        summary = Summary(**content["summary"])
+        summary.left_out = [(str(a), str(b), str(c)) for a, b, c in summary.left_out]
+        return Settings.from_dict(content["settings"]), summary
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,143 @@
+"""A prediction run: frames through an engine into sinks, each frame once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from dotcount.errors import OutputError
+from dotcount.inference.result import Prediction
+from dotcount.prediction.engines import Engine
+from dotcount.prediction.frame import Frame, told
+from dotcount.prediction.journal import Settings, Summary
+from dotcount.prediction.output import OutputFolder
+from dotcount.prediction.sinks import Sink, create_sink
+from dotcount.prediction.sources import Listing
+
+_OF_ONE_FRAME = (None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
+"""What the system says of a file that could not be written because of its own name or content, not of the disk."""
+
+
+class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
+    """Counts the frames of a listing and writes them; iterate over it to make it go.
+
+    Every frame is written before it is handed out. A run that is left early, or killed, goes on where it stopped when
+    one with the same settings is made for the same folder: frames that are done are not handed out again.
+
+    Parameters
+    ----------
+    engine
+        What predicts.
+    listing
+        What to count.
+    sinks
+        What to write: names, see :func:`dotcount.prediction.sinks.writable`, or sinks.
+    out
+        The folder to write to.
+    model, weights
+        Name of the network, and a digest of its weights and settings.
+    overwrite
+        Replace results of other settings in the folder, instead of refusing it.
+
+    Attributes
+    ----------
+    summary
+        What came of the frames so far, those of an earlier unfinished run included.
+
+    Raises
+    ------
+    OutputError
+        If the folder can't be written to, or holds results of other settings.
+    UsageError
+        If a sink is unknown.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        listing: Listing,
+        sinks: Sequence[str | Sink],
+        out: Path,
+        *,
+        model: str,
+        weights: str,
+        overwrite: bool = False,
+    ) -> None:
+        self._engine, self._listing = engine, listing
+        made = [create_sink(sink) if isinstance(sink, str) else sink for sink in sinks]
+        self._sinks = sorted(made, key=lambda sink: sink.rows)  # those that state warnings come last
+        write = tuple(sink if isinstance(sink, str) else type(sink).__name__ for sink in sinks)
+        settings = _settings(listing, model=model, weights=weights, write=write)
+        names = list(dict.fromkeys(name for sink in self._sinks for name in sink.names))
+        self._out = OutputFolder(out, settings, names, overwrite=overwrite)
+        self.summary = self._out.complete or Summary()
+        self.summary.left_out = [(item.name, item.kind, item.remedy) for item in listing.left_out]
+        for done in self._out.done.values():
+            self.summary.add(done.count, done.error, done.warned)
+        self.summary.earlier = self.summary.total
+        self._frames = iter(()) if self._out.complete else self._go()
+
+    def __next__(self) -> tuple[Frame, Prediction | None]:
+        return next(self._frames)
+
+    def close(self) -> None:
+        """Stop early; the results so far stay, to be continued."""
+        if isinstance(self._frames, Generator):
+            self._frames.close()
+
+    def _go(self) -> Iterator[tuple[Frame, Prediction | None]]:
+        out = self._out
+        try:
+            for sink in self._sinks:
+                sink.open(out)
+            out.start()
+            for frame, prediction in self._engine.run(self._todo()):
+                self._write(frame, prediction)
+                yield frame, prediction
+            for sink in self._sinks:
+                sink.close()
+            out.commit(self.summary)
+        except BaseException:
+            out.close()
+            raise
+
+    def _todo(self) -> Iterator[Frame]:
+        return (frame for frame in self._listing if frame.name not in self._out.done)
+
+    def _write(self, frame: Frame, prediction: Prediction | None) -> None:
+        for sink in self._sinks:
+            try:
+                sink.write(frame, prediction)
+            except Exception as error:  # one odd image must not end the run: what could not be written is told
+                if isinstance(error, OutputError) and getattr(error.__cause__, "errno", None) not in _OF_ONE_FRAME:
+                    raise
+                if sink.rows:
+                    raise
+                frame.warn(f"{sink.names[0].rstrip('/')} not written: {told(error)}")
+        count = None if prediction is None else prediction.count
+        self._out.finish(frame.name, count, frame.error, bool(frame.warnings))
+        self.summary.add(count, frame.error, bool(frame.warnings))
+
+
+def _settings(listing: Listing, *, model: str, weights: str, write: Iterable[str]) -> Settings:
+    """Return what the run is of, for later runs into the same folder."""
+    names, contents = hashlib.sha256(), hashlib.sha256()
+    for path, name in listing.files:
+        names.update(name.encode() + b"\0")
+        try:
+            state = path.stat()
+            contents.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
+        except OSError:
+            contents.update(b"-\0")
+    return Settings(
+        model=model,
+        weights=weights,
+        write=tuple(write),
+        images=len(listing),
+        names=names.hexdigest(),
+        contents=contents.hexdigest(),
+        dotcount=version("dotcount"),
+    )

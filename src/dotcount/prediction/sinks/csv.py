@@ -1,0 +1,38 @@
+"""Tables: one row an image with its count, one row a located point."""
+
+from __future__ import annotations
+
+from dotcount.files import csv_line
+from dotcount.inference.result import Prediction
+from dotcount.prediction.frame import Frame
+from dotcount.prediction.output import OutputFolder
+from dotcount.prediction.sinks.base import SINKS, Sink
+
+COUNT_COLUMNS = ("image", "count", "low", "high", "status", "error", "warning")
+POINT_COLUMNS = ("image", "x", "y", "score")
+
+
+@SINKS.register("csv")
+class CsvTables(Sink):
+    """``counts.csv`` and ``points.csv``."""
+
+    title = "counts.csv and points.csv"
+    names = ("counts.csv", "points.csv")
+    rows = True
+
+    def open(self, out: OutputFolder) -> None:
+        """Write the headers of new files."""
+        self._counts, self._points = out.grow("counts.csv"), out.grow("points.csv")
+        for file, columns in ((self._counts, COUNT_COLUMNS), (self._points, POINT_COLUMNS)):
+            if file.new:
+                file.write(csv_line(*columns))
+
+    def write(self, frame: Frame, prediction: Prediction | None) -> None:
+        """Write a row of counts, and a row for each located point."""
+        count, (low, high) = None, (None, None)
+        if prediction is not None:
+            count, (low, high) = prediction.count, prediction.interval or (None, None)
+            for (x, y), score in zip(prediction.points.tolist(), prediction.scores.tolist()):
+                self._points.write(csv_line(frame.name, x, y, score))
+        warning = "; ".join(frame.warnings)
+        self._counts.write(csv_line(frame.name, count, low, high, frame.status, frame.error, warning))

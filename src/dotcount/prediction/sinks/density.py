@@ -1,0 +1,34 @@
+"""Density maps as float32 TIFF, for calculations."""
+
+from __future__ import annotations
+
+from dotcount.inference.result import Prediction
+from dotcount.prediction.frame import Frame
+from dotcount.prediction.output import OutputFolder
+from dotcount.prediction.sinks.base import SINKS, Sink
+
+
+@SINKS.register("density")
+class DensityMaps(Sink):
+    """``density/NAME.tif``: (h, w) expected objects per cell, whose sum is the count."""
+
+    title = "density maps, float32 TIFF whose sum is the count"
+    names = ("density/",)
+
+    def open(self, out: OutputFolder) -> None:
+        """Begin or continue."""
+        self._out = out
+
+    def write(self, frame: Frame, prediction: Prediction | None) -> None:
+        """Write one map; its description states the size of a cell and of the image, px."""
+        if prediction is None:
+            return
+        from tifffile import imwrite
+
+        told = {
+            "quantity": "expected objects per cell",
+            "cell_px": list(prediction.stride),
+            "image_px": [prediction.width, prediction.height],
+        }
+        with self._out.file(f"density/{frame.name}.tif") as path:
+            imwrite(path, prediction.density, photometric="minisblack", compression="zlib", metadata=told)

@@ -1,0 +1,27 @@
+"""Pictures of the image with its density and located points drawn in."""
+
+from __future__ import annotations
+
+from dotcount.inference.result import Prediction
+from dotcount.prediction.frame import Frame
+from dotcount.prediction.output import OutputFolder
+from dotcount.prediction.sinks.base import SINKS, Sink
+from dotcount.report.overlay import overlay
+
+
+@SINKS.register("overlays")
+class Overlays(Sink):
+    """``overlays/NAME.jpg``."""
+
+    title = "pictures with density and points drawn in"
+    names = ("overlays/",)
+
+    def open(self, out: OutputFolder) -> None:
+        """Begin or continue."""
+        self._out = out
+
+    def write(self, frame: Frame, prediction: Prediction | None) -> None:
+        """Draw one image."""
+        if prediction is not None:
+            with self._out.file(f"overlays/{frame.name}.jpg") as path:
+                overlay(frame.display, prediction).save(path, format="JPEG", quality=88)

@@ -1,0 +1,229 @@
+"""From what a user names (files, folders, patterns) to the files to count, in natural order."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotcount.errors import DataError
+from dotcount.files import is_output, nearest, output_of
+from dotcount.prediction.frame import Frame, printable
+from dotcount.prediction.sources.base import SOURCES, source_of
+from dotcount.prediction.sources.unreadable import unreadable
+
+OWN = "folder of results that dotcount wrote"
+"""The kind of what is left out because it is no input; unlike the others it is nothing that lacks in the results."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder that was met on the way and is not counted: what it is, and the way out."""
+
+    name: str
+    kind: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files to count, each with the unique name that results carry, and what was left out.
+
+    Iterating gives frames, whose pixels are read when asked for.
+    """
+
+    files: tuple[tuple[Path, str], ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __iter__(self) -> Iterator[Frame]:
+        for path, name in self.files:
+            yield from source_of(path).frames(path, name)
+
+    @property
+    def note(self) -> str:
+        """What was left out, by kind, in one line for people; empty if nothing was."""
+        return "; ".join(
+            f"{number:,} {kind} ({remedy})"
+            for (kind, remedy), number in Counter((item.kind, item.remedy) for item in self.left_out).items()
+        )
+
+
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a sort key under which ``img_2`` comes before ``img_10``; letter case doesn't matter."""
+    parts = re.split(r"(\d+)", text.casefold())
+    return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
+
+
+def find(sources: str | Path | Iterable[str | Path]) -> Listing:
+    """List the files that the given files, folders and patterns stand for, without duplicates.
+
+    Folders are searched with their sub-folders, in natural order. Hidden files are passed over; results of this package
+    and files that no source reads are left out and listed as such. Names are relative to the one folder that was given,
+    else to the deepest folder that holds all files.
+
+    Raises
+    ------
+    DataError
+        If a source doesn't exist, matches nothing, or is a folder without anything to count.
+    """
+    given = [str(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)]
+    search = _Search()
+    for source in given:
+        search.add(source)
+    if not search.files:
+        raise DataError("no image given; name image files, folders or patterns such as 'photos/*.jpg'")
+    root = Path(given[0]) if len(given) == 1 and Path(given[0]).is_dir() else _common_folder(search.files)
+    names = _unique(Path(os.path.relpath(path, root)).as_posix() for path in search.files)
+    left_out = {item.name: item for item in search.left_out}
+    return Listing(tuple(zip(search.files, names)), tuple(left_out.values()))
+
+
+def _common_folder(paths: Iterable[Path]) -> Path:
+    return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    """Return the names as text; two that look alike as text get different ones."""
+    taken: dict[str, None] = {}
+    for name in map(printable, names):
+        text, k = name, 2
+        while text in taken:
+            text, k = f"{name}~{k}", k + 1
+        taken[text] = None
+    return list(taken)
+
+
+class _Search:
+    """Collects files in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self.files: dict[Path, None] = {}
+        self.left_out: list[LeftOut] = []
+        self._seen: set[str] = set()
+        self._suffixes = frozenset().union(*(SOURCES.create(name).suffixes for name in SOURCES))
+
+    def add(self, source: str) -> None:
+        path = Path(source)
+        if path.is_dir():
+            self._add_folder(path)
+        elif path.exists():
+            self._add_file(path)
+        elif glob.has_magic(source):
+            self._add_pattern(source)
+        else:
+            raise DataError(f"image or folder {printable(source)} does not exist; check the path.{nearest(path)}")
+
+    def _add_file(self, path: Path) -> None:
+        key = os.path.abspath(path)  # noqa: PTH100 -- `a/../b.png` is `b.png`, links stay what they are
+        if key not in self._seen:
+            self._seen.add(key)
+            self.files[path] = None
+
+    def _add_folder(self, folder: Path) -> None:
+        if (is_output(folder) and not _names(folder)) or _inside_output(folder):
+            raise DataError(f"{folder} holds results that dotcount wrote, nothing to count; name the folder of images")
+        before, left_before = len(self._seen), len(self.left_out)
+        met = sorted(self._below(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+        known = 0
+        for path in met:
+            if not path.name.startswith(".") and path.suffix.lower() in self._suffixes and path.is_file():
+                self._add_file(path)
+                known += 1
+            else:
+                self._leave_out(path)
+        if not known and len(self._seen) == before:
+            beside = Listing((), tuple(self.left_out[left_before:])).note
+            also = f"; left out: {beside}" if beside else ""
+            endings = ", ".join(sorted(self._suffixes))
+            raise DataError(f"folder {printable(str(folder))} holds no image ({endings}); check the path{also}")
+
+    def _below(self, folder: Path) -> Iterator[Path]:
+        """Yield all files below a folder, links to folders included, without results of ours and hidden folders."""
+        walked: set[str] = set()
+        for place, folders, files in os.walk(folder, followlinks=True):
+            here = Path(place)
+            real = os.path.realpath(here)
+            if real in walked:  # a link that leads back
+                folders.clear()
+                continue
+            walked.add(real)
+            names = _names(here) if is_output(here) else None
+            if names == ():
+                self._own(here)
+                folders.clear()
+                continue
+            own = {name.split("/")[0] for name in names or ()}
+            if own.intersection((*folders, *files)):
+                self._own(here)
+            folders[:] = [name for name in folders if name not in own and not name.startswith(".")]
+            yield from (here / name for name in files if name not in own)
+
+    def _add_pattern(self, pattern: str) -> None:
+        # Path.glob takes no absolute patterns.
+        matches = sorted(
+            (Path(match) for match in glob.glob(pattern, recursive=True)),  # noqa: PTH207
+            key=lambda path: natural_key(path.as_posix()),
+        )
+        files = [path for path in matches if path.is_file()]
+        mine = [path for path in files if _inside_output(path, _fixed_part(pattern))]
+        for path in files:
+            if path in mine:
+                self._own(path.parent)
+            else:
+                self._add_file(path)
+        if len(mine) == len(files):
+            what = "matches only results that dotcount wrote" if mine else "matches no file"
+            raise DataError(f"pattern {pattern!r} {what}; check it, and quote it if your shell expands it")
+
+    def _own(self, path: Path) -> None:
+        self._put(path, OWN, "nothing to count")
+
+    def _leave_out(self, path: Path) -> None:
+        what = unreadable(path)
+        if what is not None:
+            self._put(path, *what)
+
+    def _put(self, path: Path, kind: str, remedy: str) -> None:
+        self.left_out.append(LeftOut(printable(path.as_posix()), kind, remedy))
+
+
+def _names(folder: Path) -> tuple[str, ...]:
+    """Return which names in a folder are results of ours; none: all of them."""
+    found = output_of(folder)
+    return () if found is None else found.names
+
+
+def _fixed_part(pattern: str) -> Path:
+    """Return the folder that a pattern starts from."""
+    parts = []
+    for part in Path(pattern).parts[:-1]:
+        if glob.has_magic(part):
+            break
+        parts.append(part)
+    return Path(*parts)
+
+
+def _inside_output(path: Path, root: Path | None = None) -> bool:
+    """Return whether a file or folder is a result of ours.
+
+    A marker that names its results speaks for them wherever the search began; one that stands for a whole folder only
+    where the search comes through that folder, from ``root`` on.
+    """
+    path = path.absolute()
+    top = None if root is None else root.absolute()
+    for folder in path.parents:
+        if not is_output(folder):
+            continue
+        names = _names(folder)
+        if path.relative_to(folder).parts[0] in {name.split("/")[0] for name in names}:
+            return True
+        if not names and top is not None and folder.is_relative_to(top):
+            return True
+    return False

@@ -1,0 +1,72 @@
+import threading
+
+import numpy as np
+import pytest
+
+from dotcount.errors import OutputError
+from dotcount.prediction.engines import ENGINES, LocalEngine
+from dotcount.prediction.frame import Frame
+from dotcount.prediction.predictor import Predictor
+
+
+def frames(n, log=None, broken=()):
+    def make(k):
+        def read():
+            if log is not None:
+                log.append((k, threading.current_thread().name))
+            if k in broken:
+                raise KeyError("a decoder's own")
+            pixels = np.zeros((8, 8, 3), np.uint8)
+            pixels[0, :k] = 255
+            return pixels, ()
+
+        return Frame(f"{k}.png", read)
+
+    return (make(k) for k in range(n))
+
+
+def test_frames_come_in_order_with_their_predictions(bright):
+    got = [(f.name, p if p is None else p.count) for f, p in LocalEngine(Predictor(bright)).run(frames(5, broken={2}))]
+    assert got == [("0.png", 0), ("1.png", 1), ("2.png", None), ("3.png", 3), ("4.png", 4)]
+
+
+def test_the_next_picture_is_decoded_beside_the_network_and_no_more(bright):
+    log = []
+    going = LocalEngine(Predictor(bright)).run(frames(9, log))
+    frame, _ = next(going)
+    assert frame.pixels.shape == (8, 8, 3)
+    going.close()
+    assert {name.split("_")[0] for _, name in log} == {"decode"}
+    assert len(log) <= 2
+
+
+def test_pixels_go_when_the_next_frame_is_asked_for(bright):
+    kept = [frame for frame, _ in LocalEngine(Predictor(bright)).run(frames(3))]
+    assert [frame._pixels for frame in kept] == [None] * 3
+    assert [frame.error for frame in kept] == [None] * 3
+
+
+def test_an_error_of_the_network_is_that_frames(bright):
+    def forward(images):
+        if images.max() == 0:
+            raise RuntimeError("can't take it")
+        return type(bright).forward(bright, images)
+
+    bright.forward = forward
+    got = [(p is None, f.error) for f, p in LocalEngine(Predictor(bright)).run(frames(2))]
+    assert got[0][0]
+    assert "can't take it" in got[0][1]
+    assert got[1] == (False, None)
+
+
+def test_an_output_that_fails_ends_the_run(bright):
+    def forward(images):
+        raise OutputError("disk full")
+
+    bright.forward = forward
+    with pytest.raises(OutputError):
+        list(LocalEngine(Predictor(bright)).run(frames(2)))
+
+
+def test_the_registry_has_it():
+    assert list(ENGINES) == ["local"]
