@@ -1,4 +1,4 @@
-"""Every shape that tools that write JSON know is a dot in the right place, or an error that names file, image and shape."""
+"""Every shape of tools that write JSON is a dot in the right place, or an error naming file, image and shape."""
 
 from __future__ import annotations
 
