@@ -74,6 +74,7 @@ def search(seed: int, rows: int, columns: int, m: int, name: str, epsilon: float
         weights=torch.ones(1, m, dtype=torch.float64),
         present=torch.ones(1, m, dtype=torch.bool),
         n_dots=[m],
+        far=[2.2],
         cost=Cost(name, 0.2 if name == "wfr" else None),
         pixel_penalty=KL(1.0),
         dot_penalty=KL(1.0),

@@ -118,7 +118,8 @@ def ascend(
             used += 1
             evaluations = evaluations + todo
             rise = trial.value - point.value >= SUFFICIENT * length * slope - size
-            good = (rise & (slope > 0)) | (trial.gap <= 0.5 * point.gap) | ~todo
+            better = (rise & (slope > 0)) | (trial.gap <= 0.5 * point.gap)
+            good = (better & torch.isfinite(trial.gap)) | ~todo
             if used >= budget or bool(good.all()):
                 break
             length = torch.where(good, length, length * SHRINK)

@@ -18,22 +18,24 @@ from dotcount.transport.cells import Cells
 from dotcount.transport.dual import Dual, Point
 from dotcount.transport.penalties import KL
 from dotcount.transport.problem import Problem
+from dotcount.transport.rounding import OF_EPSILON, OF_UNIT, UNIT64, Scales, largest_error
 
 
 @dataclass(frozen=True)
 class Certificate:
     """Bounds for every image, (B,) float64: W lies in ``[lower, lower + gap]``.
 
-    ``optimality``, ``dropped`` and ``rounding`` are the parts of ``gap``; ``shift`` bounds how much too large alpha is
-    anywhere, ``spilled`` the mass that belongs to pairs left out; ``transport`` is the plan's cost ``<c, pi>``,
-    ``pixels`` the price of the change of the pixels' mass.
+    ``optimality``, ``dropped``, ``below`` and ``above`` (rounding) are the parts of ``gap``; ``shift`` bounds how much
+    too large alpha is anywhere, ``spilled`` the mass that belongs to pairs left out; ``transport`` is the plan's cost
+    ``<c, pi>``, ``pixels`` the price of the change of the pixels' mass.
     """
 
     lower: Tensor
     gap: Tensor
     optimality: Tensor
     dropped: Tensor
-    rounding: Tensor
+    below: Tensor
+    above: Tensor
     shift: Tensor
     spilled: Tensor
     transport: Tensor
@@ -47,13 +49,22 @@ class Setting:
     problem: Problem
     cells: Cells
     epsilon: float
+    log_floored: float
 
 
 class GradientBounds:
     """The bounds :func:`gradient_bound` of a batch, computed when they are asked for: in training nobody does."""
 
-    def __init__(self, dual: Dual, point: Point, certificate: Certificate, inside: Tensor | None) -> None:
-        self._evidence = (Setting(dual.problem, dual.cells, dual.epsilon), point, certificate, inside)
+    def __init__(
+        self, dual: Dual, point: Point, certificate: Certificate, inside: Tensor | None, dtype: torch.dtype
+    ) -> None:
+        self._evidence = (
+            Setting(dual.problem, dual.cells, dual.epsilon, dual.log_floored),
+            point,
+            certificate,
+            inside,
+            dtype,
+        )
 
     @functools.cached_property
     def values(self) -> list[float]:
@@ -65,13 +76,15 @@ class GradientBounds:
 def certify(dual: Dual, point: Point) -> Certificate:
     """Bound the value of the true problem from a point of the restricted one."""
     account = dual.account(point)
-    rounding = _rounding(dual, point, account.transport)
+    low = account.dropped + account.below
     return Certificate(
-        lower=point.value - account.dropped - rounding,
-        gap=point.gap + account.dropped + 2.0 * rounding,
+        lower=point.value - low,
+        # Not less after the rounding of ``lower + gap``, which may cancel.
+        gap=point.gap + low + account.above + 8.0 * UNIT64 * ((point.value - low).abs() + point.gap + low),
         optimality=point.gap,
         dropped=account.dropped,
-        rounding=rounding,
+        below=account.below,
+        above=account.above,
         shift=account.shift,
         spilled=account.spilled,
         transport=account.transport,
@@ -86,23 +99,23 @@ def dot_term(dual: Dual, point: Point) -> Tensor:
     return (problem.weights * problem.dot_penalty.primal(ratio)).sum(1)
 
 
-def _rounding(dual: Dual, point: Point, transport: Tensor) -> Tensor:
-    """Return (B,) a bound on the rounding of the value, to first order.
-
-    Costs and potentials, taken relative to the block, carry a relative error of a few units each, shares and their
-    sums as well; their effect on alpha is weighted with the shares, hence on the value with the plan. All errors are
-    taken to point one way: with few dots they may.
-    """
-    moved, dtype = point.gamma.sum(1), dual.problem.dtype
-    units = torch.zeros_like(moved).scatter_reduce_(0, dual.cells.image, dual.cells.unit, "amax")
-    sums = 4.0 * torch.finfo(torch.float64).eps
-    exact = sums * (moved + point.m.sum(1) + (point.gamma * point.beta.abs()).sum(1))
-    return least_rounding(units, dual.epsilon, moved, dtype) + 2.0 * torch.finfo(dtype).eps * transport + exact
-
-
-def least_rounding(units: Tensor | float, epsilon: float, moved: Tensor, dtype: torch.dtype) -> Tensor:
+def least_rounding(units: float, epsilon: float, moved: Tensor, roundoff: float) -> Tensor:
     """Return (B,) the part of the bound on rounding that is known before the cost is: ``moved`` is the mass sent."""
-    return 0.5 * torch.finfo(dtype).eps * moved * (8.0 * epsilon + 2.0 * units)
+    return moved * (roundoff * (OF_EPSILON * epsilon + OF_UNIT * units))
+
+
+def _score_error(dual: Dual | Setting, point: Point) -> Tensor:
+    """Return (B,) bounds on the rounding of any score."""
+    problem = dual.problem
+    absent = ~problem.present
+    span = point.beta.masked_fill(absent, -math.inf).amax(1) - point.beta.masked_fill(absent, math.inf).amin(1)
+    pixel, dot = problem.pixel_penalty, problem.dot_penalty
+    kinds, roundoff = (int(problem.cost.kind), int(pixel.kind)), 0.5 * torch.finfo(problem.dtype).eps
+    found = [
+        largest_error(Scales(*kinds, dual.epsilon, pixel.rho, dot.rho, roundoff, grid.unit, far), wide)
+        for grid, far, wide in zip(dual.cells.grids, problem.far, span.clamp(min=0.0).tolist())
+    ]
+    return torch.tensor(found, dtype=torch.float64, device=point.value.device)
 
 
 def potential_bound(dual: Dual | Setting, point: Point, certificate: Certificate) -> Tensor:
@@ -128,11 +141,18 @@ def _contraction_bound(
     low = point.gamma * torch.exp(-largest / epsilon)[:, None]
     high = point.gamma * torch.exp(largest / rho_pixel)[:, None] + spilled[:, None]
     residual = torch.maximum(torch.log(point.m / low).abs(), torch.log(point.m / high).abs())
+    # What gamma may be off by rounding, relative to itself: shares, masses sent, sums, and what underflows.
+    error, precision = _score_error(dual, point), torch.finfo(dual.problem.dtype)
+    noise = error * (2.0 / epsilon + 1.0 / rho_pixel) + 64.0 * precision.eps
+    lost = dual.cells.mass.numel() * 1e3 * precision.tiny + point.gamma.sum(1) * math.exp(dual.log_floored)
+    share = (lost[:, None] / point.gamma).clamp(max=1.0)
+    residual = residual + noise[:, None] - torch.log1p(-share)
     residual = torch.where(dual.problem.present, residual, 0.0).amax(1).nan_to_num(math.inf, posinf=math.inf)
-    residual = residual + 64.0 * torch.finfo(dual.problem.dtype).eps
-    step = rho_dot * epsilon / (rho_dot + epsilon)
-    rate = step * abs(1.0 / epsilon - 1.0 / rho_pixel)
-    return residual * (step / (1.0 - rate) if rate < 1.0 else math.inf)
+    # (1 - rate) / step, without the cancellation of rate = step |1 / epsilon - 1 / rho_pixel| with 1
+    left = 1.0 / rho_pixel + 1.0 / rho_dot
+    if epsilon > rho_pixel:
+        left = 2.0 / epsilon + 1.0 / rho_dot - 1.0 / rho_pixel
+    return residual / left if left > 0.0 else torch.full_like(residual, math.inf)
 
 
 def _concavity_bound(dual: Dual | Setting, point: Point, gap: Tensor) -> Tensor:
@@ -150,13 +170,25 @@ def _concavity_bound(dual: Dual | Setting, point: Point, gap: Tensor) -> Tensor:
     return torch.where(proven, reach * (1.0 + 1e-5), math.inf)
 
 
-def gradient_bound(dual: Dual | Setting, point: Point, certificate: Certificate, inside: Tensor | None) -> Tensor:
-    """Return (B,) bounds on the error of every element of the gradient in cells ``inside`` (n_blocks, k), or in all."""
+def gradient_bound(
+    dual: Dual | Setting, point: Point, certificate: Certificate, inside: Tensor | None, dtype: torch.dtype
+) -> Tensor:
+    """Return (B,) bounds on the error of every element of the gradient in cells ``inside`` (n_blocks, k), or in all.
+
+    The gradient is handed out in ``dtype``, whose rounding is part of the bound.
+    """
     alpha = point.alpha if inside is None else point.alpha.masked_fill(~inside, math.inf)
     # The conjugate is convex: the error grows with both, so the largest of each will do.
-    image, penalty = dual.cells.image, dual.problem.pixel_penalty
+    image, penalty, some = dual.cells.image, dual.problem.pixel_penalty, dual.problem.present.any(1)
     lowest = torch.full_like(point.value, math.inf).scatter_reduce_(0, image, alpha.amin(1), "amin")
-    off = certificate.shift + torch.where(dual.problem.present.any(1), potential_bound(dual, point, certificate), 0.0)
-    bound = penalty.conjugate(off - lowest) - penalty.conjugate(-lowest)
+    off = certificate.shift + _score_error(dual, point)
+    off = off + torch.where(some, potential_bound(dual, point, certificate), 0.0)
+    steepest = penalty.conjugate(-lowest)
+    bound = penalty.conjugate(off - lowest) - steepest
     bound = torch.where(torch.isfinite(off), bound, math.inf)
-    return torch.where(torch.isfinite(lowest), bound, 0.0)
+    bound = torch.where(torch.isfinite(lowest), bound, 0.0)
+    bound = torch.where(torch.isfinite(point.gap), bound, math.inf)
+    exponent = torch.where(torch.isfinite(lowest), 1.0 + lowest.abs() / penalty.rho, 1.0)
+    relative = 0.5 * torch.finfo(dtype).eps + 4.0 * UNIT64 * exponent
+    rounded = relative * steepest.abs().clamp(min=penalty.rho) + torch.finfo(dtype).tiny
+    return (bound * (1.0 + 1e-9) + rounded).nan_to_num(math.inf, posinf=math.inf)

@@ -9,6 +9,7 @@ environment variable ``DOTCOUNT_NUMBA=0``.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import importlib
 import itertools
@@ -26,9 +27,9 @@ from torch import Tensor
 from dotcount.transport.ascent import Progress
 from dotcount.transport.ascent import ascend as ascend_on_tensors
 from dotcount.transport.cells import Cells
-from dotcount.transport.costs import COSTS, Cost
+from dotcount.transport.costs import Cost
 from dotcount.transport.dual import Account, Dual, Point, TensorDual
-from dotcount.transport.penalties import PENALTIES, Penalty
+from dotcount.transport.penalties import Penalty
 from dotcount.transport.problem import Problem
 
 SWITCH = "DOTCOUNT_NUMBA"
@@ -128,11 +129,11 @@ class _Loan:
 
 
 def _numbers(cost: Cost) -> tuple[int, float]:
-    return COSTS.index(cost.name), math.inf if cost.delta is None else cost.delta
+    return int(cost.kind), math.inf if cost.delta is None else cost.delta
 
 
 def _strength(penalty: Penalty) -> tuple[int, float]:
-    return list(PENALTIES.values()).index(type(penalty)), penalty.rho
+    return int(penalty.kind), penalty.rho
 
 
 @functools.cache
@@ -155,13 +156,18 @@ def _parts(places: np.ndarray, n_dots: list[int], n_blocks: list[int]) -> tuple[
     for row, dots, m in zip(part, places, n_dots):
         if side and m:
             low, high = dots[:m].min(0), dots[:m].max(0)
-            box = np.minimum((dots[:m] - low) * (side / np.maximum(high - low, 1e-300)), side - 1).astype(np.int64)
+            box = np.clip((dots[:m] - low) * (side / np.maximum(high - low, 1e-100)), 0, side - 1).astype(np.int64)
             row[:m] = box[:, 1] * side + box[:, 0]
     return part.ravel(), np.zeros((n_images, side * side, side * side))
 
 
+_FIELDS = [field.name for field in dataclasses.fields(Account)]
+
+
 class CompiledDual(Dual):
     """See :class:`Dual`; the loops over pairs are those of :mod:`dotcount.transport.kernels`."""
+
+    log_floored = -80.0 + 2.0 * REACH
 
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         problem, cells = self.problem, self.cells
@@ -217,6 +223,7 @@ class CompiledDual(Dual):
         self.renew(problem, cells)
         self._reference_beta: np.ndarray = np.full(n_images * width + 1, math.inf)  # no shares yet
         self._reference_beta[-1] = -math.inf
+        self._far = np.array(problem.far)
         self._accounted: tuple[Point, np.ndarray] | None = None
 
     def renew(self, problem: Problem, cells: Cells) -> None:
@@ -267,7 +274,7 @@ class CompiledDual(Dual):
         else:
             state = self.kernels.State(*(getattr(known, name).numpy() for name in self.kernels.State._fields))
         evaluations, ended = np.empty(n_images, np.int64), np.empty((2, n_images), np.bool_)
-        accounts = np.empty((5, n_images)) if faithful else None
+        accounts = np.empty((len(_FIELDS), n_images)) if faithful else None
 
         def work(first: int, last: int) -> None:
             self.kernels.climb(
@@ -289,7 +296,7 @@ class CompiledDual(Dual):
         That of the point where a faithful climb has ended is at hand: threads are woken up once for both.
         """
         if self._accounted is None or self._accounted[0] is not point:
-            out: np.ndarray = np.empty((5, len(point.value)))
+            out: np.ndarray = np.empty((len(_FIELDS), len(point.value)))
             state = self.kernels.State(*(getattr(point, name).numpy() for name in self.kernels.State._fields))
             self._run(lambda first, last: self._count(first, last, state, out))
             self._accounted = point, out
@@ -298,7 +305,7 @@ class CompiledDual(Dual):
     def _count(self, first: int, last: int, state: Any, out: np.ndarray) -> None:
         self.kernels.account(
             first, last, self._objective, self._ground, self._pairs, state, self.log_dropped.numpy(),
-            self.search_beta.numpy(), self._reference_beta, *out,
+            self.search_beta.numpy(), self._reference_beta, self._far, *out,
         )  # fmt: skip
 
     def hard_minimum(self, beta: Tensor) -> Tensor:

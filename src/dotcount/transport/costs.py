@@ -7,6 +7,7 @@ bounds on the cost over it.
 
 from __future__ import annotations
 
+import enum
 import math
 from dataclasses import dataclass
 
@@ -16,7 +17,17 @@ from torch import Tensor
 from dotcount.errors import InputError, UnknownNameError
 from dotcount.registry import did_you_mean
 
-COSTS = ("l1", "l2", "sql2", "wfr")
+
+class CostKind(enum.IntEnum):
+    """The costs, as numbers for compiled loops; their names are those of the option, in lower case."""
+
+    L1 = 0
+    L2 = 1
+    SQL2 = 2
+    WFR = 3
+
+
+COSTS = tuple(kind.name.lower() for kind in CostKind)
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,11 @@ class Cost:
                 raise InputError(f"cost 'wfr' needs delta > 0 (in units of length_scale); got {self.delta}")
         elif self.delta is not None:
             raise InputError(f"delta belongs to cost 'wfr'; leave it out for cost {self.name!r} (got {self.delta})")
+
+    @property
+    def kind(self) -> CostKind:
+        """The cost as a number."""
+        return CostKind[self.name.upper()]
 
     @property
     def reach(self) -> float:

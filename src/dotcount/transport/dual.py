@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,7 +17,9 @@ from torch import Tensor
 from dotcount.transport.cells import Cells
 from dotcount.transport.neighbours import find_neighbours
 from dotcount.transport.pairs import Pairs
-from dotcount.transport.problem import Problem
+from dotcount.transport.penalties import KL
+from dotcount.transport.problem import LARGEST, LOWEST, Problem
+from dotcount.transport.rounding import UNIT64, Scales, Sizes, excess, largest_error
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Account:
 
     ``dropped`` bounds how much too high the value is for want of the pairs left out, ``shift`` how much too large
     alpha is in any cell, ``spilled`` the mass that those pairs would get; ``pixels`` is the price of the change of the
-    pixels' mass, ``transport`` the plan's cost ``<c, pi>``.
+    pixels' mass, ``transport`` the plan's cost ``<c, pi>``; ``below`` and ``above`` are the two numbers of
+    :func:`dotcount.transport.rounding.excess`.
     """
 
     dropped: Tensor
@@ -34,6 +37,8 @@ class Account:
     spilled: Tensor
     pixels: Tensor
     transport: Tensor
+    below: Tensor
+    above: Tensor
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,9 @@ class Dual(ABC):
     def hard_minimum(self, beta: Tensor) -> Tensor:
         """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""
 
+    log_floored: float
+    """Logarithm of the largest share of a cell's mass that may stand for a smaller one."""
+
     @property
     def span(self) -> float:
         """By how much potentials may move apart until other pairs than the chosen ones may matter."""
@@ -120,11 +128,13 @@ class Dual(ABC):
 class TensorDual(Dual):
     """:class:`Dual` on tensor operations, on any device."""
 
-    reach = 30.0
+    log_floored = -30.0
+    reach = 15.0
     """Change of ``beta / eps`` up to which stored shares are rescaled instead of recomputed."""
 
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         problem, cells = self.problem, self.cells
+        beta = beta.nan_to_num(0.0)  # no list is chosen by what is not a number
         neighbours = find_neighbours(
             cells, problem.dots, n_dots, beta, problem.cost, self.epsilon, cutoff * self.epsilon
         )
@@ -141,7 +151,11 @@ class TensorDual(Dual):
     def at(self, beta: Tensor) -> Point:
         """See :meth:`Dual.at`."""
         change = (beta - self.reference_beta).div_(self.epsilon)
-        if float(change.abs().max()) > self.reach:
+        farthest = float(change.abs().max())
+        if not farthest <= self.reach:
+            bounded = (beta.abs() <= LARGEST).all(1)
+            if not bool(bounded.all()):
+                return self._refused(beta, bounded)
             self._refer(beta)
             change = torch.zeros_like(beta)
         factor = torch.cat([change.exp_().flatten(), change.new_zeros(1)])
@@ -150,6 +164,8 @@ class TensorDual(Dual):
         alpha = -self.reference - self.epsilon * total.log()
         total = torch.where(total > 0, total, 1.0)
         price, slope = self.problem.pixel_penalty.conjugate_and_slope(-alpha)
+        empty = self.cells.mass == 0  # no mass times an infinite slope is none
+        price, slope = price.masked_fill(empty, 0.0), slope.masked_fill(empty, 0.0)
         q = self.cells.mass * slope
         received = self.pairs.columns((q / total).to(dtype), torch.float64)
         conjugate = self.cells.per_image(self.cells.mass * price)
@@ -157,7 +173,24 @@ class TensorDual(Dual):
         gamma = (factor * received)[:-1].view_as(beta)
         price, wanted = dot.conjugate_and_slope(-beta)
         value = -conjugate - (v * price).sum(1)
-        return Point(beta, alpha, factor, total, q, received, gamma, v * wanted, value, self._gap(gamma, beta))
+        value = value.nan_to_num(LOWEST, LOWEST, LOWEST)
+        gap = self._gap(gamma, beta).nan_to_num(math.inf, math.inf)
+        return Point(beta, alpha, factor, total, q, received, gamma, v * wanted, value, gap)
+
+    def _refused(self, beta: Tensor, bounded: Tensor) -> Point:
+        """Return a point that is worse than any other for images whose potentials are not ``bounded`` (B,)."""
+        point = self.at(torch.where(bounded[:, None], beta, self.reference_beta))
+        lost, cells = ~bounded[:, None], ~bounded[self.cells.image][:, None]
+        return replace(
+            point,
+            beta=beta,
+            alpha=point.alpha.masked_fill(cells, math.inf),
+            q=point.q.masked_fill(cells, 0.0),
+            gamma=point.gamma.masked_fill(lost, 0.0),
+            m=point.m.masked_fill(lost, 0.0),
+            value=point.value.masked_fill(~bounded, LOWEST),
+            gap=point.gap.masked_fill(~bounded, math.inf),
+        )
 
     def _gap(self, gamma: Tensor, beta: Tensor) -> Tensor:
         """Return (B,) the distance from the value to the primal cost of the plan at this point."""
@@ -218,16 +251,57 @@ class TensorDual(Dual):
         left_out = (self.log_dropped + grown / self.epsilon)[:, None]
         reached = torch.isfinite(point.alpha)
         log = torch.where(reached & (left_out > -math.inf), left_out + point.alpha / self.epsilon, -math.inf)
-        off = self.epsilon * torch.nn.functional.softplus(log, threshold=700.0)
+        share = torch.where(left_out > -math.inf, log.exp(), 0.0)
+        stiff = torch.zeros_like(point.value)
+        if self.problem.cost.delta is not None:
+            more = self._near_pole(point)
+            stiff = self.epsilon * cells.per_image(torch.where(point.q > 0, point.q * more, 0.0))
+            share = share + more
+        off = self.epsilon * torch.log1p(share)
         lost = torch.where(reached, mass * (pixel.conjugate(off - point.alpha) - pixel.conjugate(-point.alpha)), 0.0)
         ratio = torch.where(mass > 0, point.q / torch.where(mass > 0, mass, 1.0), 0.0)
         shift = torch.zeros_like(point.value).scatter_reduce_(0, cells.image, off.amax(1), "amax")
-        spilled = torch.where(point.q > 0, point.q * log.exp(), 0.0)
+        spilled = torch.where(point.q > 0, point.q * share, 0.0)
         sums = (cells.per_image(part) for part in (lost, spilled, mass * pixel.primal(ratio)))
         dropped, spilled, pixels = sums
         paid = self.pairs.columns_of_cost((point.q / point.total).to(self.problem.dtype), point.factor)
         transport = torch.zeros_like(point.value).index_add_(0, cells.image, paid)
-        return Account(dropped, shift, spilled, pixels, transport)
+        below, above = self._rounding(point, transport, stiff)
+        return Account(dropped, shift, spilled, pixels, transport, below, above)
+
+    def _near_pole(self, point: Point) -> Tensor:
+        """Return (n_blocks, k) the shares that rounding of the ``wfr`` cost may add to those of a cell."""
+        far = torch.tensor(self.problem.far, dtype=torch.float64, device=point.value.device)
+        turn = 8.0 * UNIT64 * (far / (self.problem.cost.delta or math.inf) + 1.0)
+        return self.pairs.near_pole(point.factor, turn[self.cells.image], self.epsilon) / point.total
+
+    def _rounding(self, point: Point, transport: Tensor, stiff: Tensor) -> tuple[Tensor, Tensor]:
+        """Return :func:`dotcount.transport.rounding.excess` of every image."""
+        problem, cells, mass = self.problem, self.cells, self.cells.mass
+        pixel, dot, v, rho = problem.pixel_penalty, problem.dot_penalty, problem.weights, problem.pixel_penalty.rho
+        size = torch.where(torch.isfinite(point.alpha), point.alpha, 0.0)
+        if isinstance(pixel, KL):
+            potential = point.q * size.abs()
+        else:
+            size = torch.where(size > 0, size.clamp(max=2.0 * rho), -size)
+            potential = mass * size * (1.0 + size / (4.0 * rho))
+        slope = dot.primal_slope(point.gamma / torch.where(problem.present, v, 1.0)) + point.beta
+        slope = torch.where(point.gamma > 0, point.gamma * slope.abs(), 0.0)
+        absent = ~problem.present
+        span = point.beta.masked_fill(absent, -math.inf).amax(1) - point.beta.masked_fill(absent, math.inf).amin(1)
+        columns = [cells.per_image(part) for part in (mass, point.q)] + [transport, stiff, cells.per_image(potential)]
+        columns += [(v + point.m + point.gamma).sum(1), (point.gamma * point.beta.abs()).sum(1), slope.sum(1)]
+        terms = [float(grid.n_blocks + v.shape[1]) for grid in cells.grids]
+        columns += [span.clamp(min=0.0), torch.tensor(terms).to(span)]
+        roundoff = 0.5 * torch.finfo(problem.dtype).eps
+        found = []
+        for grid, far, row in zip(cells.grids, problem.far, torch.stack(columns, 1).tolist()):
+            kinds = int(problem.cost.kind), int(pixel.kind)
+            scales = Scales(*kinds, self.epsilon, rho, dot.rho, roundoff, grid.unit, far)
+            sizes = Sizes(*row)
+            found.append(excess(scales, sizes, largest_error(scales, sizes.span)))
+        below, above = torch.tensor(found, dtype=torch.float64, device=point.value.device).unbind(1)
+        return below, above
 
 
 def conjugate_gradient(

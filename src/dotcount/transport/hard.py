@@ -7,6 +7,7 @@ without the entropy; the schedule ends when the two meet the tolerance.
 
 from __future__ import annotations
 
+import math
 from copy import copy
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.methods.newton import newton
 from dotcount.transport.problem import Problem
+from dotcount.transport.rounding import UNIT64
 
 FIRST = 8.0
 """First epsilon, relative to a value of ``0.02 tol`` per unit of mass."""
@@ -32,6 +34,7 @@ def solve_hard(problem: Problem, start: Start, control: Control) -> Outcome:
     problem = replace(problem, dtype=torch.float64)
     mass = min(float(sum(one.sum() for one in problem.densities)), float(problem.weights.sum()))
     epsilon = max(FIRST * control.tol * max(1.0, 0.02 * mass) / max(1.0, mass), 1e-7 * problem.extent)
+    epsilon = min(epsilon, 1e30)
     used = nobody(start)
     for _ in range(ROUNDS):
         left = max(1, control.max_iter - int(used.max()))
@@ -51,21 +54,33 @@ def _harden(soft: Outcome, evaluations: Tensor) -> Outcome:
     dual, point = soft.dual, soft.point
     problem, cells = dual.problem, dual.cells
     pixel, dot, v = problem.pixel_penalty, problem.dot_penalty, problem.weights
-    # A cutoff of rounding size keeps exactly the dots that can attain the minimum.
-    nearest = make_dual(problem, cells, dual.epsilon, point.beta, 1e-6 / dual.epsilon, problem.present.any(1))
+    # A cutoff of the size of what the search rounds keeps all dots that can attain the minimum.
+    spread = max(1.0, problem.largest_cost, float(point.beta.abs().max()))
+    nearest = make_dual(problem, cells, dual.epsilon, point.beta, 1e-6 * spread / dual.epsilon, problem.present.any(1))
     alpha = nearest.hard_minimum(point.beta)
-    value = cells.per_image(cells.mass * -pixel.conjugate(-alpha)) - (v * dot.conjugate(-point.beta)).sum(1)
+    error = torch.full_like(alpha, 64.0 * UNIT64 * spread)
+    if problem.cost.delta is not None:  # close to its pole rounding is amplified
+        highest = point.beta.amax(1)[cells.image][:, None]
+        turned = 8.0 * UNIT64 * (max(problem.far) / problem.cost.delta + 1.0) * torch.exp(0.5 * (alpha + highest))
+        error = error + torch.where(turned < 0.25, turned, math.inf)
+        error = torch.where(torch.isfinite(alpha), error, 0.0)
+
+    def dual_value(pixels: Tensor) -> Tensor:
+        price = torch.where(cells.mass > 0, pixel.conjugate(-pixels), 0.0)
+        return -cells.per_image(cells.mass * price) - (v * dot.conjugate(-point.beta)).sum(1)
+
+    value = dual_value(alpha)
+    rounding = value - dual_value(alpha - error) + soft.certificate.below
     upper = soft.certificate.transport + soft.certificate.pixels + dot_term(dual, point)
-    rounding = soft.certificate.rounding
     gap = (upper - value).clamp(min=0.0)
     hard = replace(point, alpha=alpha, value=value, gap=gap)
     certificate = replace(
         soft.certificate,
         lower=value - rounding,
-        gap=gap + 2.0 * rounding,
+        gap=gap + rounding + soft.certificate.above + 8.0 * UNIT64 * (value.abs() + gap + rounding),
         optimality=gap,
         dropped=torch.zeros_like(gap),
-        shift=torch.zeros_like(gap),
+        shift=torch.zeros_like(gap).scatter_reduce_(0, cells.image, error.amax(1), "amax"),
     )
     sharp = copy(dual)
     sharp.problem = replace(problem, epsilon=0.0)

@@ -22,19 +22,26 @@ import numba
 import numpy as np
 from numba.extending import overload
 
+from dotcount.transport import rounding
 from dotcount.transport.ascent import CG_STEPS, FORCING, NEAR, SHORT, SHRINK, SUFFICIENT, TRIALS
 from dotcount.transport.cells import SIDE
+from dotcount.transport.costs import CostKind
 from dotcount.transport.neighbours import BRANCH, UNDERFLOW
-from dotcount.transport.pairs import FLOOR, SAFE_SPREAD
+from dotcount.transport.pairs import FLOOR
+from dotcount.transport.penalties import PenaltyKind
+from dotcount.transport.problem import LARGEST, LOWEST
+from dotcount.transport.rounding import LARGEST_EXPONENT, UNIT64, Scales, Sizes
 
 K = SIDE * SIDE
 PAD = 16
 """Lists of dots are padded to a multiple of this."""
 ROOT_PAIRS = 1 << 15
 """The coarsest level of the search has at most about this many (box, dot) pairs."""
-L1, L2, SQL2, WFR = 0, 1, 2, 3
-KL, QUADRATIC = 0, 1
+L1, L2, SQL2, WFR = (int(CostKind[name]) for name in ("L1", "L2", "SQL2", "WFR"))
+KL, QUADRATIC = int(PenaltyKind.KL), int(PenaltyKind.QUADRATIC)
 TINY = 1e-300
+SAFE_SPREAD = 40.0
+"""Spread of the scores within a block, in units of epsilon, up to which its best dot serves all cells."""
 STRONG, NEGLIGIBLE = 7.5, 3.0
 """A dot counts for Newton's system if its score at a block's middle is at most the former below the best, in units of
 epsilon, or if in some cell it could come within the latter, which few do that could. The others count for all else."""
@@ -356,12 +363,26 @@ def _nearest(
 
 
 @_jit()
-def _split(values: Array, least: float, most: float, order: Array, used: int) -> int:
-    """Append the places of values from ``least`` to below ``most`` to ``order``; return how many it holds now."""
+def _split(values: Array, near: float, least: float, order: Array) -> tuple[int, int]:
+    """Set ``order`` to all places: of values from ``near`` on, then of others from ``least`` on, then of the rest.
+
+    Returns the numbers of the first, and of the first two. Each class is what the ones before do not take, so that
+    ``order`` holds every place once whatever the numbers are, also where they are none. It has room for one more.
+    """
+    used = 0
     for k in range(len(values)):  # without branches: the place after the last is written to in vain
         order[used] = k
-        used += least <= values[k] < most
-    return used
+        used += values[k] >= near
+    first = used
+    for k in range(len(values)):
+        order[used] = k
+        used += (values[k] >= least) & (not values[k] >= near)
+    second = used
+    if second < len(values):
+        for k in range(len(values)):
+            order[used] = k
+            used += (not values[k] >= least) & (not values[k] >= near)
+    return first, second
 
 
 @_jit()
@@ -444,10 +465,8 @@ def _refer(image: int, ground: Ground, pairs: Pairs, beta: Array) -> None:
             gain = 4.0 * half if kind == L1 else 2.0 * math.sqrt(2.0) * half if kind == L2 else math.inf
             least, log_trimmed[b] = base - within * epsilon - gain, -math.inf
             near = base - max(STRONG * epsilon, NEGLIGIBLE * epsilon + gain)
-            m = _split(middle[:n], near, math.inf, order, 0)
-            size = _split(middle[:n], least, near, order, m)
+            m, size = _split(middle[:n], near, least, order)
             if size < n:
-                _split(middle[:n], -math.inf, least, order, size)
                 beyond = _beyond(middle[:n], least, base - gain, precise)
                 log_trimmed[b] = math.log(beyond) if beyond > 0.0 else -math.inf
             m, size = _padded(m), _padded(size)
@@ -525,7 +544,9 @@ def _evaluate(image: int, objective: Objective, epsilon: float, pairs: Pairs, st
             z[i] = reference[b, i] + epsilon * _log64(summed[i])
         if kind == KL:
             for i in range(K):
-                grown[i] = _exp64(min(max(z[i] / rho, -700.0), 709.0))
+                t = z[i] / rho
+                grown[i] = _exp64(min(max(t, -700.0), 709.0)) if t <= 709.0 else math.inf
+        of_block = 0.0
         for i in range(K):
             reached = w[i] > 0.0
             potential = z[i] if reached else -math.inf
@@ -534,11 +555,13 @@ def _evaluate(image: int, objective: Objective, epsilon: float, pairs: Pairs, st
                 value = rho * (slope - 1.0)
             else:
                 value, slope = _quadratic(rho, potential)
-            sent = mass[b, i] * slope
+            filled = mass[b, i] > 0.0  # no mass times an infinite slope is none
+            sent = mass[b, i] * slope if filled else 0.0
             alpha[b, i], q[b, i], total[b, i] = -potential, sent, summed[i] if reached else 1.0
             w[i] = sent / total[b, i]
             used = used or sent > 0.0
-            whole += mass[b, i] * value
+            of_block += mass[b, i] * value if filled else 0.0
+        whole += of_block
         if not used:
             continue
         column[:] = 0.0
@@ -665,7 +688,7 @@ def _coarsen(
     for j in range(len(fixed)):
         if part[j] < parts:
             factor[part[j], part[j]] += fixed[j]
-    sums, touched = np.zeros(parts + 1), np.empty(parts + 1, np.int64)
+    sums, touched, marked = np.zeros(parts + 1), np.empty(parts + 1, np.int64), np.zeros(parts + 1, np.bool_)
     w = np.empty(K, column_room.dtype)
     for b in range(begin, end):
         start, m = pairs.first[b], pairs.strong[b]
@@ -685,7 +708,8 @@ def _coarsen(
             if d >= len(fixed):  # the dummy
                 continue
             a = part[d]
-            if sums[a] == 0.0:
+            if not marked[a]:
+                marked[a] = True
                 touched[count] = a
                 count += 1
             sums[a] += max(column[e] * scale[d], TINY)
@@ -696,7 +720,7 @@ def _coarsen(
                 if c <= a < parts:
                     factor[a, c] -= sums[a] * sums[c] / mass
         for k in range(count):
-            sums[touched[k]] = 0.0
+            sums[touched[k]], marked[touched[k]] = 0.0, False
     for k in range(parts):
         for h in range(k):
             factor[k, h] = (factor[k, h] - _inner(factor[k, :h], factor[h, :h])) / factor[h, h]
@@ -826,6 +850,18 @@ def _right_hand_side(
     return size
 
 
+@_jit()
+def _refuse(image: int, pairs: Pairs, state: State) -> None:
+    """Make the point of an image one that is worse than any other: no plan, no bound."""
+    width = state.beta.shape[1]
+    begin, end = pairs.first_block[image], pairs.first_block[image + 1]
+    state.alpha[begin:end], state.total[begin:end], state.q[begin:end] = math.inf, 1.0, 0.0
+    state.factor[image * width : (image + 1) * width] = 0.0
+    state.received[image * width : (image + 1) * width] = 0.0
+    state.gamma[image], state.m[image] = 0.0, 0.0
+    state.value[image], state.gap[image] = LOWEST, math.inf
+
+
 @_jit(fastmath=SUMS)
 def _look(
     image: int, objective: Objective, ground: Ground, pairs: Pairs, state: State, reference_beta: Array, reach: float
@@ -834,9 +870,13 @@ def _look(
     width = state.beta.shape[1]
     o = image * width
     beta, factor, received = state.beta[image], state.factor[o : o + width], state.received[o : o + width]
-    far = 0.0
+    far, bounded = 0.0, True
     for j in range(width):
         far = max(far, abs(beta[j] - reference_beta[o + j]))
+        bounded = bounded and abs(beta[j]) <= LARGEST
+    if not bounded:  # there is nothing to be seen from here
+        _refuse(image, pairs, state)
+        return
     if far > reach * ground.epsilon:
         reference_beta[o : o + width] = beta
         _refer(image, ground, pairs, reference_beta)
@@ -847,7 +887,9 @@ def _look(
         objective.dot, objective.dot_rho, objective.weights[image], beta, factor, received, state.gamma[image],
         state.m[image],
     )  # fmt: skip
-    state.value[image], state.gap[image] = -paid - price, gap
+    value = -paid - price
+    state.value[image] = value if value >= LOWEST else LOWEST  # also what is not a number
+    state.gap[image] = gap if gap >= 0.0 else math.inf
 
 
 @_jit(fastmath=SUMS)
@@ -923,7 +965,8 @@ def climb(
                 used += 1
                 evaluations[image] += 1
                 rise = state.value[image] - value >= SUFFICIENT * length * slope - max(mass, 1.0) * noise
-                good = (rise and slope > 0.0) or state.gap[image] <= 0.5 * gap
+                bounded = state.gap[image] < math.inf
+                good = bounded and ((rise and slope > 0.0) or state.gap[image] <= 0.5 * gap)
                 if good or used >= budget:
                     break
                 length *= SHRINK
@@ -959,11 +1002,52 @@ def _transport(image: int, ground: Ground, pairs: Pairs, state: State) -> float:
     return whole
 
 
+_largest_error, _excess = _jit()(rounding.largest_error), _jit()(rounding.excess)
+
+
+@_jit()
+def _near_pole(b: int, ground: Ground, pairs: Pairs, state: State, far: float, out: Array) -> None:
+    """Set ``out`` (K,) to the shares that rounding of the ``wfr`` cost may add to those of each cell of block b.
+
+    The cost is ``-2 ln cos(angle)``, whose derivative, ``2 tan(angle)``, is at most ``2 e^{c / 2}``.
+    """
+    start, n, delta = pairs.first[b], pairs.kept[b], ground.delta
+    out[:] = 0.0
+    for e in range(n):
+        d = pairs.lists[start + e]
+        x, y = ground.dots[d, 0] - ground.corner[b, 0], ground.dots[d, 1] - ground.corner[b, 1]
+        for i in range(K):
+            share = pairs.share[K * start + i * n + e] * state.factor[d] / state.total[b, i]
+            if share > 0.0:
+                cost = _cost(WFR, delta, x - i % SIDE * ground.unit[b], y - i // SIDE * ground.unit[b])
+                if cost < math.inf:
+                    turned = 8.0 * UNIT64 * (far / delta + 1.0) * math.exp(0.5 * cost)
+                    error = turned + 8.0 * UNIT64 * cost if turned < 0.25 else math.inf
+                    out[i] += share * math.expm1(min(error / ground.epsilon, LARGEST_EXPONENT))
+
+
+@_jit()
+def _dot_sizes(
+    kind: int, rho: float, weights: Array, beta: Array, gamma: Array, m: Array
+) -> tuple[float, float, float, float]:
+    """Return the sums over an image's dots that :class:`dotcount.transport.rounding.Sizes` has, and the span."""
+    dots, potential, slope, low, high = 0.0, 0.0, 0.0, math.inf, -math.inf
+    for j in range(len(weights)):
+        v, g, z = weights[j], gamma[j], beta[j]
+        if v > 0.0:
+            dots += v + m[j] + g
+            potential += g * abs(z)
+            low, high = min(low, z), max(high, z)
+            if g > 0.0:
+                slope += g * abs(rho * math.log(g / v) + z if kind == KL else 2.0 * rho * (g / v - 1.0) + z)
+    return dots, potential, slope, max(high - low, 0.0)
+
+
 @_jit(fastmath=SUMS)
 def account(
     first_image: int, last: int, objective: Objective, ground: Ground, pairs: Pairs, state: State, log_dropped: Array,
-    search_beta: Array, reference_beta: Array, dropped: Array, shift: Array, spilled: Array, pixels: Array,
-    transport: Array,
+    search_beta: Array, reference_beta: Array, far: Array, dropped: Array, shift: Array, spilled: Array, pixels: Array,
+    transport: Array, below: Array, above: Array,
 ) -> None:  # fmt: skip
     """Set what :meth:`dotcount.transport.dual.Dual.account` returns.
 
@@ -973,9 +1057,10 @@ def account(
     first_block, log_trimmed, reference, alpha, q = (
         pairs.first_block, pairs.log_trimmed, pairs.reference, state.alpha, state.q
     )  # fmt: skip
-    out, ratio = np.empty(K), np.empty(K)
+    out, ratio, stiffness = np.empty(K), np.empty(K), np.zeros(K)
+    roundoff = 0.5 * np.finfo(pairs.share.dtype).eps
     for image in range(first_image, last):
-        lost, largest, spill, price = 0.0, 0.0, 0.0, 0.0
+        lost, largest, spill, price, whole, moved, potential, stiff = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         grown_dropped, grown_trimmed = -math.inf, -math.inf
         for j in range(state.beta.shape[1]):
             beta = state.beta[image, j]
@@ -995,23 +1080,43 @@ def account(
                     out[i] = min(max(base + (reference[b, i] + alpha[b, i]) / epsilon, -700.0), 700.0)
                 for i in range(K):
                     ratio[i] += _exp64(out[i])
+            if ground.kind == WFR:
+                _near_pole(b, ground, pairs, state, far[image], stiffness)
+                for i in range(K):
+                    ratio[i] += stiffness[i]
+                    stiff += epsilon * q[b, i] * stiffness[i] if q[b, i] > 0.0 else 0.0
             for i in range(K):
                 a, u, sent, r = alpha[b, i], mass[b, i], q[b, i], ratio[i]
+                whole += u
                 if a == math.inf:
                     price += rho * u
                     continue
                 off = epsilon * (r if r < 1e-4 else math.log1p(r)) if r < 1e300 else math.inf
                 largest = max(largest, off)
                 spill += sent * r
+                moved += sent
                 if kind == KL:
+                    potential += sent * abs(a)
                     t = off / rho
                     lost += rho * sent * (t + t * t if t < 1e-4 else math.expm1(t))
                     price += rho * (u - sent) - sent * a
                 else:
                     lost += u * (_quadratic(rho, off - a)[0] - _quadratic(rho, -a)[0])
                     price += rho * (sent - u) * (sent - u) / u if u > 0.0 else 0.0
+                    size = min(a, 2.0 * rho) if a > 0.0 else -a
+                    potential += u * size * (1.0 + size / (4.0 * rho))
         dropped[image], shift[image], spilled[image], pixels[image] = lost, largest, spill, price
         transport[image] = _transport(image, ground, pairs, state)
+        dots, dot_potential, slope, span = _dot_sizes(
+            objective.dot, objective.dot_rho, objective.weights[image], state.beta[image], state.gamma[image],
+            state.m[image],
+        )  # fmt: skip
+        scales = Scales(
+            ground.kind, kind, epsilon, rho, objective.dot_rho, roundoff, ground.unit[first_block[image]], far[image]
+        )
+        terms = float(first_block[image + 1] - first_block[image] + len(objective.weights[image]))
+        sizes = Sizes(whole, moved, transport[image], stiff, potential, dots, dot_potential, slope, span, terms)
+        below[image], above[image] = _excess(scales, sizes, _largest_error(scales, span))
 
 
 @_jit()
@@ -1047,6 +1152,25 @@ def _beyond(score: Array, least: float, top: float, inverse: float) -> float:
         value = exp(max((score[k] - top) * inverse, UNDERFLOW))
         total += value if LEAST <= score[k] < least else 0.0
     return total
+
+
+@_jit()
+def _place_of_maximum(values: Array, count: int) -> int:
+    """Return the first place of the largest of the first ``count`` values, 0 if there is none."""
+    best = 0
+    for k in range(1, count):
+        if values[k] > values[best]:
+            best = k
+    return best
+
+
+@_jit()
+def _block_of(place: float, unit: float, blocks: int) -> int:
+    """Return the row or column of blocks that is nearest to a coordinate; never out of range."""
+    block = place / unit / SIDE
+    if not block >= 1.0:
+        return 0
+    return blocks - 1 if block >= blocks else int(block)
 
 
 @_jit()
@@ -1090,11 +1214,7 @@ def search(
                     for box_x in range(parent_x * ratio, min((parent_x + 1) * ratio, boxes_x)):
                         low_x, high_x = (box_x * side + 0.5) * unit, (min((box_x + 1) * side, columns) - 0.5) * unit
                         _nearest(kind, delta, low_x, high_x, low_y, high_y, x, y, level_beta, count, score)
-                        best = 0
-                        if count > 0:
-                            highest = _maximum(score[:count])
-                            while score[best] != highest:
-                                best += 1
+                        best = _place_of_maximum(score, count)
                         guaranteed = -math.inf
                         if count > 0:
                             far_x, far_y = (
@@ -1135,8 +1255,7 @@ def search(
     home = np.full(m, -1)
     for d in range(m):
         if not listed[d]:
-            column = min(max(math.floor(dots[d, 0] / unit / SIDE), 0), block_columns - 1)
-            row = min(max(math.floor(dots[d, 1] / unit / SIDE), 0), block_rows - 1)
+            row, column = _block_of(dots[d, 1], unit, block_rows), _block_of(dots[d, 0], unit, block_columns)
             home[d] = row * block_columns + column
             extra[home[d]] += 1
     lengths = (counts + extra + PAD - 1) // PAD * PAD

@@ -14,10 +14,11 @@ from torch import Tensor
 from dotcount.transport.cells import SIDE, Cells
 from dotcount.transport.costs import Cost
 from dotcount.transport.neighbours import TILE, Neighbours
+from dotcount.transport.rounding import LARGEST_EXPONENT, UNIT64
 
 FLOOR = -80.0
 """Least exponent that is kept apart from zero in float32: ``e^-80`` is still a normal number."""
-SAFE_SPREAD = 40.0
+SAFE_SPREAD = 20.0
 """Spread of the scores within a block, in units of epsilon, up to which its cells share one reference."""
 CHUNK = 2048
 """Tiles worked on in one go where temporaries would add up, to bound the memory."""
@@ -46,7 +47,7 @@ class Pairs:
         self.n_blocks, self.k = cells.mass.shape
         self.dtype = dtype
         self.n_dots = dots.shape[0] * dots.shape[1] + 1
-        self.reachable = cost.delta is None
+        self.floored = cost.delta is None and dtype == torch.float32
         self.ground = cost
         # Relative to the block, so that float32 rounds short distances and not coordinates.
         flat = torch.cat([dots.view(-1, 2), dots.new_zeros(1, 2)])
@@ -94,7 +95,7 @@ class Pairs:
             torch.sub(
                 score[start:stop, None] - offset[start:stop], self.costs(start, stop), alpha=1.0 / epsilon, out=part
             )
-            if self.reachable:
+            if self.floored:
                 part.clamp_(min=FLOOR)
             part.exp_()
         return reference + epsilon * top.double()
@@ -146,10 +147,28 @@ class Pairs:
         for start in range(0, len(self.block), CHUNK):
             stop = start + CHUNK
             paid = self.costs(start, stop)
-            if not self.reachable:
+            if self.ground.delta is not None:
                 paid.masked_fill_(torch.isinf(paid), 0.0)
             paid = torch.bmm(local[start:stop], paid.mul_(self.share[start:stop])).mul_(scale[start:stop])
             out.index_add_(0, self.block[start:stop], paid.double().sum((1, 2)))
+        return out
+
+    def near_pole(self, factor: Tensor, turn: Tensor, epsilon: float) -> Tensor:
+        """Return ``sum_j p_ij (e^{e_ij / eps} - 1)`` (n_blocks, k), without the total of p.
+
+        ``e_ij`` is the rounding of the ``wfr`` cost where the angle is off by ``turn`` (n_blocks,).
+        """
+        scale = factor.to(self.dtype).index_select(0, self.index).view(-1, 1, TILE)
+        out = torch.zeros(self.n_blocks, self.k, dtype=torch.float64, device=turn.device)
+        for start in range(0, len(self.block), CHUNK):
+            stop = start + CHUNK
+            block = self.block[start:stop]
+            cost = self.costs(start, stop)
+            turned = turn[block][:, None, None] * torch.exp(0.5 * cost)
+            error = torch.where(turned < 0.25, turned + 8.0 * UNIT64 * cost, math.inf)
+            more = torch.expm1((error / epsilon).clamp(max=LARGEST_EXPONENT))
+            share = self.share[start:stop] * scale[start:stop]
+            out.index_add_(0, block, torch.where(share > 0, share * more, 0.0).sum(2).double())
         return out
 
     def _local(self, w: Tensor) -> Tensor:

@@ -13,15 +13,26 @@ quadratic  (x - 1)^2               z^2 / 4 + z for z >= -2, otherwise -1      1
 
 from __future__ import annotations
 
-import math
+import enum
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from dotcount.errors import InputError, UnknownNameError
 from dotcount.registry import did_you_mean
+
+LARGEST_RHO = 1e30
+"""Strengths may be between the inverse of this and this."""
+
+
+class PenaltyKind(enum.IntEnum):
+    """The penalties, as numbers for compiled loops."""
+
+    KL = 0
+    QUADRATIC = 1
 
 
 @dataclass(frozen=True)
@@ -35,10 +46,13 @@ class Penalty(ABC):
     """
 
     rho: float
+    kind: ClassVar[PenaltyKind]
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.rho) or self.rho <= 0:
-            raise InputError(f"rho must be positive and finite; got {self.rho}")
+        if not 1.0 / LARGEST_RHO <= self.rho <= LARGEST_RHO:
+            raise InputError(
+                f"rho must be positive and finite, between {1 / LARGEST_RHO:g} and {LARGEST_RHO:g}; got {self.rho}"
+            )
 
     @property
     def at_zero(self) -> float:
@@ -66,12 +80,18 @@ class Penalty(ABC):
         """Return ``rho * phi(ratio)`` for ``ratio >= 0``, elementwise."""
 
     @abstractmethod
+    def primal_slope(self, ratio: Tensor) -> Tensor:
+        """Return the derivative of :meth:`primal`, elementwise; may be infinite at 0."""
+
+    @abstractmethod
     def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
         """Return ``primal(ratio) + conjugate(z) - z * ratio >= 0`` without cancellation, elementwise."""
 
 
 class KL(Penalty):
     """``phi(x) = x ln x - x + 1``."""
+
+    kind = PenaltyKind.KL
 
     def conjugate(self, z: Tensor) -> Tensor:
         """Return ``rho (e^{z/rho} - 1)``."""
@@ -94,6 +114,10 @@ class KL(Penalty):
         """Return ``rho (x ln x - x + 1)``."""
         return self.rho * (torch.xlogy(ratio, ratio) - ratio + 1.0)
 
+    def primal_slope(self, ratio: Tensor) -> Tensor:
+        """Return ``rho ln x``."""
+        return self.rho * ratio.log()
+
     def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
         """Return ``rho KL(x | e^{z/rho})``."""
         # rho KL(x | m) with m = e^{z/rho}; near m as x (r - ln(1 + r)) with r = m/x - 1, which is exact there.
@@ -108,6 +132,8 @@ class KL(Penalty):
 
 class Quadratic(Penalty):
     """``phi(x) = (x - 1)^2``."""
+
+    kind = PenaltyKind.QUADRATIC
 
     def conjugate(self, z: Tensor) -> Tensor:
         """Return ``z^2 / (4 rho) + z``, ``-rho`` below ``-2 rho``."""
@@ -129,6 +155,10 @@ class Quadratic(Penalty):
     def primal(self, ratio: Tensor) -> Tensor:
         """Return ``rho (x - 1)^2``."""
         return self.rho * (ratio - 1.0) ** 2
+
+    def primal_slope(self, ratio: Tensor) -> Tensor:
+        """Return ``2 rho (x - 1)``."""
+        return 2.0 * self.rho * (ratio - 1.0)
 
     def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
         """Return ``rho (x - 1 - z / (2 rho))^2``, below ``-2 rho`` its continuation."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,6 +12,20 @@ from torch import Tensor
 from dotcount.errors import InputError
 from dotcount.transport.costs import Cost
 from dotcount.transport.penalties import Penalty
+from dotcount.transport.rounding import UNIT32, Scales, strain
+
+LARGEST = 1e100
+"""Potentials beyond this are not looked at."""
+LOWEST = -1e300
+"""Below every value; stands for values that overflow, so that no tolerance relative to it is infinite."""
+LARGEST_SCALE = 1e30
+"""Epsilon, rho, distances (units of the length scale) and weights may be between the inverse of this and this."""
+LARGEST_MASS = 1e60
+"""Mass of a density from which on it is refused."""
+SINGLE = 0.1
+"""Rounding of scores, relative to epsilon and rho, from which on float32 does not do."""
+SINGLE_MASS = 1e30
+"""Mass, relative to epsilon, from which on float32 does not do for Newton's systems either."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +54,8 @@ class Problem:
         How many threads compiled loops may use.
     rough
         Newton's systems need no more than float32 although ``dtype`` is float64.
+    far
+        Bound on the coordinate differences between dots and cells of each image, units of the length scale.
     """
 
     densities: Tensor | list[Tensor]
@@ -48,6 +64,7 @@ class Problem:
     weights: Tensor
     present: Tensor
     n_dots: list[int]
+    far: list[float]
     cost: Cost
     pixel_penalty: Penalty
     dot_penalty: Penalty
@@ -55,6 +72,27 @@ class Problem:
     dtype: torch.dtype
     threads: int = 1
     rough: bool = False
+
+    def in_double(self) -> Problem:
+        """Return the problem with pairs in float64, and Newton's systems too where float32 has not the range."""
+        mass = max(float(one.sum()) for one in (*self.densities, self.weights))
+        safe = mass * max(1.0, 1.0 / self.epsilon if self.epsilon > 0 else 1.0) < SINGLE_MASS
+        return replace(self, dtype=torch.float64, rough=safe)
+
+    def strain(self, roundoff: float) -> float:
+        """Return how much scores are rounded relative to epsilon and rho; to be well below 1."""
+        kinds = int(self.cost.kind), int(self.pixel_penalty.kind)
+        epsilon = self.epsilon if self.epsilon > 0 else math.inf
+        strengths = epsilon, self.pixel_penalty.rho, self.dot_penalty.rho
+        return max(
+            strain(Scales(*kinds, *strengths, roundoff, unit, far), 0.0) for unit, far in zip(self.units, self.far)
+        )
+
+    @property
+    def largest_cost(self) -> float:
+        """Bound on the finite costs."""
+        far = 2.0 * max(self.far)
+        return far * far if self.cost.name == "sql2" else far if self.cost.delta is None else 80.0
 
     @property
     def extent(self) -> float:
@@ -90,13 +128,18 @@ def make_problem(
             row[: len(weight)] = weight
     # The wfr cost is singular at its reach: float32 would not do.
     double = densities[0].dtype == torch.float64 or cost.delta is not None
-    return Problem(
+    units = [stride / scale for scale in scales]
+    sides = [max(one.shape) * unit for one, unit in zip(densities, units)]
+    far = [float(reach) + side for reach, side in zip(dots.abs().amax((1, 2)).tolist(), sides)]
+    check_scales(far, mass[present], units)
+    made = Problem(
         densities=mask(densities, valid),
-        units=[stride / scale for scale in scales],
+        units=units,
         dots=dots,
         weights=mass,
         present=present,
         n_dots=n_dots,
+        far=far,
         cost=cost,
         pixel_penalty=penalties[0],
         dot_penalty=penalties[1],
@@ -104,6 +147,18 @@ def make_problem(
         dtype=torch.float64 if exact or double else torch.float32,
         threads=threads,
     )
+    return made.in_double() if made.dtype == torch.float32 and made.strain(UNIT32) > SINGLE else made
+
+
+def check_scales(far: Sequence[float], weights: Tensor, units: Sequence[float]) -> None:
+    """Raise an InputError for distances and weights whose arithmetic would leave the range of float64."""
+    if not max(far) <= LARGEST_SCALE or min(units) < 1.0 / LARGEST_SCALE:
+        raise InputError(
+            f"distances between dots and cells are up to {max(far):.3g} length scales, cells {min(units):.3g}; both "
+            f"must be between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}; check points, stride and length_scale"
+        )
+    if len(weights) and not (float(weights.min()) >= 1.0 / LARGEST_SCALE and float(weights.max()) <= LARGEST_SCALE):
+        raise InputError(f"weights must be between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}")
 
 
 def mask(densities: Tensor | Sequence[Tensor], valid: Sequence[Tensor | None]) -> Tensor | list[Tensor]:
@@ -159,6 +214,8 @@ def check_density(density: Tensor, name: str) -> None:
     lowest, highest = (float(bound) for bound in torch.aminmax(density.detach()))
     if not (lowest >= 0 and math.isfinite(highest)):  # also catches NaN
         raise InputError(f"{name}density must be finite and not negative; got values from {lowest} to {highest}")
+    if highest > LARGEST_MASS:
+        raise InputError(f"{name}density must be at most {LARGEST_MASS:g}; got values up to {highest:g}")
 
 
 def _shape(value: object) -> str:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
+from dotcount.transport.cells import Cells
 from dotcount.transport.certificate import GradientBounds, dot_term
 from dotcount.transport.compiled import few_threads
 from dotcount.transport.costs import Cost
@@ -18,7 +19,7 @@ from dotcount.transport.hard import solve_hard
 from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
 from dotcount.transport.methods.base import limit
 from dotcount.transport.penalties import penalty
-from dotcount.transport.problem import Problem, check_density, check_image, make_problem, mask
+from dotcount.transport.problem import LARGEST_SCALE, LOWEST, Problem, check_density, check_image, make_problem, mask
 from dotcount.transport.solution import Geometry, Solution, Terms
 
 KNOWN_SHARE = 0.8
@@ -42,8 +43,11 @@ class _Options:
     method: str = "auto"
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.epsilon) or self.epsilon < 0:
-            raise InputError(f"epsilon must be finite and not negative; got {self.epsilon}")
+        if not 0 <= self.epsilon <= LARGEST_SCALE or 0 < self.epsilon < 1.0 / LARGEST_SCALE:
+            raise InputError(
+                f"epsilon must be finite and not negative: 0, or between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}; "
+                f"got {self.epsilon}"
+            )
         for name in ("stride", "length_scale", "tol", "tol_gradient"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
@@ -122,6 +126,7 @@ class Solver:
             for k, one in enumerate(maps):
                 check_density(one, _name(k, n))
         with few_threads(maps[0].device) as threads:
+            self._control = replace(self._control, dtype=maps[0].dtype)
             if self._problem is None:
                 problem, self._like = self._make_problem(stack, maps, threads), like
             else:
@@ -185,12 +190,14 @@ class Solver:
         """Cut an outcome into one solution an image."""
         dual, point, certificate = outcome.dual, outcome.point, outcome.certificate
         problem, cells, control = dual.problem, dual.cells, self._control
-        bounds = GradientBounds(dual, point, certificate, cells.inside(self.valid))
+        bounds = GradientBounds(dual, point, certificate, cells.inside(self.valid), maps[0].dtype)
         converged = (certificate.gap <= limit(point, control.tol)).tolist()
         terms, dtype = _terms(outcome), maps[0].dtype
         slope = -problem.pixel_penalty.conjugate(-point.alpha)
-        parts = zip(*(cells.maps(values.to(dtype)) for values in (point.alpha, slope, point.q)))
+        slopes, sent = slope.to(dtype), point.q.to(dtype)
+        parts = zip(*(cells.maps(values) for values in (point.alpha.to(dtype), slopes, sent)))
         beta, gamma, weights = point.beta.to(dtype), point.gamma.to(dtype), problem.weights.to(dtype)
+        finite = _finite(cells, problem.n_dots, [slopes, sent], [beta, gamma], terms)
         rows = zip(certificate.lower.tolist(), certificate.gap.tolist(), outcome.evaluations.tolist(), parts)
         method = "smoothing" if problem.epsilon == 0 else choose(self.options.method)
         solutions = []
@@ -199,6 +206,8 @@ class Solver:
             if inside is not None:
                 gradient, density = gradient * inside, density * inside
             enough = control.tol_gradient is None or bounds.values[k] <= control.tol_gradient
+            if not (math.isfinite(value) and math.isfinite(gap)):  # no bound is known
+                value, gap = (value if math.isfinite(value) else LOWEST), math.inf
             solutions.append(
                 Solution(
                     value=value,
@@ -209,7 +218,7 @@ class Solver:
                     bounds=bounds,
                     image=k,
                     n_evaluations=evaluations,
-                    converged=converged[k] and enough,
+                    converged=converged[k] and finite[k] and enough,
                     terms=terms[k],
                     pixel_mass=q,
                     dot_mass=gamma[k, :m],
@@ -235,7 +244,7 @@ def _given(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
     none = values.new_full((), math.nan)
     parts = [none.expand(m) if one is None else one.detach() for one, m in zip(beta, problem.n_dots)]
     values[problem.present] = torch.cat(parts).to(values)
-    known, dots = torch.isfinite(values) & problem.present, problem.present.sum(1)
+    known, dots = (values.abs() <= LARGEST_SCALE) & problem.present, problem.present.sum(1)
     if torch.equal(known, problem.present):
         return Start(values, dots > 0)
     number = known.sum(1)
@@ -243,6 +252,18 @@ def _given(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
     mean = torch.where(known, values, 0.0).sum(1) / number.clamp(min=1)
     guess = torch.where(known, values, mean[:, None])
     return Start(torch.where(warm[:, None] & problem.present, guess, 0.0), warm)
+
+
+def _finite(cells: Cells, n_dots: list[int], maps: list[Tensor], dots: list[Tensor], terms: list[Terms]) -> list[bool]:
+    """Return for each image whether all that belongs to it is finite: maps (n_blocks, k), dots (B, m_max), terms."""
+    whole = float(sum(one.sum() for one in maps) + sum(one.sum() for one in dots))
+    good = [math.isfinite(t.transport + t.pixel_mass + t.dot_mass + t.entropy) for t in terms]
+    if math.isfinite(whole):  # as nearly always
+        return good
+    cell = torch.stack([torch.isfinite(one).all(1) for one in maps]).all(0)
+    bad = torch.zeros(len(terms), dtype=torch.int64, device=cell.device).index_add_(0, cells.image, (~cell).long())
+    rows = [all(bool(torch.isfinite(one[k, :m]).all()) for one in dots) for k, m in enumerate(n_dots)]
+    return [a and b and not n for a, b, n in zip(good, rows, bad.tolist())]
 
 
 def _terms(outcome: Outcome) -> list[Terms]:

@@ -13,11 +13,15 @@ from dotcount.transport.dual import Dual, Point
 
 @dataclass(frozen=True)
 class Control:
-    """When to stop: the relative gap, the bound on the gradient's error (or None), the evaluations allowed."""
+    """When to stop: the relative gap, the bound on the gradient's error (or None), the evaluations allowed.
+
+    ``dtype`` is that of the gradient that is handed out.
+    """
 
     tol: float
     tol_gradient: float | None
     max_iter: int
+    dtype: torch.dtype = torch.float64
 
 
 @dataclass(frozen=True)

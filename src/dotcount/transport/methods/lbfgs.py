@@ -36,8 +36,12 @@ def lbfgs(problem: Problem, start: Start, control: Control) -> Outcome:
             break
         gradient = point.m - point.gamma
         direction = _two_loops(gradient, steps, changes)
-        uphill = (direction * gradient).sum(1) > 0
-        direction = torch.where(uphill[:, None], direction, gradient) * todo[:, None]
+        slopes = (direction * gradient).sum(1)
+        uphill = (slopes > 0) & torch.isfinite(slopes)
+        direction = torch.where(uphill[:, None], direction, gradient)
+        able = todo & torch.isfinite(direction).all(1)  # where masses overflow there is no next step
+        stuck = stuck | (todo & ~able)
+        direction, todo = torch.where(able[:, None], direction, 0.0), able
         if not steps:  # no scale known yet: one epsilon at most
             direction = direction * (problem.epsilon / direction.abs().amax(1, keepdim=True).clamp(min=1e-300))
         slope = (direction * gradient).sum(1)
@@ -48,12 +52,13 @@ def lbfgs(problem: Problem, start: Start, control: Control) -> Outcome:
             length = torch.where(good, length, length if trial is point else length * SHRINK)
             trial = dual.at(point.beta + length[:, None] * direction)
             evaluations += todo & ~good
-            good = ~todo | (trial.value >= point.value + 1e-4 * length * slope)
+            rise = trial.value >= point.value + 1e-4 * length * slope
+            good = ~todo | (rise & torch.isfinite(trial.gap))
             stuck = stuck | (todo & ~good & (length < 1e-10))
             good = good | stuck
-        moved = torch.where(good[:, None], trial.beta, point.beta)
-        if not bool(good.all()):  # out of evaluations in the middle of a line search
-            trial = dual.at(moved)
+        moved = good & ~stuck
+        if not bool(moved.all()):  # stuck, or out of evaluations in the middle of a line search
+            trial = dual.at(torch.where(moved[:, None], trial.beta, point.beta))
         steps.append(trial.beta - point.beta)
         changes.append(gradient - (trial.m - trial.gamma))
         del steps[:-HISTORY], changes[:-HISTORY]

@@ -21,6 +21,7 @@ from dotcount.transport.dual import Dual, Point
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.penalties import KL
 from dotcount.transport.problem import Problem
+from dotcount.transport.rounding import UNIT32
 
 FIRST_WIDTH = 0.1
 """Largest blur of the first phase, as a share of the extent of the image."""
@@ -200,21 +201,27 @@ def _finish(
             outcome = Outcome(dual, point, certificate, evaluations)
             exact = _exact_enough(outcome, control)
             spent = int(evaluations.max()) >= control.max_iter
-            if bool(exact.all()) or spent or tol < 1e-14 or not bool(progress.converged[present].all()):
+            least = 1e-22 if problem.dtype == torch.float64 else 1e-7
+            if bool(exact.all()) or spent or tol < least or not bool(progress.converged[present].all()):
                 break
             tol *= 0.01  # only the bound on the gradient asks for this
         goal = limit(point, control.tol)
         good = bool((certificate.gap <= goal).all())
-        if spent or (good and (bool(exact.all()) or cutoff == math.inf or not _affordable(problem))):
+        if spent or (good and bool(exact.all())):
             return outcome
-        if good:  # but what was left out may hide an error of the gradient
-            cutoff = math.inf
+        if good:  # but rounding, or what was left out, may hide an error of the gradient
+            if problem.dtype == torch.float32:
+                problem = problem.in_double()
+            elif cutoff == math.inf or not _affordable(problem):
+                return outcome
+            else:
+                cutoff = math.inf
             continue
         loose = certificate.dropped > SHARE_OF_DROPPED * goal
         if bool(loose.any()):
             cutoff += float((certificate.dropped / goal)[loose].max().log()) - math.log(0.1)
         elif problem.dtype == torch.float32:
-            problem = replace(problem, dtype=torch.float64, rough=True)  # rounding stands in the way
+            problem = problem.in_double()  # rounding stands in the way
         elif cutoff < math.inf and _affordable(problem):
             cutoff = math.inf
         else:
@@ -226,7 +233,8 @@ def _exact_enough(outcome: Outcome, control: Control) -> Tensor:
     """Return (B,) whether the gradient is as exact as was asked."""
     if control.tol_gradient is None:
         return torch.ones_like(outcome.point.gap, dtype=torch.bool)
-    return gradient_bound(outcome.dual, outcome.point, outcome.certificate, None) <= control.tol_gradient
+    bound = gradient_bound(outcome.dual, outcome.point, outcome.certificate, None, control.dtype)
+    return bound <= control.tol_gradient
 
 
 def _plan(
@@ -237,11 +245,15 @@ def _plan(
     Returns how far below the best a score may lie, in units of epsilon, so that little enough is left out, and the
     problem, with pairs in float64 where the rounding of float32 would not let the certificate be good enough.
     """
+    if control.tol_gradient is not None and problem.dtype == torch.float32:
+        common = 1.0 / (1.0 / problem.pixel_penalty.rho + 1.0 / problem.dot_penalty.rho)
+        if common * problem.strain(UNIT32) > SHARE_OF_ROUNDING * control.tol_gradient:
+            problem = problem.in_double()
     value, moved = _expected(problem, beta, last)
     if beta is not None and problem.dtype == torch.float32:
-        rounding = least_rounding(max(problem.units), problem.epsilon, moved, torch.float32)
+        rounding = least_rounding(max(problem.units), problem.epsilon, moved, UNIT32)
         if bool((2.0 * rounding > SHARE_OF_ROUNDING * control.tol * value.clamp(min=1.0)).any()):
-            problem = replace(problem, dtype=torch.float64, rough=True)
+            problem = problem.in_double()
     if dense:
         return math.inf, problem
     unsure = 0.0 if beta is None else UNSURE * moved

@@ -46,6 +46,9 @@ def sinkhorn(problem: Problem, start: Start, control: Control) -> Outcome:
         shift = torch.where(received > 0, common * torch.log(mass / received), 0.0)[:, None]
         change = shift + step * (ratio - shift * (1.0 / pixel.rho + 1.0 / dot.rho))
         change = torch.where(paid, change, dot.rho)
-        point = dual.at(point.beta + torch.where(problem.present & todo[:, None], change, 0.0))
-        evaluations += todo
+        able = todo & torch.isfinite(change).all(1)  # where masses overflow there is no next step
+        if not bool(able.any()):
+            break
+        point = dual.at(point.beta + torch.where(problem.present & able[:, None], change, 0.0))
+        evaluations += able
     return Outcome(dual, point, certify(dual, point), evaluations)

@@ -1,0 +1,122 @@
+"""Problems at the edge of arithmetic: nothing dies, and what is called converged is finite and proven."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dotcount.errors import InputError
+from dotcount.transport import compiled, solve
+
+from . import hostile
+
+DOT = torch.tensor([[3.0, 4.0]])
+
+
+def rand(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_sample_of_hostile_problems_is_without_fault(route):
+    first = 0 if route == "compiled" else 500
+    states = set()
+    for seed, faults, state in hostile.run(range(first, first + 120)):
+        assert not faults, f"problem {seed}: {faults}"
+        states.add(state)
+    assert {"converged, all judged", "told, value judged"} <= states
+
+
+def test_the_judge_sees_a_wrong_value_and_a_wrong_gradient():
+    from dataclasses import replace
+
+    density, points = rand(6, 6).double(), DOT.double()
+    options = {"stride": 1.0, "cost": "l2", "penalty": "kl", "epsilon": 0.1, "rho": 1.0, "tol": 1e-6}
+    got = solve(density, points, **options)
+    problem = hostile.dense(density, points, options)
+    assert hostile._compare(got, got.gradient_bound, problem) == ([], "all judged")
+    for wrong in (
+        replace(got, value=got.value + 3e-6 * got.value),
+        replace(got, value=got.value - 2 * got.gap, gap=got.gap * 0.5),
+        replace(got, gradient=got.gradient + 3 * got.gradient_bound),
+    ):
+        assert hostile._compare(wrong, got.gradient_bound, problem)[0]
+
+
+@pytest.mark.parametrize(
+    ("density", "points", "options"),
+    [
+        (rand(22, 9) * 1e-40, DOT.repeat(12, 1), {}),
+        (rand(22, 9) * 1e-42, rand(6, 2) * 9, {"method": "sinkhorn"}),
+        (rand(22, 9), DOT, {"rho": (2e-4, 7e4)}),
+        (rand(22, 9), rand(6, 2) * 9, {"rho": 1e-2, "length_scale": 0.01}),
+        (rand(22, 9), rand(6, 2) * 9, {"rho": 1e-2, "length_scale": 0.04}),
+        (rand(4, 4) * 0, DOT, {"beta": torch.tensor([-1e4])}),
+        (rand(16, 16), DOT, {"beta": torch.tensor([-1e3])}),
+        (rand(16, 16), DOT, {"beta": torch.tensor([-1e3]), "max_iter": 1}),
+        (rand(16, 16), DOT, {"beta": torch.tensor([1e38]), "max_iter": 1}),
+        (rand(16, 16) * 1e38, DOT.repeat(40, 1), {}),
+        (rand(16, 16).double() * 1e59, DOT.double(), {"epsilon": 1e-6, "rho": 1e6}),
+    ],
+)
+def test_converged_is_finite_and_proven(density, points, options):
+    got = solve(density, points, **{"epsilon": 0.01, **options})
+    numbers = hostile.numbers(got)
+    assert not got.converged or all(map(math.isfinite, numbers))
+    assert not math.isnan(got.value)
+    assert got.gap >= 0
+
+
+def test_a_start_that_overflows_is_told_or_left_behind():
+    assert not solve(rand(16, 16), DOT, beta=torch.tensor([-1e3]), max_iter=1).converged
+    cold = solve(rand(16, 16), DOT)
+    warm = solve(rand(16, 16), DOT, beta=torch.tensor([-1e3]))
+    assert warm.converged
+    assert warm.value == pytest.approx(cold.value, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("density", "points", "options", "message"),
+    [
+        (rand(4, 4).double() * 1e99, DOT.double(), {}, "density must be at most"),
+        (rand(4, 4), DOT * 1e32, {}, "distances between dots and cells"),
+        (rand(4, 4), DOT, {"length_scale": 1e-35}, "distances between dots and cells"),
+        (rand(4, 4), DOT, {"weights": torch.tensor([1e-38])}, "weights must be between"),
+        (rand(4, 4), DOT, {"rho": 1e40}, "rho must be positive and finite, between"),
+        (rand(4, 4), DOT, {"epsilon": 1e-40}, "epsilon must be finite and not negative: 0, or between"),
+    ],
+)
+def test_what_leaves_the_range_of_arithmetic_is_refused(density, points, options, message):
+    with pytest.raises(InputError, match=message):
+        solve(density, points, **options)
+
+
+def test_the_gradients_bound_knows_float32():
+    density, points = rand(16, 16), rand(9, 2) * 16
+    got = solve(density, points, tol=1e-6)
+    exact = solve(density.double(), points.double(), tol=1e-12, max_iter=2000)
+    assert float((got.gradient - exact.gradient).abs().max()) <= got.gradient_bound + exact.gradient_bound
+    assert got.gradient_bound >= 2**-24 * float(exact.gradient.abs().max()), "the last place of the numbers handed out"
+    asked = solve(density, points, tol_gradient=1e-5)
+    assert asked.converged
+    assert asked.gradient_bound <= 1e-5
+    assert not solve(density, points, tol_gradient=1e-12).converged, "float32 can't hold such a gradient"
+
+
+def test_places_are_sorted_whatever_the_scores_are():
+    kernels = compiled._kernels()
+    nan, inf = math.nan, math.inf
+    for values in ([nan] * 5, [1.0, nan, -inf, 3.0, inf], [0.0] * 4, [-inf] * 3):
+        for near, least in ((2.0, 0.5), (nan, nan), (nan, 0.0), (1.0, nan), (-inf, -inf), (0.5, 2.0), (inf, inf)):
+            order = np.full(len(values) + 1, -7)
+            first, second = kernels._split(np.array(values), near, least, order)
+            assert sorted(order[: len(values)]) == list(range(len(values)))
+            assert 0 <= first <= second <= len(values)
+
+
+@pytest.mark.parametrize("place", [math.nan, math.inf, -math.inf, 1e300, -1e300, 7.0])
+def test_the_nearest_block_is_always_one_of_the_blocks(place):
+    assert 0 <= compiled._kernels()._block_of(place, 1e-3, 5) < 5
