@@ -257,14 +257,20 @@ def below(root: Path, name: str, what: str = "name") -> Path:
 
 @dataclass(frozen=True)
 class Output:
-    """What the marker of a folder says: the kind of results, what wrote them, and their names (none: all of it)."""
+    """What the marker of a folder says: the kind of results, what wrote them, and their names (none: all of it).
+
+    ``source``: the folder of the images that the folder holds copies of.
+    """
 
     kind: str
     created_by: str
     names: tuple[str, ...] = ()
+    source: Path | None = None
 
 
-def mark_output(folder: Path, kind: str, created_by: str, names: Sequence[str] = ()) -> None:
+def mark_output(
+    folder: Path, kind: str, created_by: str, names: Sequence[str] = (), *, source: Path | None = None
+) -> None:
     """Write ``dotcount.json``, by which reading data knows results from what people brought, and leaves them out.
 
     Parameters
@@ -278,6 +284,8 @@ def mark_output(folder: Path, kind: str, created_by: str, names: Sequence[str] =
     names
         Files and folders of the results, relative to ``folder``, where other things may lie beside them. Those of
         an earlier marker of the same folder are kept. None: the whole folder.
+    source
+        Where the images come from that a folder of data holds copies of: reading that place leaves the copies out.
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -289,6 +297,8 @@ def mark_output(folder: Path, kind: str, created_by: str, names: Sequence[str] =
     except PackageNotFoundError:
         number = "unknown"
     told = {"kind": kind, "created_by": created_by, "dotcount": number, "names": list(names)}
+    if source is not None:
+        told["source"] = str(source.resolve())
     write_text(folder / MARKER, json.dumps(told, indent=1) + "\n")
 
 
@@ -301,7 +311,9 @@ def output_of(folder: Path) -> Output | None:
         return None
     if not isinstance(kind, str) or not isinstance(created_by, str) or not isinstance(names, list):
         return None
-    return Output(kind, created_by, tuple(str(name) for name in names))
+    created_by = "".join(c for c in created_by if c.isprintable())[:60]
+    source = content.get("source")
+    return Output(kind, created_by, tuple(map(str, names)), Path(source) if isinstance(source, str) else None)
 
 
 def is_output(folder: Path) -> bool:

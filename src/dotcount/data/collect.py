@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Sized
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from dotcount.data.images import image_size
 from dotcount.data.layout import Entry, Layout
 from dotcount.data.records import Collection, LeftOut, Problem, Record, told_left_out
 from dotcount.data.splits import with_listed_splits
+from dotcount.data.units import suspicious_units
 from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
 
 _SHOWN = 20
+_OF_DOTS = ("unreadable_annotation", "not_finite", "outside", "units")
 
 
 def open_collection(
@@ -74,8 +77,9 @@ def open_collection(
     collection = with_listed_splits(_assemble(layout.root or (root if root.is_dir() else root.parent), layout, classes))
     wrong = [p for p in collection.problems if complete or p.kind != "unreadable_image"]
     if (strict or complete) and wrong:
-        more = f" (and {len(wrong) - 1} more problems; `dotcount data check` lists them)" if len(wrong) > 1 else ""
-        error = AnnotationError if wrong[0].kind in ("unreadable_annotation", "not_finite", "outside") else DataError
+        others = f"{len(wrong) - 1} more problem{'s' if len(wrong) > 2 else ''}"
+        more = f" (and {others}; `dotcount data check` lists them)" if len(wrong) > 1 else ""
+        error = AnnotationError if wrong[0].kind in _OF_DOTS else DataError
         raise error(wrong[0].message + more)
     if complete and collection.left_out:
         raise DataError(f"{root} is not complete; {told_left_out(collection.left_out)}; move it away, or mend it")
@@ -132,19 +136,20 @@ def _images(root: Path) -> Layout:
 def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collection:
     problems = [Problem("missing_image", "", message) for message in layout.unmatched]
     records = []
-    seen: set[str] = set()
-    left_out = list(layout.left_out)
+    seen = _Seen(left_out=list(layout.left_out))
     for entry in layout.entries:
-        record, problem = _record(entry, layout, classes, seen, left_out)
+        record, problem = _record(entry, layout, classes, seen)
         records.append(record)
         if problem is not None:
             problems.append(problem)
-    unknown = next((name for name in classes or () if name not in seen), None)
+    unknown = next((name for name in classes or () if name not in seen.classes), None)
     if unknown is not None:
-        known = ", ".join(sorted(seen)[:_SHOWN]) or "none"
+        known = ", ".join(sorted(seen.classes)[:_SHOWN]) or "none"
         raise UnknownNameError(
-            f"{root} has no dots of class {unknown!r}.{did_you_mean(unknown, seen)} Classes: {known}."
+            f"{root} has no dots of class {unknown!r}.{did_you_mean(unknown, seen.classes)} Classes: {known}."
         )
+    if layout.format not in BENCHMARKS:
+        problems += suspicious_units([r for r in records if r.name not in seen.px])
     return Collection(
         root,
         root.resolve().name,
@@ -155,14 +160,21 @@ def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collect
         layout.license,
         layout.citation,
         layout.resize,
-        tuple(left_out),
+        tuple(seen.left_out),
     )
 
 
-def _record(
-    entry: Entry, layout: Layout, classes: Sized[str] | None, seen: set[str], left_out: list[LeftOut]
-) -> tuple[Record, Problem | None]:
-    """Read one image; ``seen`` receives the classes of its dots, ``left_out`` what was not taken for dots."""
+@dataclass
+class _Seen:
+    """What reading images brings to light: classes, what was left out, and the images whose dots are stated in px."""
+
+    left_out: list[LeftOut]
+    classes: set[str] = field(default_factory=set)
+    px: set[str] = field(default_factory=set)
+
+
+def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: _Seen) -> tuple[Record, Problem | None]:
+    """Read one image; ``seen`` receives what else its annotation says."""
 
     def failed(kind: str, message: str, points: Points | None = None) -> tuple[Record, Problem]:
         record = Record(entry.image, entry.name, points, entry.split, entry.labels, error=message)
@@ -184,13 +196,15 @@ def _record(
         dots = entry.read(width, height)
     except AnnotationError as error:
         return failed("unreadable_annotation", str(error))
-    left_out += [LeftOut(entry.name, phrase) for phrase in dots.left_out]
+    seen.left_out += [LeftOut(entry.name, phrase) for phrase in dots.left_out]
+    if dots.px:
+        seen.px.add(entry.name)
     bad = np.flatnonzero(~np.isfinite(dots.xy).all(axis=1))
     if bad.size:
         where = f"dot {bad[0] + 1} of image {entry.image} is not finite: {_show(dots.xy[bad[0]])}"
         return failed("not_finite", f"{where}; correct or remove it")
     xy, named = dots.xy, dots.classes
-    seen.update(named)
+    seen.classes.update(named)
     if classes is not None:
         keep = np.array([name in classes for name in named], dtype=bool) if named else np.zeros(len(xy), dtype=bool)
         xy, named = xy[keep], tuple(name for name, kept in zip(named, keep) if kept)

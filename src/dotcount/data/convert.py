@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -14,12 +14,21 @@ from dotcount.data.formats.csv import CsvTable, write_manifest
 from dotcount.data.layout import split_of
 from dotcount.data.records import Collection, Record
 from dotcount.errors import DataError, UsageError
+from dotcount.files import below, mark_output, regular_file, write_text
 from dotcount.folders import writing_folder
 
 Images = Literal["copy", "link", "none"]
 
 
-def convert(collection: Collection, out: str | Path, format: str = "csv", *, images: Images = "copy") -> Path:
+def convert(
+    collection: Collection,
+    out: str | Path,
+    format: str = "csv",
+    *,
+    images: Images = "copy",
+    notes: Mapping[str, str] | None = None,
+    created_by: str = "dotcount data convert",
+) -> Path:
     """Write the annotated images of a collection in a format and return the folder.
 
     Image names are kept; where a split does not show in the folders, a folder of its name is put before them, so that
@@ -33,13 +42,18 @@ def convert(collection: Collection, out: str | Path, format: str = "csv", *, ima
         Name of an annotation format that can be written.
     images
         ``copy`` the files, ``link`` to them (symbolic), or write annotations only (``none``).
+    notes
+        Texts to write as well, by file name.
+    created_by
+        What ``dotcount.json`` says wrote the folder.
 
     Raises
     ------
     UsageError
         If the format does not exist or can only be read.
     DataError
-        If no image is annotated, or the format can't hold the dots.
+        If no image is annotated, the format can't hold the dots, or the name of an image or split can't be written
+        (see :func:`dotcount.files.below`); nothing is written then.
     OutputError
         If ``out`` exists and is not empty, or can't be written.
     """
@@ -52,6 +66,9 @@ def convert(collection: Collection, out: str | Path, format: str = "csv", *, ima
     def fill(folder: Path) -> None:
         write_images(folder, records, images)
         _write_dots(folder, [record for _, record in records], format)
+        for name, text in (notes or {}).items():
+            write_text(folder / name, text)
+        mark_output(folder, "data", created_by, source=collection.root)
 
     return write_folder(out, fill)
 
@@ -71,12 +88,22 @@ def write_folder(out: str | Path, fill: Callable[[Path], None]) -> Path:
 
 
 def _placed(records: Iterable[Record]) -> list[tuple[Path, Record]]:
-    """Return the source of each image and its record under the name it gets."""
+    """Return the source of each image and its record under the name it gets, which is safe to write.
+
+    Names of splits and images come from data: from ``splits.csv``, from annotation files, from a downloaded archive.
+    """
     placed = []
+    taken: dict[str, str] = {}
     for record in records:
         name = record.name
         if record.split is not None and split_of(Path(name)) != record.split:
+            if len(below(Path(), record.split, "split").parts) != 1 or "\\" in record.split:
+                raise DataError(f"split {record.split!r} can't be written: it is no plain name; rename it")
             name = f"{record.split}/{name}"
+        below(Path(), name, "image")
+        if name in taken:
+            raise DataError(f"images {taken[name]} and {record.name} would both be written as {name}; rename one")
+        taken[name] = record.name
         placed.append((record.image, replace(record, name=name)))
     return placed
 
@@ -84,9 +111,10 @@ def _placed(records: Iterable[Record]) -> list[tuple[Path, Record]]:
 def write_images(folder: Path, records: Iterable[tuple[Path, Record]], images: Images) -> None:
     """Copy or link the image of each record to its name below the folder."""
     for source, record in records:
-        target = folder / record.name
+        target = below(folder, record.name, "image")
         target.parent.mkdir(parents=True, exist_ok=True)
         if images == "copy":
+            regular_file(source)
             shutil.copyfile(source, target)
         elif images == "link":
             target.symlink_to(source.resolve())
@@ -100,7 +128,7 @@ def _write_dots(folder: Path, records: list[Record], format: str) -> None:
             write_manifest(folder / "images.csv", records)
     elif isinstance(writer, Sidecar):
         writer.prepare(folder, records)
-        taken: dict[PurePosixPath, str] = {}
+        taken = {PurePosixPath(record.name): record.name for record in records}
         for record in records:
             place = writer.place(PurePosixPath(record.name))
             if place in taken:
@@ -108,5 +136,6 @@ def _write_dots(folder: Path, records: list[Record], format: str) -> None:
                     f"images {taken[place]} and {record.name} would share the file {place}; rename one, or write csv"
                 )
             taken[place] = record.name
-            (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            writer.write(folder / place, record)
+            target = below(folder, place.as_posix(), "annotation")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            writer.write(target, record)

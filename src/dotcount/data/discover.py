@@ -10,9 +10,9 @@ from pathlib import Path
 from dotcount.data.explain import nothing_found
 from dotcount.data.formats.base import FORMATS, Format, Sidecar, Table, sidecars, tables
 from dotcount.data.formats.csv import is_manifest
-from dotcount.data.images import is_image
+from dotcount.data.images import is_image, unreadable_kind
 from dotcount.data.layout import Dots, Entry, Layout, no_dots, split_of
-from dotcount.data.listing import list_files, unreadable_kind
+from dotcount.data.listing import list_files
 from dotcount.data.mentions import as_layout, find_mentions, table_layout
 from dotcount.data.pairing import ROLE, pair, split_masks
 from dotcount.data.records import LeftOut

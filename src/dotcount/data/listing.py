@@ -11,35 +11,6 @@ from dotcount.data.records import LeftOut
 from dotcount.errors import DataError
 from dotcount.files import MARKER, output_of
 
-_UNREADABLE = {
-    **dict.fromkeys((".heic", ".heif"), "a HEIC photo, which can't be read; save it as JPEG or PNG"),
-    **dict.fromkeys(
-        (".czi", ".lif", ".nd2", ".oib", ".oif", ".lsm", ".vsi", ".ims", ".dv", ".stk"),
-        ("a microscope's own format, which can't be read; export it as TIFF"),
-    ),
-    **dict.fromkeys(
-        (".svs", ".ndpi", ".mrxs", ".scn", ".bif"), "a slide scan, which can't be read; export regions as TIFF"
-    ),
-    **dict.fromkeys(
-        (".dcm", ".dicom", ".nii", ".nrrd", ".mha"), "a medical image, which can't be read; export it as TIFF"
-    ),
-    **dict.fromkeys(
-        (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"), "a video; export frames as images"
-    ),
-    **dict.fromkeys(
-        (".cr2", ".cr3", ".nef", ".arw", ".dng", ".orf", ".rw2", ".raf", ".pef"), "a raw photo; save it as TIFF or JPEG"
-    ),
-    **dict.fromkeys(
-        (".psd", ".xcf", ".svg", ".eps", ".pdf", ".ai", ".jxl", ".exr", ".hdr"), "no image that can be read"
-    ),
-    **dict.fromkeys((".h5", ".hdf5", ".zarr", ".n5"), "an array store, which can't be read; export planes as TIFF"),
-}
-
-
-def unreadable_kind(path: Path) -> str | None:
-    """Return what kind of picture that can't be read a file is, with the remedy; ``None`` for any other file."""
-    return _UNREADABLE.get(path.suffix.lower())
-
 
 @dataclass(frozen=True)
 class Listing:
@@ -109,6 +80,8 @@ def _entries(folder: Path, listing: Listing) -> Iterator[tuple[os.DirEntry[str],
             inner = output_of(path)
             if inner is not None and inner.kind != "data" and not inner.names:
                 listing.left_out.append(LeftOut(name, f"results of `{inner.created_by}`"))
+            elif inner is not None and inner.source is not None and _overlap(inner.source, root):
+                listing.left_out.append(LeftOut(name, f"copies of these images, written by `{inner.created_by}`"))
             else:
                 yield entry, True
         elif entry.is_file():
@@ -116,6 +89,12 @@ def _entries(folder: Path, listing: Listing) -> Iterator[tuple[os.DirEntry[str],
         else:
             reason = "a link that leads nowhere" if entry.is_symlink() and not path.exists() else "not a regular file"
             listing.left_out.append(LeftOut(name, reason))
+
+
+def _overlap(source: Path, root: Path) -> bool:
+    """Return whether one of two folders is the other, or in it."""
+    root = root.resolve()
+    return source.is_relative_to(root) or root.is_relative_to(source)
 
 
 def _identity(folder: Path) -> tuple[int, int]:

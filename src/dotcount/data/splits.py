@@ -20,8 +20,9 @@ from dotcount.data.formats.base import read_rows, read_text
 from dotcount.data.images import open_raster
 from dotcount.data.layout import SPLIT_WORDS
 from dotcount.data.records import Collection, Problem, Record
+from dotcount.data.resolver import Resolver
 from dotcount.errors import DataError, ImageReadError, InputError, OutputError
-from dotcount.files import write_text
+from dotcount.files import cell, write_text
 
 MANIFEST = "splits.csv"
 _LISTS = ("train.txt", "val.txt", "test.txt")
@@ -156,8 +157,10 @@ def write_splits(collection: Collection, path: Path, by: str = "image") -> None:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["image", "split", "group", "count", "sha256"])
     for record in collection.records:
-        digest = hashlib.sha256(record.image.read_bytes()).hexdigest()
-        writer.writerow([record.name, record.split, groups[record.name], record.count, digest])
+        with record.image.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        texts = [cell(str(text)) for text in (record.name, record.split, groups[record.name])]
+        writer.writerow([*texts, record.count, digest])
     write_text(path, buffer.getvalue())
 
 
@@ -204,41 +207,39 @@ def _read_lists(collection: Collection) -> tuple[dict[str, str], list[Problem]]:
         if path.is_file():
             lines = [line.strip() for line in read_text(path).splitlines()]
             rows += [(line, SPLIT_WORDS[Path(name).stem]) for line in lines if line]
-    known = _names(collection)
-    if sum(bool(known.get(_plain(line))) for line, _ in rows) * 2 < len(rows):
+    resolver = _resolver(collection)
+    if sum(_found(resolver, line) for line, _ in rows) * 2 < len(rows):
         return {}, []  # some other text that happens to be called train.txt
     return _resolve(collection, collection.root, rows)
 
 
-def _plain(line: str) -> str:
-    return line.replace("\\", "/").removeprefix("./")
+def _resolver(collection: Collection) -> Resolver:
+    return Resolver(Path(record.name) for record in collection.records)
 
 
-def _names(collection: Collection) -> dict[str, list[str]]:
-    """Return the records that a name in a list may mean: whole path, file name, or stem."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for record in collection.records:
-        path = Path(record.name)
-        for key in {record.name, path.name, path.stem}:
-            names[key].append(record.name)
-    return names
+def _found(resolver: Resolver, name: str) -> bool:
+    try:
+        resolver.find(name)
+    except DataError:
+        return False
+    return True
 
 
 def _resolve(
     collection: Collection, source: Path, rows: Sequence[tuple[str, str]]
 ) -> tuple[dict[str, str], list[Problem]]:
-    known = _names(collection)
+    resolver = _resolver(collection)
     listed: dict[str, str] = {}
     problems = []
     for name, split in rows:
-        matches = known.get(_plain(name), [])
-        if len(matches) != 1:
-            what = "is not there" if not matches else f"may be any of {len(matches)} images"
-            message = f"{source} lists image {name!r}, which {what}; correct the list"
-            problems.append(Problem("split_list", name, message))
-        elif listed.setdefault(matches[0], split) != split:
-            message = f"{source} lists image {name!r} as {listed[matches[0]]} and as {split}; keep one"
-            problems.append(Problem("split_list", matches[0], message))
+        try:
+            image = resolver.find(name).as_posix()
+        except DataError as error:
+            problems.append(Problem("split_list", name, f"{source} lists {error}"))
+            continue
+        if listed.setdefault(image, split) != split:
+            message = f"{source} lists image {name!r} as {listed[image]} and as {split}; keep one"
+            problems.append(Problem("split_list", image, message))
     missing = [r.name for r in collection.records if r.name not in listed]
     if missing and listed:
         message = f"{source} lists no split for {len(missing)} images, the first {missing[0]}; add them"

@@ -13,6 +13,7 @@ from PIL import Image
 from dotcount.data import assign_splits, open_collection, write_splits
 from dotcount.data.checks import Report, check, repair, write_page
 from dotcount.data.synthetic import generate, write_dataset
+from dotcount.errors import DataError
 
 from .. import faults
 from ..layouts import picture, shanghaitech_mat, spots, write_csv
@@ -106,7 +107,7 @@ def test_the_corrected_copy_has_no_errors(
     assert (tmp_path / "fixed/changes.txt").read_text().splitlines() == changes
     truth = {r.name: r for r in original.collection.records}
     mended = {r.name.removeprefix("train/").removeprefix("test/"): r for r in again.collection.records}
-    for what in ("swapped axes", "duplicated dots", "twice as large", "half as large", "dot off the image"):
+    for what in ("duplicated dots", "dot off the image"):
         name = wanted[what].name
         got, expected = mended[name].points, truth[name].points
         assert got is not None
@@ -114,11 +115,36 @@ def test_the_corrected_copy_has_no_errors(
         np.testing.assert_allclose(np.sort(got.xy, axis=0), np.sort(expected.xy, axis=0), atol=1e-6)
     for what in ("truncated file", "train image in test"):
         assert wanted[what].name not in mended
-    turned = mended[wanted["turned by EXIF"].name].points
-    original_dots = truth[wanted["turned by EXIF"].name].points
-    assert turned is not None
-    assert original_dots is not None
-    np.testing.assert_allclose(turned.xy, original_dots.rotate90(3).xy, atol=1e-6)
+    for what in ("swapped axes", "twice as large", "half as large", "turned by EXIF"):
+        name = wanted[what].name
+        assert name not in mended
+        assert any(line.startswith(f"{name}: left out ({wanted[what].kinds[0].replace('_', ' ')}") for line in changes)
+
+
+@pytest.mark.parametrize(("scale", "named"), [(1, "look like shares"), (100, "look like percent")])
+def test_shares_and_percent_are_never_multiplied(tmp_path: Path, scale: int, named: str) -> None:
+    """Neither read as px, nor corrected by a factor that happens to bring them inside."""
+    rows = ["image,x,y"]
+    for k in range(3):
+        picture(tmp_path / f"data/{k}.png", 400, 300, seed=k)
+        rows += [f"{k}.png,{x * scale / 400},{y * scale / 300}" for x, y in spots(8, 400, 300, seed=k) + 0.123]
+    (tmp_path / "data/dots.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=named if scale == 100 else "x_share"):
+        open_collection(tmp_path / "data")
+    if scale == 100:
+        report = check(open_collection(tmp_path / "data", strict=False))
+        assert "units" in {f.kind for f in report.errors}
+        with pytest.raises(DataError, match="can't be corrected without a guess"):
+            repair(report, tmp_path / "fixed")
+        assert not (tmp_path / "fixed").exists()
+    rows[0] = "image,x_percent,y_percent" if scale == 100 else "image,x_share,y_share"
+    (tmp_path / "data/dots.csv").write_text("\n".join(rows) + "\n")
+    points = open_collection(tmp_path / "data").records[0].points
+    assert points is not None
+    np.testing.assert_allclose(points.xy, spots(8, 400, 300, seed=0) + 0.123)
+    rows[0] = "image,x_px,y_px"
+    (tmp_path / "data/dots.csv").write_text("\n".join(rows) + "\n")
+    assert open_collection(tmp_path / "data").n_dots == 24
 
 
 def test_files_that_changed_since_the_split_are_told(tmp_path: Path) -> None:

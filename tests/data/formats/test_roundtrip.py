@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from dotcount.data import Collection, Record, convert, open_collection
 from dotcount.data.formats import FORMATS, Sidecar, Table
 from dotcount.errors import AnnotationError, DataError, UsageError
+from dotcount.files import MARKER
 from dotcount.points import Points
 
 from ..layouts import picture
@@ -106,7 +107,7 @@ def test_images_can_be_linked_or_left(tmp_path: Path) -> None:
     assert (linked / "a.png").is_symlink()
     assert open_collection(linked).n_dots == 2
     bare = convert(source, tmp_path / "bare", "coco", images="none")
-    assert [p.name for p in bare.iterdir()] == ["annotations.json"]
+    assert sorted(p.name for p in bare.iterdir()) == ["annotations.json", "dotcount.json"]
 
 
 def test_what_a_format_can_not_hold_is_refused(tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def sample(format: str, folder: Path) -> bytes:
         written = format if FORMATS.create(format).writable else "dot_mask"
         source = collection_of(folder / "in", {"a.png": spread(4, 40, 30)})
         out = convert(source, folder / "out", written, images="none")
-        SAMPLES[format] = next(p for p in sorted(out.iterdir()) if p.name != "images.csv").read_bytes()
+        SAMPLES[format] = next(p for p in sorted(out.iterdir()) if p.name not in ("images.csv", MARKER)).read_bytes()
     return SAMPLES[format]
 
 

@@ -12,6 +12,7 @@ from dotcount.data.checks.report import Report
 from dotcount.data.convert import convert
 from dotcount.data.images import orientation
 from dotcount.data.records import Record
+from dotcount.errors import DataError
 from dotcount.points import Points
 
 CHANGES = "changes.txt"
@@ -20,16 +21,23 @@ CHANGES = "changes.txt"
 def repair(report: Report, out: str | Path, format: str = "csv") -> list[str]:
     """Write a corrected copy and return what was changed, one line a change; the original stays as it is.
 
-    Dots whose displacement is explained (axes swapped, scaled, counted from 1, made on the unturned picture) are moved,
-    dots on the far border are brought inside, other dots outside and repeated dots are removed. Images that can't be
-    used are left out, and of a photograph in two splits the copy outside the test split.
+    Only what can be proved is put right: dots on the far border are brought inside, a few dots outside (at most one in
+    20) and exact repetitions are removed. Images whose dots must have been made otherwise (axes swapped, on a copy of
+    another size, on the picture before it was turned, counted from 1) are left out, with what explains them: several
+    mistakes can put dots at the same wrong place, so that moving them would be a guess. Images that can't be used are
+    left out as well, and of a photograph in two splits the copy outside the test split.
 
     Raises
     ------
-    DataError, OutputError
+    DataError
+        If the coordinates of the whole set don't seem to be px, and as :func:`dotcount.data.convert`.
+    OutputError
         As :func:`dotcount.data.convert`.
     """
     changes: list[str] = []
+    whole = next((f for f in report.findings if f.kind in ("units", "swapped_axes", "misplaced") and not f.name), None)
+    if whole is not None:
+        raise DataError(f"{report.collection.root} can't be corrected without a guess: {whole.message}")
     left_out = _leaked(report, changes)
     records = []
     for record in report.collection.records:
@@ -40,16 +48,33 @@ def repair(report: Report, out: str | Path, format: str = "csv") -> list[str]:
             reason = unreadable[0].kind.replace("_", " ") if unreadable else "no annotation"
             changes.append(f"{record.name}: left out ({reason})")
             continue
+        unproven = _unproven(record, record.points)
+        if unproven is not None:
+            changes.append(f"{record.name}: left out ({unproven})")
+            continue
         records.append(_corrected(record, record.points, changes))
     copy = replace(report.collection, records=tuple(records), problems=())
-    folder = convert(copy, out, format)
-    (folder / CHANGES).write_text("".join(f"{line}\n" for line in changes), encoding="utf-8")
+    notes = {CHANGES: "".join(f"{line}\n" for line in changes)}
+    convert(copy, out, format, notes=notes, created_by="dotcount data check --fix")
     return changes
 
 
+def _unproven(record: Record, points: Points) -> str | None:
+    """Return why dots can't be put right without a guess; ``None`` if they can, or are right."""
+    found = explain(points, orientation(record.image))
+    if found is not None:
+        return f"{found.kind.replace('_', ' ')}: the dots lie {found.text}"
+    size = (points.width, points.height)
+    outside = int((~points.inside() & ~(points.xy == size).any(axis=1)).sum())
+    if outside > _FEW * len(points):
+        return f"{outside} of {len(points)} dots lie outside, and nothing explains it"
+    return None
+
+
 _UNUSABLE = frozenset(
-    ("missing_image", "missing_annotation", "unreadable_image", "unreadable_annotation", "not_finite"),
+    ("missing_image", "missing_annotation", "unreadable_image", "unreadable_annotation", "not_finite", "units"),
 )
+_FEW = 0.05
 
 
 def _leaked(report: Report, changes: list[str]) -> set[str]:
@@ -66,10 +91,6 @@ def _leaked(report: Report, changes: list[str]) -> set[str]:
 
 
 def _corrected(record: Record, points: Points, changes: list[str]) -> Record:
-    found = explain(points, orientation(record.image))
-    if found is not None:
-        changes.append(f"{record.name}: {len(points)} dots moved ({found.kind.replace('_', ' ')})")
-        points = found.corrected
     size = np.array([points.width, points.height], dtype=np.float64)
     on_border = (points.xy == size).any(axis=1)
     if on_border.any():

@@ -92,8 +92,8 @@ def _unit(rows: Sequence[Row], columns: Columns) -> Unit:
     return "centres" if columns.unit == "auto" else columns.unit
 
 
-def _dots(rows: Sequence[Row], path: Path, unit: Unit, guessed: bool, width: int, height: int) -> Dots:
-    """Return the dots of one image; ``guessed``: the header does not say that the numbers are px."""
+def _dots(rows: Sequence[Row], path: Path, unit: Unit, stated: bool, width: int, height: int) -> Dots:
+    """Return the dots of one image; ``stated``: the header says what the numbers are."""
     for sides in {row.sides for row in rows if row.sides is not None}:
         if sides != (width, height):
             raise AnnotationError(
@@ -103,7 +103,13 @@ def _dots(rows: Sequence[Row], path: Path, unit: Unit, guessed: bool, width: int
     rows = [row for row in rows if not row.empty]
     xy = np.array([(row.x, row.y) for row in rows], dtype=np.float64).reshape(-1, 2)
     classes = tuple(row.label for row in rows) if any(row.label for row in rows) else ()
-    if guessed and len(xy) and max(width, height) > 2 and bool(((xy >= 0) & (xy <= 1)).all()):
+    if (
+        not stated
+        and unit == "positions"
+        and len(xy)
+        and max(width, height) > 2
+        and bool(((xy >= 0) & (xy <= 1)).all())
+    ):
         raise AnnotationError(
             f"annotation {path}: all coordinates lie between 0 and 1, in an image of {width} x {height} px; call the "
             "columns x_share, y_share if they are shares of the image, or x_px, y_px if they are px"
@@ -112,7 +118,7 @@ def _dots(rows: Sequence[Row], path: Path, unit: Unit, guessed: bool, width: int
         xy = xy + 0.5
     elif unit in ("shares", "percent"):
         xy = xy * (np.array([width, height]) / (1 if unit == "shares" else 100))
-    return Dots(xy, classes)
+    return Dots(xy, classes, px=stated)
 
 
 def _columns_of(path: Path) -> Columns | None:
@@ -191,13 +197,13 @@ class CsvTable(Table):
                     f"annotation {path}: a row at ({row.x:g}, {row.y:g}) names no image; add its name"
                 )
             grouped.setdefault(row.image, []).append(row)
-        guessed = columns.unit == "auto" and not _whole(rows)
+        stated = columns.unit != "auto"
         listed = []
         for name, group in grouped.items():
             sizes = {row.size for row in group if row.size is not None}
             if len(sizes) > 1:
                 raise AnnotationError(f"annotation {path} states more than one size for image {name}; correct it")
-            read = partial(_dots, group, path, unit, guessed)
+            read = partial(_dots, group, path, unit, stated)
             if all(row.empty for row in group):
                 read = partial(no_dots)
             listed.append((name, Listed(read, size=next(iter(sizes), None))))
@@ -241,8 +247,7 @@ class CsvSidecar(Sidecar):
             raise AnnotationError(
                 f"annotation {path} names {len(named)} images, but goes with one; keep the rows of that"
             )
-        guessed = columns.unit == "auto" and not _whole(rows)
-        return _dots(rows, path, _unit(rows, columns), guessed, width, height)
+        return _dots(rows, path, _unit(rows, columns), columns.unit != "auto", width, height)
 
     def write(self, path: Path, record: Record) -> None:
         """Write ``x,y`` and, where there are classes, ``class``."""

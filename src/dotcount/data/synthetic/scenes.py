@@ -16,6 +16,7 @@ from dotcount.data.records import Record
 from dotcount.data.synthetic.cells import cells
 from dotcount.data.synthetic.crowd import crowd
 from dotcount.errors import InputError, UnknownNameError
+from dotcount.files import mark_output
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
 
@@ -112,6 +113,7 @@ def write_dataset(
             if number:
                 _write_split(folder / split, range(first, first + number), kind, seed, size, count)
             first += number
+        mark_output(folder, "data", "dotcount data synth")
 
     return write_folder(out, fill)
 
