@@ -19,11 +19,13 @@ from dotcount.data.loading import (
     crop_loader,
     fitting_crop,
     load_sample,
+    padded_images,
     point_tensor,
     require_crop,
     whole_batch,
 )
 from dotcount.errors import DataError, ImageReadError
+from dotcount.intensity import IntensityRule
 from dotcount.points import Points
 
 from .layouts import picture, spots
@@ -132,13 +134,73 @@ def test_sampler_epochs_can_be_drawn_alone_and_differ() -> None:
         EpochSampler(5, 1, rank=2, world_size=2)
 
 
-def test_a_crop_larger_than_an_image_is_named_at_set_up(tmp_path: Path) -> None:
-    records = [*some_records(tmp_path), Record(picture(tmp_path / "s.png", 20, 50), "s.png", Points.empty(20, 50))]
-    with pytest.raises(DataError, match=r"crop 24 px is larger than image .*s\.png \(20 x 50 px\); use --crop 20"):
-        CropDataset(records, 24)
-    CropDataset(records, 24, resize=ResizeRule(min_side=24))
-    with pytest.raises(DataError, match="crop 24 px"):
-        require_crop(records, 24, ResizeRule(max_side=40))
+def test_a_crop_larger_than_every_image_is_refused_at_set_up(tmp_path: Path) -> None:
+    records = some_records(tmp_path)
+    with pytest.raises(DataError, match=r"crop is 31 px, .* 5 images .*\.png, has 40 x 30 px; choose a crop of 30"):
+        CropDataset(records, 31)
+    CropDataset(records, 31, resize=ResizeRule(min_side=31))
+    with pytest.raises(DataError, match="crop is 24 px"):
+        require_crop(records, 24, ResizeRule(max_side=20))
+
+
+@pytest.mark.parametrize("scale", [None, (0.5, 0.5), (2.0, 2.0)])
+def test_images_smaller_than_the_crop_are_padded_and_named(tmp_path: Path, scale: tuple[float, float] | None) -> None:
+    large = some_records(tmp_path, 3)
+    strip = Record(
+        picture(tmp_path / "strip.png", 35, 8, seed=5), "strip.png", Points([[3.5, 4.0], [30.25, 7.5]], 35, 8)
+    )
+    data = CropDataset([*large, strip], 24, AugmentConfig(flip_horizontal=False, scale=scale, scale_chance=1))
+    batch = collate([data[0, 0], data[0, 3]])
+    assert batch.images.shape == (2, 3, 24, 24)
+    height, width = batch.image_sizes[1]
+    factor = 1 if scale is None else scale[0]
+    assert (height, width) == (round(8 * factor) if factor < 2 else 16, 24 if factor >= 1 else round(35 * factor))
+    assert (batch.images[1][:, height:] == 0).all()
+    assert (batch.images[1][:, :, width:] == 0).all()
+    assert batch.images[1][:, :height, :width].std() > 0
+    dots = batch.points[1]
+    assert ((dots >= 0) & (dots <= torch.tensor([width, height]))).all()
+    assert padded_images([*large, strip], 24) == (
+        "1 of 4 images is smaller than the crop of 24 px and padded: strip.png (35 x 8 px)"
+    )
+    assert padded_images(large, 24) is None
+
+
+def test_padded_images_are_turned_with_their_dots(tmp_path: Path) -> None:
+    bright = np.zeros((8, 35, 3), np.uint8)
+    bright[2, 31] = 255
+    tifffile.imwrite(tmp_path / "a.tif", bright, photometric="rgb")
+    large = some_records(tmp_path, 1)
+    record = Record(tmp_path / "a.tif", "a.tif", Points([[31.5, 2.5]], 35, 8))
+    data = CropDataset([*large, record], 30, AugmentConfig(True, True, True))
+    for epoch in range(40):
+        image, dots, _, _ = data[epoch, 1]
+        assert sorted(image.shape[1:]) == [8, 30]
+        if len(dots):
+            x, y = (int(v) for v in dots[0])
+            assert image[0, y, x] == 1
+
+
+def test_deep_images_are_mapped_by_the_range_of_their_set_before_and_after_cropping(tmp_path: Path) -> None:
+    records = []
+    for k, top in enumerate((4000, 900)):
+        deep = np.linspace(100, top, 30 * 40).astype(np.uint16).reshape(30, 40)
+        tifffile.imwrite(tmp_path / f"{k}.tif", deep)
+        records.append(Record(tmp_path / f"{k}.tif", f"{k}.tif", Points.empty(40, 30)))
+    data = CropDataset(records, 30, AugmentConfig(flip_horizontal=False))
+    assert data.intensity.images == 2
+    low, high = data.intensity.span
+    for cache in (0, 1):
+        data = CropDataset(records, 30, AugmentConfig(flip_horizontal=False), cache_mb=cache)
+        for k, top in enumerate((4000, 900)):
+            for epoch in range(2):
+                image = data[epoch, k][0]
+                assert float(image.max()) == pytest.approx(min(1, (top - low) / (high - low)), abs=0.03)
+    whole = WholeImageDataset(records, intensity=data.intensity)[1].image
+    assert whole.max() == pytest.approx((900 - low) / (high - low), abs=0.01)
+    assert load_sample(records[1], intensity=data.intensity).image.max() == whole.max()
+    given = IntensityRule(0, 65535, "bit_depth", 1, "integer")
+    assert float(CropDataset(records, 30, intensity=given)[0, 0][0].max()) < 0.07
 
 
 def test_fitting_crop() -> None:
@@ -148,6 +210,7 @@ def test_fitting_crop() -> None:
     assert fitting_crop(of(400, 300)) == 256
     assert fitting_crop(of(400, 150)) == 128
     assert fitting_crop(of(20)) == 20
+    assert fitting_crop(of(64, 64, 64, 64, 64, 64, 12)) == 64
     assert fitting_crop(of(20), resize=ResizeRule(min_side=100)) == 96
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from dotcount.config import AugmentConfig
@@ -21,9 +22,11 @@ from dotcount.data.cache import PixelCache
 from dotcount.data.images import PixelArray, UnitArray, image_size, read_pixels, to_unit
 from dotcount.data.records import Record
 from dotcount.data.regions import TiffRegions
-from dotcount.data.resizing import ResizeRule, resize_pixels
+from dotcount.data.resizing import ResizeRule, crop_for, resize_pixels
+from dotcount.data.survey import survey
 from dotcount.data.transforms import training_sample
 from dotcount.errors import DataError, ImageReadError
+from dotcount.intensity import IntensityRule
 from dotcount.points import Points
 
 AS_THEY_ARE = ResizeRule()
@@ -71,10 +74,7 @@ def scaled_size(record: Record, resize: ResizeRule = AS_THEY_ARE) -> tuple[int, 
 
 
 def _scaled(record: Record, resize: ResizeRule) -> tuple[PixelArray, Points | None]:
-    """Return pixels and dots of a record after the resize rule, from the file; floats in [0, 1].
-
-    Floats are mapped here, over the whole image, since a crop has another minimum and maximum.
-    """
+    """Return pixels, in the depth of the file, and dots of a record after the resize rule."""
     pixels = read_pixels(record.image)
     height, width = pixels.shape[:2]
     points = record.points
@@ -86,7 +86,7 @@ def _scaled(record: Record, resize: ResizeRule) -> tuple[PixelArray, Points | No
     target = resize.size(width, height)
     if target != (width, height):
         pixels, points = resize_pixels(pixels, *target), points.resize(*target) if points is not None else None
-    return (to_unit(pixels) if pixels.dtype.kind == "f" else pixels), points
+    return pixels, points
 
 
 def point_tensor(points: Points) -> Tensor:
@@ -101,8 +101,11 @@ def point_tensor(points: Points) -> Tensor:
     return torch.from_numpy(np.where(points.xy <= size, np.minimum(xy, last), xy))
 
 
-def load_sample(record: Record, resize: ResizeRule = AS_THEY_ARE) -> Sample:
+def load_sample(record: Record, resize: ResizeRule = AS_THEY_ARE, intensity: IntensityRule | None = None) -> Sample:
     """Read the image of a record and apply the resize rule to it and its dots.
+
+    Values of more than 8 bits are mapped to brightness by ``intensity``, or where it is absent or does not know them by
+    a rule of this image alone.
 
     Raises
     ------
@@ -112,35 +115,43 @@ def load_sample(record: Record, resize: ResizeRule = AS_THEY_ARE) -> Sample:
     if record.error is not None:
         raise DataError(record.error)
     pixels, points = _scaled(record, resize)
-    return Sample(to_unit(pixels), points, record)
+    return Sample(to_unit(pixels, intensity), points, record)
 
 
 def require_crop(records: Sequence[Record], crop: int, resize: ResizeRule = AS_THEY_ARE) -> None:
-    """Make sure that every image holds a square of ``crop`` px.
+    """Make sure that some image holds a square of ``crop`` px; smaller ones are padded.
 
     Raises
     ------
     DataError
-        If one does not; the message names the smallest and the remedy.
+        If none does; the message names the largest and the remedy.
     """
-    smallest = min(records, key=lambda r: min(scaled_size(r, resize)))
-    width, height = scaled_size(smallest, resize)
+    largest = max(records, key=lambda r: min(scaled_size(r, resize)))
+    width, height = scaled_size(largest, resize)
     if min(width, height) < crop:
         raise DataError(
-            f"crop {crop} px is larger than image {smallest.image} ({width} x {height} px); "
-            f"use --crop {min(width, height)} or less, or --set data.min_side={crop}"
+            f"crop is {crop} px, but none of the {len(records):,} images is as large; the largest, {largest.image}, "
+            f"has {width} x {height} px; choose a crop of {min(width, height)} or less, or set data.min_side={crop}"
         )
 
 
 def fitting_crop(records: Sequence[Record], limit: int = 256, resize: ResizeRule = AS_THEY_ARE) -> int:
-    """Return the crop for these images: ``limit``, or the largest multiple of 32 px that fits the smallest of them.
+    """Return the crop for these images; see :func:`dotcount.data.resizing.crop_for`."""
+    return crop_for([min(scaled_size(record, resize)) for record in records], limit)
 
-    Images below 32 px give their shorter side itself.
-    """
-    shortest = min(min(scaled_size(r, resize)) for r in records)
-    if shortest >= limit:
-        return limit
-    return shortest // 32 * 32 or shortest
+
+def padded_images(records: Sequence[Record], crop: int, resize: ResizeRule = AS_THEY_ARE) -> str | None:
+    """Return in words which images are smaller than the crop, so that crops of them are padded; ``None`` if none is."""
+    sizes = [(record, scaled_size(record, resize)) for record in records]
+    small = [(record, size) for record, size in sizes if min(size) < crop]
+    if not small:
+        return None
+    named = ", ".join(f"{record.name} ({width} x {height} px)" for record, (width, height) in small[:3])
+    more = f" and {len(small) - 3:,} more" if len(small) > 3 else ""
+    verb = "is" if len(small) == 1 else "are"
+    return (
+        f"{len(small):,} of {len(records):,} images {verb} smaller than the crop of {crop} px and padded: {named}{more}"
+    )
 
 
 class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
@@ -158,6 +169,8 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         Seed of all randomness here.
     resize
         Applied before cropping.
+    intensity
+        From stored values of more than 8 bits to brightness; absent: fitted on these images.
     cache_mb
         Memory for decoded images in each process, MB. Decoded images stay in the depth of their files. Of a TIFF that
         finds no room, only the tiles or strips under the crop are decoded.
@@ -165,7 +178,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     Raises
     ------
     DataError
-        If there is no record, one has no dots known, or the crop does not fit into an image.
+        If there is no record, one has no dots known, or the crop does not fit into any image.
 
     Notes
     -----
@@ -181,6 +194,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         seed: int = 0,
         *,
         resize: ResizeRule = AS_THEY_ARE,
+        intensity: IntensityRule | None = None,
         cache_mb: float = 0,
     ) -> None:
         if not records:
@@ -194,6 +208,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         self.augment = augment if augment is not None else AugmentConfig()
         self.seed = seed
         self.resize = resize
+        self.intensity = survey([r.image for r in self.records]).intensity() if intensity is None else intensity
         counts = [len(r.points) for r in self.records if r.points is not None]
         self.first_keys = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self._cache = PixelCache(cache_mb)
@@ -209,11 +224,14 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         return len(self.records)
 
     def __getitem__(self, request: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor, int]:
-        """Return image (3, c, c), dots (m, 2), keys (m,) and the index of the record for ``(epoch, index)``."""
+        """Return image (3, c, c), dots (m, 2), keys (m,) and the index of the record for ``(epoch, index)``.
+
+        Of an image that is smaller than the crop the image part alone is returned; :func:`collate` pads it.
+        """
         epoch, wanted = request
         index, pixels, points = self._load(wanted)
         rng = np.random.default_rng((self.seed, epoch, wanted))
-        image, inside = training_sample(pixels, points, self.crop, self.augment, rng)
+        image, inside = training_sample(pixels, points, self.crop, self.augment, rng, self.intensity)
         return (
             torch.from_numpy(image.transpose(2, 0, 1).copy()),
             point_tensor(inside),
@@ -311,10 +329,12 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
 
 def collate(samples: Sequence[tuple[Tensor, Tensor, Tensor, int]]) -> Batch:
-    """Join crops of one size to a :class:`Batch`."""
+    """Join crops to a :class:`Batch`; smaller ones are padded with zeros on the right and at the bottom."""
     images, points, keys, indices = zip(*samples)
     sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
-    return Batch(torch.stack(images), list(points), list(keys), sizes, list(indices))
+    height, width = (max(sides) for sides in zip(*sizes))
+    padded = [pad(image, (0, width - w, 0, height - h)) for image, (h, w) in zip(images, sizes)]
+    return Batch(torch.stack(padded), list(points), list(keys), sizes, list(indices))
 
 
 def crop_loader(dataset: CropDataset, sampler: EpochSampler, workers: int = 0, pin_memory: bool = False) -> DataLoader:
@@ -338,10 +358,12 @@ class WholeImageDataset(Dataset[Sample]):
         records: Sequence[Record],
         *,
         resize: ResizeRule = AS_THEY_ARE,
+        intensity: IntensityRule | None = None,
         cache_mb: float = 0,
     ) -> None:
         self.records = tuple(records)
         self.resize = resize
+        self.intensity = intensity
         self._cache = PixelCache(cache_mb)
 
     def __len__(self) -> int:
@@ -357,7 +379,7 @@ class WholeImageDataset(Dataset[Sample]):
             self._cache.put(index, kept)
         height, width = kept.shape[:2]
         points = record.points.resize(width, height) if record.points is not None else None
-        return Sample(to_unit(kept), points, record)
+        return Sample(to_unit(kept, self.intensity), points, record)
 
 
 def whole_batch(sample: Sample, index: int = 0) -> Batch:

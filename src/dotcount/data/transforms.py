@@ -12,6 +12,7 @@ from dotcount.config import AugmentConfig
 from dotcount.data.images import PixelArray, UnitArray, to_unit
 from dotcount.data.regions import TiffRegions
 from dotcount.data.resizing import resize_pixels
+from dotcount.intensity import IntensityRule
 from dotcount.points import Points
 
 _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as grey conversion does
@@ -27,11 +28,13 @@ def random_crop(
 ) -> tuple[PixelArray, Points]:
     """Cut a ``side`` x ``side`` px window at a place drawn uniformly, of a magnification drawn from ``scale``.
 
+    Where the image is smaller than ``side``, what is cut is smaller as well.
+
     Of several ``places`` that with the most dots is taken, the first of equal ones.
 
     With a magnification ``f`` a window of ``side / f`` px is cut and resampled to ``side``, which is what enlarging the
-    image first would give, at the cost of the window alone. Where the image is too small for the drawn window, the
-    window is the largest square that fits.
+    image first would give, at the cost of the window alone. Where an image that holds ``side`` is too small
+    for the drawn window, the window is the largest square that fits.
     """
     height, width, _ = pixels.shape
     window = side
@@ -39,16 +42,19 @@ def random_crop(
         # Log-uniform: twice as large is as likely as half as large.
         factor = float(np.exp(rng.uniform(np.log(scale[0]), np.log(scale[1]))))
         window = max(1, round(side / factor))
-    window = min(window, width, height)
+    if min(width, height) >= side:
+        window = min(window, width, height)
+    across, down = min(window, width), min(window, height)
     drawn = []
     for _ in range(places):
-        left, top = int(rng.integers(0, width - window + 1)), int(rng.integers(0, height - window + 1))
-        drawn.append((points.crop(left, top, window, window), left, top))
+        left, top = int(rng.integers(0, width - across + 1)), int(rng.integers(0, height - down + 1))
+        drawn.append((points.crop(left, top, across, down), left, top))
     inside, left, top = max(drawn, key=lambda place: len(place[0]))
-    cut = pixels[top : top + window, left : left + window]
+    cut = pixels[top : top + down, left : left + across]
     if window == side:
         return cut, inside
-    return resize_pixels(cut, side, side), inside.resize(side, side)
+    target = max(1, round(across * side / window)), max(1, round(down * side / window))
+    return resize_pixels(cut, *target), inside.resize(*target)
 
 
 def random_turns(
@@ -78,14 +84,22 @@ def random_colour(image: UnitArray, augment: AugmentConfig, rng: np.random.Gener
 
 
 def training_sample(
-    pixels: PixelArray | TiffRegions, points: Points, side: int, augment: AugmentConfig, rng: np.random.Generator
+    pixels: PixelArray | TiffRegions,
+    points: Points,
+    side: int,
+    augment: AugmentConfig,
+    rng: np.random.Generator,
+    intensity: IntensityRule | None = None,
 ) -> tuple[UnitArray, Points]:
-    """Crop, turn and recolour: what the network sees of one image in one epoch."""
+    """Crop, turn and recolour: what the network sees of one image in one epoch.
+
+    Values of more than 8 bits are mapped to brightness by ``intensity``, which has to be that of the whole set.
+    """
     scale = augment.scale if augment.scale is not None and rng.random() < augment.scale_chance else None
     places = 2 if augment.crowded and rng.random() < augment.crowded else 1
     pixels, points = random_crop(pixels, points, side, scale, rng, places)
     pixels, points = random_turns(pixels, points, augment, rng)
-    image = to_unit(pixels)
+    image = to_unit(pixels, intensity)
     if augment.brightness or augment.contrast or augment.grey:
         image = random_colour(image, augment, rng)
     return np.ascontiguousarray(image), points

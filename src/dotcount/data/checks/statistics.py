@@ -10,8 +10,7 @@ from scipy.spatial import cKDTree
 
 from dotcount.data.checks.dots import border_share
 from dotcount.data.records import Collection
-
-_BEST_CROP = 256
+from dotcount.data.resizing import crop_for
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Statistics:
     """Figures of the annotated images.
 
     ``spacing`` holds the 10th, 50th and 90th percentile of the distance to the nearest other dot, px; ``None`` where no
-    image has two dots.
+    image has two dots; ``crop`` is the side of training crops that suits the sizes, px.
     """
 
     images: int
@@ -35,6 +34,7 @@ class Statistics:
     border_share: float
     classes: dict[str, int]
     splits: dict[str, tuple[int, int]]
+    crop: int
 
 
 @dataclass(frozen=True)
@@ -72,19 +72,19 @@ def statistics(collection: Collection) -> Statistics | None:
         float(np.average([border_share(p) for p in all_points], weights=np.maximum(counts, 1))),
         dict(Counter(name for r in records for name in r.classes).most_common()),
         splits,
+        crop_for([min(p.width, p.height) for p in all_points]),
     )
 
 
 def suggest(figures: Statistics) -> Suggestions:
     """Return settings to start from.
 
-    Crop: 256 px, or the largest multiple of 32 that fits the smallest image. Stride: the largest of 8, 4, 2, 1 that is
+    Crop: that of :func:`dotcount.data.resizing.crop_for`. Stride: the largest of 8, 4, 2, 1 that is
     at most half the 10th percentile of the spacing, so that neighbours mostly fall into different cells. Sigma of a
     Gaussian pseudo-density: 0.3 of the median spacing, as the geometry-adaptive rule of Zhang et al. 2016 has it for
     one neighbour. Length scale of the transport: the crop, as in the published setting.
     """
-    side = min(figures.width[0], figures.height[0])
-    crop = _BEST_CROP if side >= _BEST_CROP else (side // 32 * 32 or side)
+    crop = figures.crop
     if figures.spacing is None:
         return Suggestions(crop, 8, None, float(crop))
     near, middle, _ = figures.spacing

@@ -1,0 +1,113 @@
+"""One look at the headers of a set of images: which are deeper than 8 bit, which hold more than is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dotcount.data.images import PixelArray, read_header, read_pixels
+from dotcount.errors import DataError, ImageReadError
+from dotcount.intensity import IntensityRule
+from dotcount.selection import ImageSelection
+
+SAMPLE = 100
+"""Number of images, evenly spaced in the set, on which a range is fitted."""
+
+_FIRST = ImageSelection()
+_PLAIN = (".jpg", ".jpeg", ".jpe", ".jfif")  # one picture of 8 bits
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the headers of a set of images say.
+
+    Attributes
+    ----------
+    shallow, integers, floats
+        Files of 8 bits, of deeper integers and of floats, in the order given.
+    notes
+        File and note of each that holds more than is read.
+    selection
+        What is read of files that hold more than one picture.
+    """
+
+    shallow: tuple[Path, ...]
+    integers: tuple[Path, ...]
+    floats: tuple[Path, ...]
+    notes: tuple[tuple[Path, str], ...]
+    selection: ImageSelection = _FIRST
+
+    def intensity(self, *, strict: bool = False) -> IntensityRule:
+        """Return the rule of the set, fitted on up to :data:`SAMPLE` deep images; the 8-bit rule without any.
+
+        Images that turn out to be unreadable are left out: who reads them next tells it.
+
+        Parameters
+        ----------
+        strict
+            Raise an error where deep integers and floats are mixed, which have no range in common. Else the rule is
+            that of the more frequent ones.
+
+        Raises
+        ------
+        DataError
+            If they are mixed and ``strict``; the message names one file of each.
+        """
+        if strict and self.integers and self.floats:
+            raise DataError(
+                f"image {self.integers[0]} holds integers of more than 8 bits and image {self.floats[0]} floats, which "
+                f"have no range in common ({len(self.integers):,} and {len(self.floats):,} images); convert them to "
+                "one type"
+            )
+        floats = len(self.floats) > len(self.integers)
+        deep = self.floats if floats else self.integers
+        places = np.linspace(0, len(deep) - 1, min(SAMPLE, len(deep))).round().astype(int)
+        return IntensityRule.fit(self._read([deep[k] for k in places], floats))
+
+    def told(self) -> list[str]:
+        """Return in words what a person should know of the set: mixed depths, and what is not read."""
+        told = []
+        deep = self.integers + self.floats
+        if deep and self.shallow:
+            told.append(
+                f"{_images(len(deep), 'holds', 'hold')} more than 8 bits (such as {deep[0].name}) and "
+                f"{_images(len(self.shallow), 'holds', 'hold')} 8 (such as {self.shallow[0].name}): the same object "
+                "may differ in brightness; save all in one depth"
+            )
+        for note in dict.fromkeys(note for _, note in self.notes):
+            files = [path for path, text in self.notes if text == note]
+            told.append(f"{note}: {_images(len(files))} (such as {files[0].name})")
+        return told
+
+    def _read(self, paths: Sequence[Path], floats: bool) -> Iterator[PixelArray]:
+        for path in paths:
+            try:
+                pixels = read_pixels(path, self.selection)
+            except ImageReadError:
+                continue
+            if pixels.dtype != np.uint8 and (pixels.dtype.kind == "f") == floats:
+                yield pixels
+
+
+def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST) -> Survey:
+    """Look at the headers of image files; those that can't be read are left out."""
+    found: dict[str, list[Path]] = {"": [], "integer": [], "float": []}
+    notes = []
+    for path in paths:
+        if path.suffix.lower() in _PLAIN:
+            found[""].append(path)
+            continue
+        try:
+            header = read_header(path, selection)
+        except ImageReadError:
+            continue
+        found[header.deep].append(path)
+        notes += [(path, note) for note in header.notes]
+    return Survey(tuple(found[""]), tuple(found["integer"]), tuple(found["float"]), tuple(notes), selection)
+
+
+def _images(number: int, one: str = "", many: str = "") -> str:
+    return f"1 image {one}".rstrip() if number == 1 else f"{number:,} images {many}".rstrip()
