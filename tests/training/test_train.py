@@ -220,7 +220,7 @@ def test_the_untrained_network_starts_at_the_mean_density(tiny):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ("training.crop=65", DataError, r"crop 65 px is larger than image .*00\.png \(80 x 64 px\)"),
+        ("training.crop=65", DataError, r"crop is 65 px, .*\.png, has 80 x 64 px"),
         ("model.name=compacct", UnknownNameError, "Did you mean 'compact'"),
         ("loss.name=uott", UnknownNameError, "Did you mean 'uot'"),
         ("data.path=nowhere", DataError, "nowhere does not exist"),

@@ -37,6 +37,7 @@ class CountingData(pl.LightningDataModule):
             config.augment,
             training.seed,
             resize=ResizeRule.of(config.data),
+            intensity=self.plan.intensity,
             cache_mb=training.cache_mb / 2 / max(1, training.workers or 0),
         )
         self.sampler = EpochSampler(
@@ -53,6 +54,7 @@ class CountingData(pl.LightningDataModule):
                 WholeImageDataset(
                     self.plan.validation.records,
                     resize=ResizeRule.of(config.data),
+                    intensity=self.plan.intensity,
                     cache_mb=config.training.cache_mb / 2,
                 )
             )
@@ -62,7 +64,9 @@ class CountingData(pl.LightningDataModule):
     def magnified(self, factor: float) -> Iterator[Batch | None]:
         """Yield the validation images ``factor`` times as large as in training."""
         images = WholeImageDataset(
-            self.plan.validation.records, resize=ResizeRule.of(self.plan.config.data).magnified(factor)
+            self.plan.validation.records,
+            resize=ResizeRule.of(self.plan.config.data).magnified(factor),
+            intensity=self.plan.intensity,
         )
         batches = ValidationBatches(images)
         return (batches[i] for i in range(len(batches)))

@@ -8,7 +8,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -16,9 +16,11 @@ import torch
 
 from dotcount.config import RunConfig
 from dotcount.data import Collection, ResizeRule, fitting_crop, hold_out, open_collection
-from dotcount.data.loading import require_crop, scaled_size
+from dotcount.data.loading import padded_images, require_crop, scaled_size
+from dotcount.data.survey import survey
 from dotcount.devices import choose_device
 from dotcount.errors import DataError, UsageError
+from dotcount.intensity import IntensityRule
 from dotcount.losses import LOSSES
 from dotcount.models import models
 from dotcount.models.names import TIMM
@@ -42,12 +44,15 @@ class Plan:
         Annotated images, disjoint.
     note
         What was found, for people.
+    intensity
+        From stored values to brightness, fitted on the training images.
     """
 
     config: RunConfig
     train: Collection
     validation: Collection
     note: str
+    intensity: IntensityRule = field(default_factory=IntensityRule)
 
     def dots_per_pixel(self) -> float:
         """Return the mean density of dots in the training images after resizing, per px^2."""
@@ -77,7 +82,7 @@ def make_plan(config: RunConfig) -> Plan:
     Raises
     ------
     DataError
-        If no image can be used for training, or the crop is larger than an image.
+        If no image can be used for training, or the crop is larger than every image.
     UsageError
         If the device or precision is not available.
     """
@@ -112,7 +117,12 @@ def make_plan(config: RunConfig) -> Plan:
     loss = dataclasses.replace(config.loss, options=loss_options(config, crop))
     model = dataclasses.replace(config.model, options=model_options(config))
     config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model)
-    return Plan(config, train, validation, collection.note)
+    images = survey([record.image for record in train.records])
+    intensity = images.intensity(strict=True)
+    told = [collection.note, padded_images(train.records, crop, rule), *images.told()]
+    if intensity.low is not None:
+        told.append(f"brightness is {intensity.described()}")
+    return Plan(config, train, validation, "; ".join(filter(None, told)), intensity)
 
 
 def choose_images(collection: Collection, config: RunConfig) -> tuple[Collection, Collection]:
