@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dotcount.errors import OutputError
+from dotcount.errors import ModelError, OutputError, UsageError
 
 
 def add_out(parser: argparse.ArgumentParser, text: str, metavar: str = "DIR") -> None:
@@ -95,6 +95,22 @@ def require_output_folder(path: Path) -> None:
     if path.is_file():
         raise OutputError(f"--out {path} is a file; name a folder")
     require_writable(path)
+
+
+def require_model(run: Path, others: Iterable[str | Path] = ()) -> None:
+    """Raise an error if ``run`` holds no model; where one of the other arguments does, they seem to be swapped."""
+    from dotcount.inference import model_folder
+
+    try:
+        model_folder(run)
+    except ModelError as error:
+        for other in others:
+            with suppress(ModelError):
+                model_folder(Path(other))
+                raise UsageError(
+                    f"{run} holds no trained model, but {other} does; are the two swapped? The model comes first"
+                ) from error
+        raise
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from dotcount.cli.common import (
     add_seed,
     add_tile,
     progress,
+    require_model,
     require_output_folder,
     whole_number,
 )
@@ -60,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and write the results."""
     require_output_folder(args.out)
     from dotcount.data import open_collection
-    from dotcount.inference import model_folder
 
-    model_folder(args.run)
+    require_model(args.run, [args.data])
     split = None if args.split == "all" else args.split
     collection = open_collection(args.data, format=args.format, classes=args.classes)
     from dotcount.evaluation import evaluate, select_split

@@ -11,7 +11,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dotcount.cli.common import add_data_format, add_device, add_out, add_run, add_seed, add_tile, require_output_folder
+from dotcount.cli.common import (
+    add_data_format,
+    add_device,
+    add_out,
+    add_run,
+    add_seed,
+    add_tile,
+    require_model,
+    require_output_folder,
+)
 
 if TYPE_CHECKING:
     from dotcount.points import Points
@@ -48,11 +57,10 @@ def run(args: argparse.Namespace) -> int:
     """Predict, solve the transport, draw and write."""
     require_output_folder(args.out)
     from dotcount.data import read_image
-    from dotcount.inference import model_folder
     from dotcount.prediction import load
     from dotcount.report import located_figure, save_figure
 
-    model_folder(args.run)
+    require_model(args.run, [args.image, *([args.data] if args.data else [])])
     image, points = find_image(args)
     predictor = load(args.run, device=args.device, tile=args.tile)
     prediction, pixels = predictor.predict(image), read_image(image)

@@ -14,7 +14,16 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from dotcount.cli.common import add_device, add_out, add_run, add_seed, add_tile, progress, require_output_folder
+from dotcount.cli.common import (
+    add_device,
+    add_out,
+    add_run,
+    add_seed,
+    add_tile,
+    progress,
+    require_model,
+    require_output_folder,
+)
 
 if TYPE_CHECKING:
     from dotcount.prediction import Summary
@@ -64,10 +73,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict; the exit code is explained in the help."""
     require_output_folder(args.out)
-    from dotcount.inference import model_folder
     from dotcount.prediction import find
 
-    model_folder(args.run)
+    require_model(args.run, args.sources)
     listing = find(args.sources)
     sinks = [name.strip() for name in args.sinks.split(",") if name.strip()]
     if "csv" not in sinks:

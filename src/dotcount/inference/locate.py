@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dotcount import weights
 from dotcount.errors import ModelError
+from dotcount.files import nearest
 from dotcount.registry import did_you_mean
 
 
@@ -17,11 +18,11 @@ def model_folder(run: Path) -> Path:
     if not run.exists():
         known = weights.names()
         raise ModelError(
-            f"run {run} does not exist; give what `dotcount train --out` wrote, or a published model "
-            f"({', '.join(known)}).{did_you_mean(str(run), known)}"
+            f"run {run} does not exist; give what `dotcount train` wrote, or a published model "
+            f"({', '.join(known)}).{did_you_mean(str(run), known) or nearest(run)}"
         )
     for folder in (run / "model", run):
         if (folder / "config.json").is_file():
             return folder
     hint = "; training has not finished an epoch yet" if (run / "last.ckpt").exists() else ""
-    raise ModelError(f"run {run} holds no model (model/config.json){hint}; give what `dotcount train --out` wrote")
+    raise ModelError(f"run {run} holds no model (model/config.json){hint}; give what `dotcount train` wrote")

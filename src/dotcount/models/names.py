@@ -6,7 +6,7 @@ import os
 
 from torch import nn
 
-from dotcount.errors import UsageError
+from dotcount.errors import UnknownNameError, UsageError
 from dotcount.models.base import DensityNetwork
 from dotcount.registry import Registry
 
@@ -51,6 +51,8 @@ def create(name: str, pretrained: bool | str | os.PathLike[str] = False, **optio
     if name.startswith("timm/"):
         model = models.create(TIMM, encoder=name.removeprefix("timm/"), **options)
     else:
+        if name not in models and _is_of_timm(name):
+            raise UnknownNameError(f"unknown model {name!r}; as an encoder of timm it is called 'timm/{name}'")
         model = models.create(name, **options)
     if pretrained is not False:
         if not isinstance(model, DensityNetwork):
@@ -59,3 +61,9 @@ def create(name: str, pretrained: bool | str | os.PathLike[str] = False, **optio
             )
         model.load_pretrained(pretrained)
     return model
+
+
+def _is_of_timm(name: str) -> bool:
+    import timm
+
+    return bool(timm.is_model(name))

@@ -23,7 +23,6 @@ from dotcount import config as configuration
 from dotcount import losses, models
 from dotcount.config import RunConfig
 from dotcount.errors import UsageError
-from dotcount.process import keep_freed_memory
 from dotcount.training.budget import fit_epoch
 from dotcount.training.card import no_better_than_mean
 from dotcount.training.errors import ResumeError
@@ -105,7 +104,6 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, progress:
         If ``out`` can't be written to.
     """
     started, out = time.monotonic(), Path(out)
-    keep_freed_memory()
     state, checkpoint = RunState(), None
     if holds_run(out, resume):
         recorded = read_config(out)
