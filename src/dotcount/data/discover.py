@@ -35,7 +35,8 @@ class Found:
         """Return the files that are of a format; with ``forced`` all that have its ending."""
         pictures = isinstance(format, Sidecar) and format.pictures
         named = [f for f in (self.masks if pictures else self.others) if f.suffix.lower() in format.suffixes]
-        named = [f for f in named if not is_manifest(self.root / f)]
+        helpers = format.helpers if isinstance(format, Sidecar) else ()
+        named = [f for f in named if not is_manifest(self.root / f) and f.name not in helpers]
         if forced:
             return named
         if isinstance(format, Sidecar):
@@ -86,7 +87,7 @@ def discover(root: Path, format: str = "auto") -> Layout:
     layout, used = _layout(found, chosen)
     if layout is None:
         raise DataError(nothing_found(root, found.images, found.others, chosen))
-    return replace(layout, left_out=[*found.left_out, *_unused(found, layout.format, used)])
+    return replace(layout, left_out=[*found.left_out, *layout.left_out, *_unused(found, layout.format, used)])
 
 
 def _layout(found: Found, chosen: Format | None) -> tuple[Layout | None, list[Path]]:
@@ -139,7 +140,11 @@ def _sidecar_layout(
         for i in images
     ]
     unmatched = []
+    left_out = []
     for file in sorted(set(annotations) - set(paired.values())):
+        if not format.recognises(root / file):  # a format that was named, and a note beside the images
+            left_out.append(LeftOut(file.as_posix(), f"neither of an image nor {format.title}"))
+            continue
         rival = next((paired[i] for i in pair(images, [file])), None)
         why = "has no image; restore the image or remove the annotation"
         if rival is not None:
@@ -150,7 +155,7 @@ def _sidecar_layout(
         first = taken.setdefault(file, image)
         if first != image:
             unmatched.append(f"annotation {root / file} fits {first} and {image}; name it {image.name}{file.suffix}")
-    return Layout(format.name, entries, unmatched, format.absent, summary=format.summary)
+    return Layout(format.name, entries, unmatched, format.absent, summary=format.summary, left_out=left_out)
 
 
 def _read_file(format: Sidecar, path: Path, width: int, height: int) -> Dots:

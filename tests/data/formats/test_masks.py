@@ -124,6 +124,26 @@ def test_a_bright_ground_is_seen_over_the_folder(tmp_path: Path) -> None:
     assert "dark marks on a bright ground" in found.note
 
 
+def test_bright_and_dark_grounds_in_one_folder_are_refused(tmp_path: Path) -> None:
+    masks = {
+        "a": squares([255] * 5, side=4),
+        "b": squares([255] * 2, side=4),
+        "turned": 255 - squares([255] * 3, side=4),
+    }
+    root = folder_of(tmp_path, masks)
+    for format in ("auto", "component_mask", "dot_mask"):
+        with pytest.raises(AnnotationError, match=r"turned\.png has dark marks on a bright ground, or none"):
+            open_collection(root, format=format)
+
+
+def test_an_object_that_fills_its_picture_is_one(tmp_path: Path) -> None:
+    y, x = np.mgrid[:SIDE, :SIDE]
+    full = (((x - 48) ** 4 + (y - 48) ** 4 < 50**4) * 255).astype(np.uint8)
+    assert (full > 0).mean() > 0.9
+    masks = {"a": squares([255] * 5, side=9), "b": squares([255] * 2, side=9), "full": full}
+    assert counts(open_collection(folder_of(tmp_path, masks))) == {"a": 5, "b": 2, "full": 1}
+
+
 @pytest.mark.parametrize(
     ("values", "why"),
     [([1, 2, 3, 1, 4, 5], r"6 if each connected region"), ([*range(1, 51), 1, 2, 3, 4, 5, 6, 7, 8], r"58 if each")],

@@ -67,9 +67,10 @@ def test_voc_in_other_encodings_and_shapes(tmp_path: Path) -> None:
     write(path, "<annotation><object><name>x</name><polygon><pt/></polygon></object></annotation>")
     with pytest.raises(AnnotationError, match=r"bndbox of an object is missing \(it has name, polygon\)"):
         dots_in("voc", path)
-    write(path, f"<annotation><objects><object>{boxes}</object></objects></annotation>")
-    with pytest.raises(AnnotationError, match="objects elsewhere than right below annotation"):
-        dots_in("voc", path)
+    for odd in ("<objects><object>{}</object></objects>", "<object>{0}</object><animal>{0}</animal>"):
+        write(path, f"<annotation>{odd.format(boxes)}</annotation>")
+        with pytest.raises(AnnotationError, match="objects elsewhere than right below annotation"):
+            dots_in("voc", path)
 
 
 POSE = "0 0.5 0.5 0.2 0.4 0.45 0.4 0.55 0.6"

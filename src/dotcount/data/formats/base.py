@@ -65,12 +65,13 @@ class Sidecar(Format):
 
     ``folder`` is where the format's own tools look for the file of an image in ``images/``; ``None``: beside the image.
     ``ending`` is what a written file's name has in place of the image's suffix. ``summary`` tells people what
-    :meth:`over` decided and why.
+    :meth:`over` decided and why. ``helpers`` are names of files that belong to the format and hold no dots.
     """
 
     folder: str | None = None
     ending: str = ""
     summary: str = ""
+    helpers: tuple[str, ...] = ()
 
     def place(self, image: PurePosixPath) -> PurePosixPath:
         """Return where the annotation of an image is written, relative to the same root."""

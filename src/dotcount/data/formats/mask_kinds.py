@@ -89,12 +89,15 @@ class Verdict:
         Whether marks are dark on a bright ground.
     pixels
         Whether every marked pixel is a dot.
+    mixed
+        Whether marks are bright in some and dark in others.
     """
 
     kind: MaskKind | None
     why: str
     white: bool = False
     pixels: bool = False
+    mixed: bool = False
 
 
 def marked_pixels(pixels: PixelArray) -> np.ndarray:
@@ -245,7 +248,6 @@ def _facts(path: Path, white: bool, _modified: int, _size: int) -> _Facts | None
     np.maximum.at(largest, found.owners, found.areas)
     worth = found.areas >= _CRUMB * largest[found.owners]
     marked = int(found.areas.sum())
-    shares = np.bincount(found.owners, found.areas, found.values) / found.regions.size
     return _Facts(
         found.values,
         len(found.areas),
@@ -256,8 +258,20 @@ def _facts(path: Path, white: bool, _modified: int, _size: int) -> _Facts | None
         found.soft,
         wrapped=found.top == 255 and found.values >= 250,
         enclosed=_enclosed(found) if 1 < found.values < len(found.areas) else 0,
-        dark=bool(found.values and not found.soft and marked > 0.9 * found.regions.size and shares.max() >= 0.5),
+        dark=_is_dark(found),
     )
+
+
+def _is_dark(found: Regions) -> bool:
+    """Return whether one value is nearly everywhere and what is left are marks within it, or nothing."""
+    from scipy import ndimage
+
+    shares = np.bincount(found.owners, found.areas, found.values) / found.regions.size
+    if found.soft or not found.values or shares.sum() <= 0.9 or shares.max() < 0.5:
+        return False
+    holes, number = ndimage.label(found.regions == 0, np.ones((3, 3)))
+    corners = holes[[0, 0, -1, -1], [0, -1, 0, -1]]  # where there is ground around an object that fills the picture
+    return number == 0 or 2 * len(np.unique(corners[corners > 0])) < number
 
 
 def _enclosed(found: Regions) -> int:
@@ -287,7 +301,14 @@ def decide(paths: Sequence[Path]) -> Verdict | None:
     found = [(path, facts) for path in paths if (facts := facts_of(path)) is not None]
     if not found:
         return None
-    white = 2 * sum(f.dark for _, f in found) > len(found)
+    bright, filled = sum(f.dark for _, f in found), sum(f.values > 0 for _, f in found)
+    white = 2 * bright > filled
+    if 0 < bright < filled:
+        odd = next(path for path, f in found if f.values and f.dark != white)
+        why = "has a dark ground, others have dark marks"
+        if not white:
+            why = "has dark marks on a bright ground, or none, others have bright marks"
+        return Verdict(None, f"{odd} {why}", white, mixed=True)
     if white:
         found = [(path, facts) for path, _ in found if (facts := facts_of(path, True)) is not None]
     used = [f for _, f in found if f.values]

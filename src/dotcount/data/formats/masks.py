@@ -53,18 +53,21 @@ class _Mask(Sidecar):
     def among(self, paths: Sequence[Path]) -> list[Path]:
         """Return the masks among the pictures, if all of them together are of this kind."""
         verdict = decide(paths)
-        if verdict is not None and verdict.kind is None:
+        if verdict is not None and verdict.kind is None and not verdict.mixed:
             raise AnnotationError(
                 f"masks such as {paths[0]} can be read in two ways: {verdict.why}; "
                 "give the format instance_mask (by value) or component_mask (by region)"
             )
-        if verdict is None or verdict.kind != self.kind:
+        if verdict is None or (verdict.kind != self.kind and not verdict.mixed):
             return []
         return [path for path in paths if facts_of(path, verdict.white) is not None]
 
     def over(self, paths: Sequence[Path]) -> Sidecar:
         """Return the reader of masks of this kind that takes background and marks as they are in all of them."""
-        return type(self)(decide(paths))
+        verdict = decide(paths)
+        if verdict is not None and verdict.mixed:
+            raise AnnotationError(f"masks are of two kinds: {verdict.why}; invert some, so that 0 is background in all")
+        return type(self)(verdict)
 
     def write(self, path: Path, record: Record) -> None:
         """Refuse: dots have no extent."""

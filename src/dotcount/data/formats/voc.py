@@ -48,7 +48,8 @@ class Voc(Sidecar):
         demand(root.tag if root.tag == "annotation" else None, str, path, "the root element annotation")
         require_size(path, stated_size(root.findtext("size/width"), root.findtext("size/height")), (width, height))
         objects = root.findall("object")
-        if len(list(root.iter("object"))) > len(objects) or (not objects and root.find(".//bndbox") is not None):
+        places = [sum(1 for _ in part.iter("bndbox")) for part in (root, *objects)]
+        if len(list(root.iter("object"))) > len(objects) or places[0] > sum(places[1:]):
             raise AnnotationError(
                 f"annotation {path} has objects elsewhere than right below annotation; export it again"
             )

@@ -34,6 +34,7 @@ class Yolo(Sidecar):
     suffixes = (".txt",)
     absent = "zero"
     folder = "labels"
+    helpers = ("classes.txt", "obj.names", "train.txt", "val.txt", "test.txt")
 
     def __init__(self) -> None:
         self._ids: Mapping[str, int] = {}
