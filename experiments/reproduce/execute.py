@@ -19,7 +19,7 @@ from dotcount.data import open_collection
 from dotcount.data.synthetic import write_dataset
 from dotcount.evaluation import evaluate
 from dotcount.prediction import load
-from dotcount.training import TrainingError, train
+from dotcount.training import TrainingError, holds_run, train
 from dotcount.training.resolve import make_plan
 from experiments.reproduce.suite import DATA, DRAWN, Experiment, merge
 
@@ -55,7 +55,7 @@ def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: i
     commit, began, started = _commit(), time.process_time(), time.monotonic()
     result, error = None, ""
     try:
-        result = train(config, out, resume=True, progress=False)
+        result = train(config, out, resume=holds_run(out))
     except TrainingError as caught:
         if not experiment.may_stop:
             raise

@@ -82,8 +82,16 @@ class Registry(Generic[T]):
             raise UnknownNameError(f"unknown {self.kind} {name!r}.{hint} Known: {known}.")
         return self._entries[name]
 
-    def create(self, name: str, **options: object) -> T:
-        """Build the entry called ``name`` with ``options``; unknown options are a usage error."""
+    def check(self, name: str, options: Iterable[str] = ()) -> Callable[..., T]:
+        """Return the factory called ``name`` after making sure that it takes ``options``; nothing is built.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no such entry.
+        UsageError
+            If it has no such option; the message lists those it has and suggests the nearest.
+        """
         factory = self.get(name)
         parameters = inspect.signature(factory).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -93,7 +101,11 @@ class Registry(Generic[T]):
                         f"{self.kind} {name!r} has no option {option!r}.{did_you_mean(option, parameters)} "
                         f"Options: {', '.join(parameters) or 'none'}."
                     )
-        return factory(**options)
+        return factory
+
+    def create(self, name: str, **options: object) -> T:
+        """Build the entry called ``name`` with ``options``; see :meth:`check` for errors."""
+        return self.check(name, options)(**options)
 
     def __iter__(self) -> Iterator[str]:
         self._load()

@@ -27,7 +27,9 @@ def test_it_says_what_was_recognised_and_resolved_and_what_comes_next(dotcount, 
 
 
 def test_a_finished_run_is_not_overwritten(fails, trained, data, tiny):
-    assert "already holds a run; continue it with --resume" in fails("train", data, "--out", trained, *tiny, code=2)
+    assert "already holds a run; resume it, or choose another folder" in fails(
+        "train", data, "--out", trained, *tiny, code=2
+    )
 
 
 def test_resume_needs_only_data_and_run(dotcount, trained, data, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from dotcount import config
-from dotcount.training import TrainResult, train
+from dotcount.training import Listener, TrainResult, train
 
 
 def draw_scenes(folder, n, seed, size=(80, 64)):
@@ -55,4 +55,34 @@ class Finished:
 def finished(tiny, tmp_path_factory):
     """A run of three epochs that must not be changed."""
     run = tmp_path_factory.mktemp("finished") / "run"
-    return Finished(tiny(), run, train(tiny(), run, progress=False))
+    return Finished(tiny(), run, train(tiny(), run))
+
+
+class Heard(Listener):
+    """Keeps the sentences that a run tells."""
+
+    def __init__(self):
+        self.notes, self.warnings, self.epochs, self.plans, self.steps, self.ended = [], [], [], [], 0, 0
+
+    def planned(self, plan):
+        self.plans.append(plan)
+
+    def noted(self, message):
+        self.notes.append(message)
+
+    def warned(self, message):
+        self.warnings.append(message)
+
+    def step_ended(self):
+        self.steps += 1
+
+    def epoch_ended(self, state):
+        self.epochs.append(state.done)
+
+    def training_ended(self):
+        self.ended += 1
+
+
+@pytest.fixture
+def heard():
+    return Heard()

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from dotcount import config
-from dotcount.training import train
+from dotcount.training import holds_run, train
 from dotcount.training.module import CountingModule
 
 
@@ -33,19 +33,22 @@ def die_at_step(n):
 
 def die_at_rename(name, n=1, after=False):
     """Die before or after the n-th file or folder gets its final ``name``."""
-    original, seen = Path.replace, []
+    seen = []
 
-    def rename(self, target):
-        hit = Path(target).name == name
-        seen.extend([0] * hit)
-        if hit and len(seen) == n and not after:
-            die()
-        result = original(self, target)
-        if hit and len(seen) == n:
-            die()
-        return result
+    def patched(original):
+        def rename(self, target):
+            hit = Path(target).name == name
+            seen.extend([0] * hit)
+            if hit and len(seen) == n and not after:
+                die()
+            result = original(self, target)
+            if hit and len(seen) == n:
+                die()
+            return result
 
-    Path.replace = rename
+        return rename
+
+    Path.replace, Path.rename = patched(Path.replace), patched(Path.rename)
 
 
 def die_in_write():
@@ -68,6 +71,7 @@ KILLS = {
     "in the middle of an epoch": lambda: die_at_step(2),
     "before a later checkpoint gets its name": lambda: die_at_rename("last.ckpt", 2),
     "before the model folder gets its name": lambda: die_at_rename("model"),
+    "before the report gets its name": lambda: die_at_rename("report.html"),
 }
 
 
@@ -78,7 +82,7 @@ def session(prepare, out):
         status = 1
         try:
             prepare()
-            train(config.load(Path(sys.argv[1])), out, resume=out.exists(), progress=False)
+            train(config.load(Path(sys.argv[1])), out, resume=holds_run(out))
             status = 0
         finally:
             os._exit(status)

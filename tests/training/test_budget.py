@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount import config
+from dotcount.errors import ConfigError
 from dotcount.training import train
 from dotcount.training.budget import LEAST_EPOCHS, OVERRUN, VALIDATION_SHARE, Pace, fit_cooldown, fit_epoch
 from dotcount.training.folder import read_checkpoint
@@ -56,7 +57,7 @@ def test_a_steady_run_cools_down_as_asked_and_ends_with_its_budget(epoch, budget
 def test_a_run_fits_its_budget_and_its_record_repeats_it_exactly(tiny, tmp_path):
     minutes = 0.06
     request = tiny(training__epochs="unset", training__max_minutes=minutes, training__steps_per_epoch="unset")
-    result = train(request, tmp_path / "timed", progress=False)
+    result = train(request, tmp_path / "timed")
     recorded = config.load(tmp_path / "timed" / "config.yaml")
     state = read_checkpoint(tmp_path / "timed")["run"]
     # A loaded machine may starve any epoch, but the last was begun within the budget, or else it was the second.
@@ -67,22 +68,22 @@ def test_a_run_fits_its_budget_and_its_record_repeats_it_exactly(tiny, tmp_path)
     if not state["stopped"]:
         cooldown = recorded.schedule.cooldown_epochs * recorded.training.steps_per_epoch
         assert state["history"][-1]["learning_rate"] <= 1.001 * request.optimizer.learning_rate / cooldown
-    train(recorded, tmp_path / "counted", progress=False)
+    train(recorded, tmp_path / "counted")
     rows = rows_without_times(tmp_path / "counted")
     assert rows[: result.epochs + 1] == rows_without_times(tmp_path / "timed")
 
 
 def test_a_timed_run_resumes_with_the_time_that_is_left(tiny, tmp_path):
     request = tiny(training__epochs="unset", training__max_minutes=0.05)
-    first = train(request, tmp_path / "run", progress=False)
+    first = train(request, tmp_path / "run")
     (tmp_path / "run" / "model" / "config.json").unlink()
-    again = train(request, tmp_path / "run", resume=True, progress=False)
+    again = train(request, tmp_path / "run", resume=True)
     assert again.epochs == first.epochs
     assert again.seconds == first.seconds
 
 
 def test_other_schedules_need_a_number_of_epochs():
-    with pytest.raises(config.ConfigError, match=r"'schedule.name' is 'cosine'; it must be trapezoid or constant"):
+    with pytest.raises(ConfigError, match=r"'schedule.name' is 'cosine'; it must be trapezoid or constant"):
         config.load(None, ["schedule.name=cosine"], training__max_minutes=1)
 
 
@@ -94,6 +95,6 @@ def test_a_budget_shorter_than_the_first_epoch_still_ends_with_a_model(tiny, tmp
         training__max_minutes=1e-4,
         training__validate_every=5,
     )
-    result = train(request, tmp_path / "run", progress=False)
+    result = train(request, tmp_path / "run")
     assert (result.epochs, result.best["epoch"]) == (2, 2)
     assert (tmp_path / "run/model/model.safetensors").is_file()

@@ -7,8 +7,8 @@ from dotcount.training import train
 
 def test_two_processes_take_the_steps_of_one_with_twice_the_batch(tiny, tmp_path):
     """Gradients are averaged over the crops of all processes; every validation image counts once."""
-    one = train(tiny(training__batch_size=4, training__epochs=2), tmp_path / "one", progress=False)
-    two = train(tiny(training__batch_size=2, training__epochs=2, training__devices=2), tmp_path / "two", progress=False)
+    one = train(tiny(training__batch_size=4, training__epochs=2), tmp_path / "one")
+    two = train(tiny(training__batch_size=2, training__epochs=2, training__devices=2), tmp_path / "two")
     for name in ("train_loss", "val_mae", "val_rmse", "val_bias"):
         assert abs(one.best[name] - two.best[name]) < 1e-3 * max(1, abs(one.best[name])), name
     first, second = (

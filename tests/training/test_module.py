@@ -82,7 +82,7 @@ def test_what_is_not_finite_stops_the_run_with_its_place_and_a_remedy(
         rf"{what} is not finite at epoch 2, step 5; lower optimizer.learning_rate \(now 0.001\), and start a new run"
     )
     with pytest.raises(TrainingError, match=message) as caught:
-        train(tiny(), tmp_path / "run", progress=False)
+        train(tiny(), tmp_path / "run")
     assert "\n" not in str(caught.value)
     kept = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
     assert kept["run"]["done"] == 1
@@ -99,10 +99,10 @@ def test_a_density_that_can_never_rise_again_stops_the_run(tiny, tmp_path, monke
     break_at(monkeypatch, "training_step", 3, kill_output)
     message = "zero everywhere by epoch 2, and no gradient comes back; lower optimizer.learning_rate or set model"
     with pytest.raises(TrainingError, match=message):
-        train(tiny("loss.name=uot", "optimizer.weight_decay=0"), tmp_path / "uot", progress=False)
+        train(tiny("loss.name=uot", "optimizer.weight_decay=0"), tmp_path / "uot")
     assert torch.load(tmp_path / "uot" / "last.ckpt", weights_only=True)["run"]["done"] == 1
     with pytest.raises(TrainingError, match=r"set loss\.options\.background=none"):
-        train(tiny("loss.name=bayesian", "optimizer.weight_decay=0"), tmp_path / "bayesian", progress=False)
+        train(tiny("loss.name=bayesian", "optimizer.weight_decay=0"), tmp_path / "bayesian")
     assert create_loss("bayesian", background="none").emptied_remedy == ""  # then it is not the background's doing
 
 
@@ -120,8 +120,8 @@ def test_zero_is_right_where_nothing_is_dotted_and_small_gradients_still_move_we
 
 def test_the_gradient_is_clipped_and_its_norm_before_that_recorded(tiny, tmp_path):
     config = tiny("optimizer.name=adam", training__epochs=1)
-    free = train(dataclasses.replace(config, optimizer=clip(config, None)), tmp_path / "free", progress=False)
-    tight = train(dataclasses.replace(config, optimizer=clip(config, 1e-9)), tmp_path / "tight", progress=False)
+    free = train(dataclasses.replace(config, optimizer=clip(config, None)), tmp_path / "free")
+    tight = train(dataclasses.replace(config, optimizer=clip(config, 1e-9)), tmp_path / "tight")
     assert tight.best["grad_norm"] > 1e-3
     assert free.best["grad_norm"] != tight.best["grad_norm"]  # the second step starts from other weights
 

@@ -5,12 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from dotcount import config
+from dotcount.errors import DataError, OutputError
+from dotcount.folders import locked
 from dotcount.training import ResumeError, train
 
 from .helpers import rows_without_times
+
+
+def visible(run):
+    return {path.name for path in run.iterdir() if not path.name.startswith(".")}
 
 
 def test_a_run_killed_at_any_moment_ends_like_one_that_was_not(tiny, tmp_path):
@@ -20,27 +27,27 @@ def test_a_run_killed_at_any_moment_ends_like_one_that_was_not(tiny, tmp_path):
         [sys.executable, script, tmp_path / "request.yaml", tmp_path], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 7, done.stdout
+    assert len(done.stdout.splitlines()) == 8, done.stdout
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert rows_without_times(killed) == rows_without_times(whole)
     assert len(rows_without_times(whole)) == 5
     expected, found = (load_file(run / "model" / "model.safetensors") for run in (whole, killed))
     assert all(torch.equal(expected[name], found[name]) for name in expected)
     assert (whole / "config.yaml").read_bytes() == (killed / "config.yaml").read_bytes()
-    assert {p.name for p in killed.iterdir()} <= {p.name for p in whole.iterdir()} | {"last.ckpt.tmp"}
+    assert visible(killed) == visible(whole)
 
 
-def test_resuming_a_finished_run_does_nothing(finished, capsys):
-    before = {p: p.stat().st_mtime_ns for p in finished.run.rglob("*")}
-    again = train(finished.config, finished.run, resume=True)
-    assert "already finished after 3 epochs; nothing to do" in capsys.readouterr().err
-    assert {p: p.stat().st_mtime_ns for p in finished.run.rglob("*")} == before
+def test_resuming_a_finished_run_does_nothing(finished, heard):
+    before = {p: p.stat().st_mtime_ns for p in finished.run.rglob("[!.]*")}
+    again = train(finished.config, finished.run, resume=True, listener=heard)
+    assert "already finished after 3 epochs; nothing to do" in heard.notes[0]
+    assert {p: p.stat().st_mtime_ns for p in finished.run.rglob("[!.]*")} == before
     assert again == finished.result
 
 
 def test_a_used_folder_needs_resume(finished):
-    with pytest.raises(ResumeError, match=r"already holds a run; continue it with --resume, or choose another --out"):
-        train(finished.config, finished.run, progress=False)
+    with pytest.raises(ResumeError, match=r"already holds a run; resume it, or choose another folder"):
+        train(finished.config, finished.run)
 
 
 @pytest.mark.parametrize(
@@ -54,31 +61,116 @@ def test_a_used_folder_needs_resume(finished):
 )
 def test_a_changed_configuration_is_refused(tiny, finished, change, message):
     with pytest.raises(ResumeError, match=message):
-        train(tiny(change), finished.run, resume=True, progress=False)
+        train(tiny(change), finished.run, resume=True)
 
 
 def test_settings_of_the_machine_may_change(tiny, finished):
     changed = tiny("training.workers=1", "training.cache_mb=1", "training.device=auto")
-    assert train(changed, finished.run, resume=True, progress=False) == finished.result
+    assert train(changed, finished.run, resume=True) == finished.result
 
 
-def test_nothing_to_resume_starts_a_run(tiny, tmp_path, capsys):
-    train(tiny(training__epochs=1), tmp_path / "run", resume=True)
-    said = capsys.readouterr().err
-    assert "no run to resume; starting a new one" in said
-    assert "epoch 1/1  loss" in said
-    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+def test_nothing_to_resume_is_refused(tiny, tmp_path):
+    with pytest.raises(ResumeError, match="run holds no run to resume; leave resume out to start one there"):
+        train(tiny(training__epochs=1), tmp_path / "run", resume=True)
+    assert not (tmp_path / "run").exists()
 
 
-def test_changed_data_is_refused(tiny, scenes, tmp_path):
-    copy = tmp_path / "scenes"
-    shutil.copytree(scenes, copy)
-    train(tiny(data__path=str(copy), training__epochs=1), tmp_path / "run", progress=False)
-    shutil.rmtree(tmp_path / "run" / "model")
-    dots = copy / "train" / "dots.csv"
+@pytest.fixture(scope="module")
+def half(tiny, scenes, tmp_path_factory):
+    """A run of one epoch on a copy of the data, without its model and report."""
+    root = tmp_path_factory.mktemp("half")
+    shutil.copytree(scenes, root / "scenes")
+    train(tiny(data__path=str(root / "scenes"), training__epochs=1), root / "run")
+    shutil.rmtree(root / "run" / "model")
+    return root
+
+
+def one_more_dot(root):
+    dots = root / "train" / "dots.csv"
     dots.write_text(dots.read_text() + "00.png,1,1\n")
-    with pytest.raises(ResumeError, match="images or dots have changed"):
-        train(tiny(data__path=str(copy), training__epochs=1), tmp_path / "run", resume=True, progress=False)
+
+
+def darker(root):
+    with Image.open(root / "train" / "03.png") as image:
+        image.point(lambda value: value // 2).save(root / "train" / "03.png")
+
+
+def gone(root):
+    """A validation image and its dots are removed."""
+    (root / "val" / "01.png").unlink()
+    dots = root / "val" / "dots.csv"
+    dots.write_text("\n".join(line for line in dots.read_text().splitlines() if not line.startswith("01.")))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (one_more_dot, "images or dots have changed since"),
+        (darker, r"images have changed since .*: train/03\.png is changed; start a new run"),
+        (gone, r"images have changed since .*: val/01\.png is missing"),
+    ],
+)
+def test_changed_data_is_refused(tiny, half, tmp_path, change, message):
+    shutil.copytree(half, tmp_path / "copy")
+    change(tmp_path / "copy" / "scenes")
+    with pytest.raises(ResumeError, match=message):
+        train(
+            tiny(data__path=str(tmp_path / "copy" / "scenes"), training__epochs=1),
+            tmp_path / "copy" / "run",
+            resume=True,
+        )
+
+
+def test_copied_data_is_the_same_data(tiny, half, tmp_path):
+    """Copies have other times and another place; what is left of the run, its model and its report, is made."""
+    shutil.copytree(half, tmp_path / "copy", copy_function=shutil.copyfile)
+    run = tmp_path / "copy" / "run"
+    (run / "report.html").unlink()
+    train(tiny(data__path=str(tmp_path / "copy" / "scenes"), training__epochs=1), run, resume=True)
+    assert (run / "model" / "model.safetensors").exists()
+    assert (run / "report.html").exists()
+
+
+def test_a_checkpoint_of_an_older_version_is_resumed(tiny, half, tmp_path):
+    shutil.copytree(half, tmp_path / "copy")
+    checkpoint = torch.load(tmp_path / "copy" / "run" / "last.ckpt", weights_only=True)
+    for name in ("images", "validated"):
+        del checkpoint["run"][name]
+    torch.save(checkpoint, tmp_path / "copy" / "run" / "last.ckpt")
+    request = tiny(data__path=str(tmp_path / "copy" / "scenes"), training__epochs=1)
+    assert train(request, tmp_path / "copy" / "run", resume=True).epochs == 1
+
+
+def test_a_validation_image_that_vanishes_during_the_run_ends_it(tiny, scenes, tmp_path, heard):
+    """Without it the epochs could not be compared; put back, the run goes on."""
+    root, run = tmp_path / "scenes", tmp_path / "run"
+    shutil.copytree(scenes, root)
+    image = root / "val" / "02.png"
+    request = tiny(data__path=str(root), training__epochs=3, training__cache_mb=0)
+
+    class Remover(type(heard)):
+        def epoch_ended(self, state):
+            super().epoch_ended(state)
+            if state.done == 1:
+                image.rename(tmp_path / "kept.png")
+
+    with pytest.raises(DataError, match=r"validation image .*02\.png can't be read any more; .* resume the run"):
+        train(request, run, listener=Remover())
+    (tmp_path / "kept.png").rename(image)
+    assert train(request, run, resume=True).epochs == 3
+
+
+def test_two_trainings_in_one_folder(tiny, tmp_path):
+    """While one trains there, another is refused, to begin as well as to resume."""
+    run = tmp_path / "run"
+    run.mkdir()
+    with locked(run, "training"):  # another open file, as another process would have
+        with pytest.raises(OutputError, match="in use by another training"):
+            train(tiny(), run)
+        config.save_yaml(tiny(), run / "config.yaml")
+        with pytest.raises(OutputError, match="in use by another training"):
+            train(tiny(), run, resume=True)
+    assert not (run / "last.ckpt").exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", "pickle"])
@@ -90,5 +182,5 @@ def test_a_damaged_checkpoint_is_named(tiny, finished, tmp_path, content):
     else:
         (run / "last.ckpt").write_bytes(content)
     with pytest.raises(ResumeError, match=r"last\.ckpt: not a usable checkpoint") as caught:
-        train(finished.config, run, resume=True, progress=False)
+        train(finished.config, run, resume=True)
     assert "\n" not in str(caught.value)

@@ -23,7 +23,9 @@ from .helpers import rows_without_times
 
 
 def test_the_run_folder_holds_what_it_should(finished):
-    assert {p.name for p in finished.run.iterdir()} == {"config.yaml", "metrics.csv", "last.ckpt", "model"}
+    assert {p.name for p in finished.run.iterdir()} == {
+        *("config.yaml", "metrics.csv", "last.ckpt", "model", "report.html", "dotcount.json", ".dotcount-lock")
+    }
     assert {p.name for p in (finished.run / "model").iterdir()} == {"model.safetensors", "config.json", "README.md"}
     with (finished.run / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -38,17 +40,17 @@ def test_the_recorded_configuration_is_resolved_and_repeats_the_run(finished, tm
     assert recorded.loss.options["length_scale"] == 32
     assert recorded.loss.options["epsilon"] == 0.01
     assert recorded.schedule.cooldown_epochs == 1
-    train(recorded, tmp_path / "again", progress=False)
+    train(recorded, tmp_path / "again")
     assert rows_without_times(tmp_path / "again") == rows_without_times(finished.run)
 
 
 def test_another_seed_is_another_run(tiny, finished, tmp_path):
-    train(tiny(training__seed=1), tmp_path / "run", progress=False)
+    train(tiny(training__seed=1), tmp_path / "run")
     assert rows_without_times(tmp_path / "run") != rows_without_times(finished.run)
 
 
 def test_loader_processes_change_nothing(tiny, finished, tmp_path):
-    train(tiny(training__workers=2), tmp_path / "run", progress=False)
+    train(tiny(training__workers=2), tmp_path / "run")
     assert rows_without_times(tmp_path / "run") == rows_without_times(finished.run)
 
 
@@ -76,7 +78,7 @@ def test_errors_and_interval_are_of_counts_whose_epoch_was_chosen_without_their_
     """The plain loop over epochs and images; the validation counts of every epoch are in the checkpoint."""
     run = tmp_path / "run"
     restless = {"optimizer__learning_rate": 0.03, "training__ema_decay": 0.0}
-    train(tiny(training__epochs=10, training__seed=1, **restless), run, progress=False)
+    train(tiny(training__epochs=10, training__seed=1, **restless), run)
     metadata, state = io.load(run / "model")[1], torch.load(run / "last.ckpt", weights_only=True)["run"]
     records = data.open_collection(config.load(run / "config.yaml").data.path).split("val").records
     true = np.array([len(record.points) for record in records])
@@ -107,7 +109,7 @@ def test_the_model_tells_what_a_prediction_needs(finished):
         assert part in card
 
 
-def test_a_model_is_held_against_the_mean_count(finished, tiny, tmp_path, capsys, monkeypatch):
+def test_a_model_is_held_against_the_mean_count(finished, tiny, tmp_path, heard, monkeypatch):
     """A model that counts far too many says so at the end of training and in its card."""
     collection = data.open_collection(config.load(finished.run / "config.yaml").data.path)
     counts = {split: [len(r.points) for r in collection.split(split).records] for split in ("train", "val")}
@@ -122,10 +124,10 @@ def test_a_model_is_held_against_the_mean_count(finished, tiny, tmp_path, capsys
         update(module, *args)
 
     monkeypatch.setattr(CountingModule, "on_train_batch_end", raise_and_update)
-    train(tiny(training__epochs=1, training__steps_per_epoch=1, training__ema_decay=0.0), run)
+    train(tiny(training__epochs=1, training__steps_per_epoch=1, training__ema_decay=0.0), run, listener=heard)
     found = io.load(run / "model")[1]["metrics"]
     assert found["validation"]["mae"] > found["baseline_mae"], "it counts an object a cell"
-    assert "warning: this model counts no better" in capsys.readouterr().err
+    assert heard.warnings[-1].startswith("this model counts no better")
     assert "**this model is no better**" in (run / "model" / "README.md").read_text()
 
 
@@ -134,7 +136,7 @@ def test_the_magnification_with_the_lowest_validation_error_is_that_of_predictio
     tried = [0.5, 1.0, 2.0, 3.0]
     settings = {"training__try_magnify": tried, "data__magnify": 1.5, "training__crop": 48}
     run = tmp_path / "run"
-    train(tiny(**settings), run, progress=False)
+    train(tiny(**settings), run)
     metadata = io.load(run / "model")[1]
     trials = metadata["metrics"]["looks"]
     assert [one["magnify"] for one in trials] == [1.0, 0.5, 2.0, 3.0]
@@ -152,7 +154,7 @@ def test_the_magnification_with_the_lowest_validation_error_is_that_of_predictio
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_mirror_images_are_counted_where_validation_says_so(tiny, tmp_path, seed):
     run = tmp_path / "run"
-    train(tiny(training__try_mirror=True, training__seed=seed, training__epochs=2), run, progress=False)
+    train(tiny(training__try_mirror=True, training__seed=seed, training__epochs=2), run)
     metadata = io.load(run / "model")[1]
     plain, mirrored = metadata["metrics"]["looks"]
     assert (plain["mirror"], mirrored["mirror"]) == (False, True)
@@ -167,7 +169,7 @@ def test_mirror_images_are_counted_where_validation_says_so(tiny, tmp_path, seed
 
 
 def test_the_way_to_points_is_recorded_and_its_threshold_chosen_for_it(tiny, finished, tmp_path):
-    train(tiny("peaks.method=nms", "peaks.radius=2", training__epochs=1), tmp_path / "run", progress=False)
+    train(tiny("peaks.method=nms", "peaks.radius=2", training__epochs=1), tmp_path / "run")
     peaks = io.load(tmp_path / "run" / "model")[1]["peaks"]
     assert (peaks["method"], peaks["radius"]) == ("nms", 2)
     assert io.load(finished.run / "model")[1]["peaks"]["method"] == "mass"
@@ -224,7 +226,7 @@ def test_the_untrained_network_starts_at_the_mean_density(tiny):
         ("model.name=compacct", UnknownNameError, "Did you mean 'compact'"),
         ("loss.name=uott", UnknownNameError, "Did you mean 'uot'"),
         ("data.path=nowhere", DataError, "nowhere does not exist"),
-        ("data.path=", UsageError, "data.path is empty"),
+        ("data.path=''", UsageError, "data.path is empty"),
         ("training.device=cuda", UsageError, "not available here"),
         ("training.device=abacus", UsageError, "choose auto, cpu, cuda or mps"),
         ("training.precision='16'", UsageError, "not available on a CPU"),
@@ -235,26 +237,26 @@ def test_a_request_that_does_not_fit_leaves_nothing_behind(tiny, tmp_path, chang
     if "cuda" in change and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(error, match=message) as caught:
-        train(tiny(change), tmp_path / "run", progress=False)
+        train(tiny(change), tmp_path / "run")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_place_that_cannot_be_written_to(tiny, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"file/run: can't be written to"):
-        train(tiny(), tmp_path / "file" / "run", progress=False)
+    with pytest.raises(OutputError, match=r"can't write to .*file/run: .*file is a file"):
+        train(tiny(), tmp_path / "file" / "run")
 
 
 def test_rare_validation_still_covers_the_last_epoch(tiny, tmp_path):
-    result = train(tiny("training.validate_every=2"), tmp_path / "run", progress=False)
+    result = train(tiny("training.validate_every=2"), tmp_path / "run")
     with (tmp_path / "run" / "metrics.csv").open(newline="") as file:
         validated = [bool(row["val_mae"]) for row in csv.DictReader(file)]
     assert validated == [False, True, True]
     assert result.best["epoch"] in (2, 3)
 
 
-def test_a_validation_image_that_cannot_be_decoded_is_left_out(tiny, tmp_path):
+def test_a_validation_image_that_cannot_be_decoded_is_left_out(tiny, tmp_path, heard):
     """A JPEG that is cut short has a good header, so that only decoding tells."""
     for split in ("train", "val"):
         (tmp_path / split).mkdir()
@@ -264,8 +266,8 @@ def test_a_validation_image_that_cannot_be_decoded_is_left_out(tiny, tmp_path):
             (tmp_path / split / f"{i}.csv").write_text("x,y\n20,30\n")
     image = tmp_path / "val" / "1.jpg"
     image.write_bytes(image.read_bytes()[:2000])
-    with pytest.warns(UserWarning, match=r"left out of validation: .*1\.jpg"):
-        train(tiny(data__path=str(tmp_path), training__epochs=1), tmp_path / "run", progress=False)
+    train(tiny(data__path=str(tmp_path), training__epochs=2), tmp_path / "run", listener=heard)
+    assert len([text for text in heard.warnings if "left out of validation" in text and "1.jpg" in text]) == 1
     _, metadata = io.load(tmp_path / "run" / "model")
     assert metadata["metrics"]["validation"]["n"] == 2
 
@@ -276,7 +278,7 @@ def test_images_without_any_object_can_be_validated_on(tiny, tmp_path):
         for i in range(2):
             Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / split / f"{i}.png")
             (tmp_path / split / f"{i}.csv").write_text(dots)
-    result = train(tiny(data__path=str(tmp_path), training__epochs=1), tmp_path / "run", progress=False)
+    result = train(tiny(data__path=str(tmp_path), training__epochs=1), tmp_path / "run")
     assert result.best["val_mae"] >= 0
 
 
@@ -303,18 +305,18 @@ def test_interrupting_is_left_to_the_caller_and_can_be_resumed(tiny, finished, t
         with monkeypatch.context() as patched:
             patched.setattr(CountingModule, "training_step", step)
             with pytest.raises(KeyboardInterrupt):
-                train(tiny(), tmp_path / "run", progress=False)
+                train(tiny(), tmp_path / "run")
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, inherited)
     # Loader processes read ahead: from the right epoch also when they start in the middle of a run.
-    train(tiny(training__workers=1), tmp_path / "run", resume=True, progress=False)
+    train(tiny(training__workers=1), tmp_path / "run", resume=True)
     assert rows_without_times(tmp_path / "run") == rows_without_times(finished.run)
 
 
 @pytest.mark.parametrize("loss", ["bayesian", "dm_count", "gaussian_l2", "generalized"])
 def test_every_loss_trains(tiny, tmp_path, loss):
-    result = train(tiny(loss__name=loss, training__epochs=1), tmp_path / "run", progress=False)
+    result = train(tiny(loss__name=loss, training__epochs=1), tmp_path / "run")
     assert np.isfinite(result.best["train_loss"])
 
 
@@ -323,15 +325,18 @@ def test_a_full_disk_is_an_error_with_a_remedy(tiny, tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
-        with pytest.raises(OutputError, match=r"last\.ckpt: can't be written \(.*full\); free some space") as caught:
-            train(tiny(), tmp_path / "run", progress=False)
+        with pytest.raises(OutputError, match=r"can't write .*last\.ckpt: .*full.*resume the run") as caught:
+            train(tiny(), tmp_path / "run")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "run" / "last.ckpt").exists()
 
 
-def test_a_bar_is_shown_when_asked_for(tiny, tmp_path, capsys):
-    train(tiny(training__epochs=2), tmp_path / "run", progress=True)
-    said = capsys.readouterr().err
-    assert "epoch 2/2  loss" in said
+def test_a_listener_hears_of_everything(tiny, tmp_path, heard, capfd):
+    result = train(tiny(training__epochs=2), tmp_path / "run", listener=heard)
+    assert (heard.epochs, heard.steps, len(heard.plans)) == ([1, 2], 6, 1)
+    assert heard.ended >= 1
+    assert heard.plans[0].config == result.plan.config
+    assert [row["epoch"] for row in result.history] == [1, 2]
+    assert capfd.readouterr() == ("", ""), "the library writes to no terminal"

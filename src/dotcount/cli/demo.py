@@ -16,6 +16,7 @@ from dotcount.cli.common import add_device, add_seed, positive_number, progress,
 
 if TYPE_CHECKING:
     from dotcount.evaluation import Evaluation
+    from dotcount.training import TrainResult
 
 EXAMPLES = """\
 examples:
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
     print(f"2. Training for about {args.max_minutes:g} minutes on one dot per cell: {out / 'run'}", flush=True)
     from dotcount import config
-    from dotcount.cli.train import write_report
+    from dotcount.cli.training import console_listener
     from dotcount.training import train
 
     settings = config.load(
@@ -77,11 +78,10 @@ def run(args: argparse.Namespace) -> int:
         training__seed=args.seed,
         **SETTINGS,
     )
-    trained = train(settings, out / "run")
-    write_report(out / "run", args.device)
+    trained = train(settings, out / "run", listener=console_listener())
 
     print(f"3. Scoring the {TEST} test images: {out / 'test'}", flush=True)
-    result = score(out, args.device, args.seed)
+    result = score(out, trained, args.device, args.seed)
 
     print(f"4. Counting the test images as if they were new: {out / 'counts'}", flush=True)
     from dotcount.cli.main import main
@@ -111,10 +111,9 @@ def clear(out: Path) -> None:
             path.unlink()
 
 
-def score(out: Path, device: str, seed: int) -> Evaluation:
+def score(out: Path, trained: TrainResult, device: str, seed: int) -> Evaluation:
     """Evaluate the run on the test images and write the results and the report."""
     from dotcount import config
-    from dotcount.cli.train import read_history
     from dotcount.data import open_collection
     from dotcount.evaluation import evaluate
     from dotcount.prediction import load
@@ -130,7 +129,7 @@ def score(out: Path, device: str, seed: int) -> Evaluation:
             title="Demo: counting cells",
             subtitle=f"{TEST} made-up test images that the model has never seen; trained on {TRAIN} others",
             evaluation=result,
-            history=read_history(out / "run" / "metrics.csv"),
+            history=trained.history,
             metadata=predictor.metadata,
             config=config.to_dict(config.load(out / "run" / "config.yaml")),
         ),

@@ -8,8 +8,6 @@ was resolved), metrics.csv (a row per epoch), last.ckpt (for --resume), model/ (
 from __future__ import annotations
 
 import argparse
-import csv
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotcount.cli.common import (
@@ -18,7 +16,6 @@ from dotcount.cli.common import (
     add_out,
     add_seed,
     positive_number,
-    progress,
     quoted,
     require_output_folder,
     whole_number,
@@ -26,7 +23,6 @@ from dotcount.cli.common import (
 
 if TYPE_CHECKING:
     from dotcount.config import RunConfig
-    from dotcount.training.resolve import Plan
 
 EXAMPLES = """\
 examples:
@@ -69,23 +65,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, then report on the validation images."""
+    """Train, and say what came of it."""
     require_output_folder(args.out)
     config = requested(args)
+    from dotcount.cli.training import console_listener, summary
     from dotcount.training import train
 
-    check_names(config)
-    if not (args.resume and (args.out / "config.yaml").exists()):
-        require_new(args.out)
-        plan = resolve(config)
-        print(describe(plan))
-    result = train(config, args.out, resume=args.resume)
-    write_report(args.out, args.device)
-    best = result.best
-    print(
-        f"trained {result.epochs} epochs in {result.seconds / 60:.1f} min; validation MAE {best['val_mae']:.2f}, "
-        f"RMSE {best['val_rmse']:.2f} at epoch {best['epoch']}: {args.out / 'report.html'}"
-    )
+    result = train(config, args.out, resume=args.resume, listener=console_listener())
+    print(summary(result))
     print(f"next: dotcount evaluate {quoted(args.out)} {quoted(args.data)} --out {quoted(args.out / 'test')}")
     print(f"  or: dotcount predict {quoted(args.out)} IMAGES --out counts")
     return 0
@@ -134,95 +121,3 @@ def _needs_length(tree: dict[str, Any]) -> bool:
     """Return whether a configuration's course of the learning rate can't begin before the number of steps is known."""
     schedule = tree.get("schedule")
     return isinstance(schedule, dict) and schedule.get("name") in ("cosine", "polynomial")
-
-
-def check_names(config: RunConfig) -> None:
-    """Raise a usage error for an unknown loss, model or option, before any data is read."""
-    from dotcount import losses, models
-
-    losses.create(config.loss.name, **config.loss.options)
-    models.create(config.model.name, **config.model.options)
-
-
-def require_new(out: Path) -> None:
-    """Raise an error if ``out`` holds a run already, before its folder is touched or the data is read."""
-    from dotcount.errors import UsageError
-
-    if any((out / name).exists() for name in ("config.yaml", "last.ckpt", "metrics.csv", "model")):
-        raise UsageError(f"{out} already holds a run; continue it with --resume, or choose another --out")
-
-
-def resolve(config: RunConfig) -> Plan:
-    """Read the data and settle the open settings; fails before the run's folder is made."""
-    from dotcount.training.resolve import make_plan
-
-    return make_plan(config)
-
-
-def describe(plan: Plan) -> str:
-    """Return what was recognised and resolved, for the terminal."""
-    config = plan.config
-    training = config.training
-    length = f"{training.epochs} epochs" if training.epochs else f"{training.max_minutes:g} min"
-    lines = [
-        f"model: {config.model.name}{_options(config.model.options)}, on {training.device}",
-        f"loss: {config.loss.name}{_options(config.loss.options)}{_epsilon(config)}",
-        f"training: {length}, crops of {training.crop} px, {training.batch_size} at a time, seed {training.seed}",
-    ]
-    return "\n".join(lines)
-
-
-def _options(options: dict[str, Any]) -> str:
-    shown = [f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in options.items()]
-    return f" ({', '.join(text for text in shown if not text.endswith(' None'))})" if shown else ""
-
-
-def _epsilon(config: RunConfig) -> str:
-    """Return the entropic blur in pixels, for losses that have one in units of a length scale."""
-    import inspect
-
-    from dotcount.losses import LOSSES
-
-    parameters = inspect.signature(LOSSES.get(config.loss.name)).parameters
-    scale = config.loss.options.get("length_scale")
-    if "epsilon" not in parameters or not scale:
-        return ""
-    epsilon = float(config.loss.options.get("epsilon", parameters["epsilon"].default))
-    return f", epsilon {epsilon:g} = {epsilon * float(scale):.3g} px"
-
-
-def write_report(out: Path, device: str) -> None:
-    """Write RUN/report.html: how training went, and the validation images with the weights that were kept."""
-    from dotcount import config
-    from dotcount.evaluation import evaluate
-    from dotcount.prediction import load
-    from dotcount.report import Report
-    from dotcount.report import write_report as write
-    from dotcount.training.resolve import make_plan
-
-    settings = config.load(out / "config.yaml")
-    plan, predictor = make_plan(settings), load(out, device=device)
-    with progress("validating") as step:
-        result = evaluate(predictor, plan.validation, None, progress=step, seed=settings.training.seed)
-    metadata = predictor.metadata
-    write(
-        out / "report.html",
-        Report(
-            title=f"Training run {out.resolve().name}",
-            subtitle=f"{settings.model.name} with {settings.loss.name} on {plan.train.name}: {plan.note}",
-            evaluation=result,
-            history=read_history(out / "metrics.csv"),
-            metadata=metadata,
-            config=config.to_dict(settings),
-            notes=[
-                f"The numbers below are from the {result.metrics['images']} validation images on which the weights "
-                "were chosen; expect somewhat larger errors on new ones. Score test images with dotcount evaluate."
-            ],
-        ),
-    )
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Return the rows of metrics.csv as numbers; empty fields are left out."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]

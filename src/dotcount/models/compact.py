@@ -16,6 +16,7 @@ BLOCKS = (0, 1, 2, 2, 2)
 """Residual blocks of the encoder at strides 2, 4, 8, 16 and 32; most at the coarse ones, where context is cheap."""
 
 
+@models.register("compact")
 class Compact(DensityNetwork):
     """A residual encoder down to stride 32 and a pyramid decoder up to the density's stride.
 
@@ -84,6 +85,3 @@ def _radius(stride: int) -> int:
             radius += s  # the step down
             radius += 2 * s + 2 * s if s >= stride else 0  # the step up and the decoder's block
     return radius
-
-
-models.register("compact")(Compact)

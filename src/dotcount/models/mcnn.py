@@ -16,6 +16,7 @@ COLUMNS = (
 """(kernel, channels) of the four convolutions of each column; poolings follow the first and the second."""
 
 
+@models.register("mcnn")
 class MCNN(DensityNetwork):
     """Multi-column network of Zhang et al. 2016 (Figure 3); stride 4.
 
@@ -47,6 +48,3 @@ def _column(spec: tuple[tuple[int, int], ...]) -> nn.Sequential:
             layers.append(nn.MaxPool2d(2))
         channels = width
     return nn.Sequential(*layers)
-
-
-models.register("mcnn")(MCNN)

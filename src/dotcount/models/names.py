@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+from collections.abc import Callable, Iterable
 
 from torch import nn
 
@@ -10,17 +12,72 @@ from dotcount.errors import UnknownNameError, UsageError
 from dotcount.models.base import DensityNetwork
 from dotcount.registry import Registry
 
-models: Registry[nn.Module] = Registry("model")
-"""Name -> factory; ``models.register("mine")(MyModel)`` adds a :class:`~dotcount.models.DensityModel` of one's own."""
+models: Registry[nn.Module] = Registry("model", group="dotcount.models", base=nn.Module)
+"""Name -> factory; ``@models.register("mine")`` adds a :class:`~dotcount.models.DensityModel` of one's own.
 
+Another package adds one by an entry point of the group ``dotcount.models``.
+"""
+
+
+TIMM_PREFIX = "timm/"
 
 TIMM = "timm/<name>"
 """Stands for every encoder of timm that gives a feature pyramid: ``timm/resnet18``, ``timm/convnext_atto``, ..."""
 
 
 def available() -> list[str]:
-    """Return the names that :func:`create` takes; ``timm/<name>`` stands for timm's encoders."""
+    """Return the names that :func:`create` takes; ``timm/<name>`` stands for timm's encoders.
+
+    >>> "compact" in available()
+    True
+    """
     return list(models)
+
+
+def check(name: str, options: Iterable[str] = ()) -> Callable[..., nn.Module]:
+    """Return what builds the model called ``name``, after making sure that it takes ``options``; builds nothing.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such model; the message suggests the nearest, also among timm's encoders.
+    UsageError
+        If it has no such option.
+
+    Examples
+    --------
+    >>> check("resnet50")
+    Traceback (most recent call last):
+    ...
+    dotcount.errors.UnknownNameError: unknown model 'resnet50'. Did you mean 'timm/resnet50'? ...
+    """
+    if name.startswith(TIMM_PREFIX):
+        encoder = name.removeprefix(TIMM_PREFIX)
+        if not encoder.startswith("hf-hub:") and encoder.split(".")[0] not in _encoders():
+            raise UnknownNameError(f"unknown model {name!r}: timm has no {encoder!r}.{_near(encoder, [])}")
+        return models.check(TIMM, options)
+    if name not in models and name not in models.broken:
+        known = ", ".join(models)
+        raise UnknownNameError(f"unknown model {name!r}.{_near(name, models)} Known: {known}.")
+    return models.check(name, options)
+
+
+def _encoders() -> list[str]:
+    import timm
+
+    names: list[str] = timm.list_models()
+    return names
+
+
+def _near(name: str, own: Iterable[str]) -> str:
+    """Return a suggestion: an encoder of timm of that very name, else the nearest of our own and of timm's names."""
+    encoders = _encoders()
+    wanted = name.lower().replace("-", "_")
+    exact = [f"{TIMM_PREFIX}{wanted}"] if wanted in encoders else []
+    ours = difflib.get_close_matches(wanted, list(own), n=1, cutoff=0.6)
+    theirs = [f"{TIMM_PREFIX}{one}" for one in difflib.get_close_matches(wanted, encoders, n=1, cutoff=0.6)]
+    best = [*exact, *ours, *theirs][:1]
+    return f" Did you mean {best[0]!r}?" if best else ""
 
 
 def create(name: str, pretrained: bool | str | os.PathLike[str] = False, **options: object) -> nn.Module:
@@ -47,13 +104,18 @@ def create(name: str, pretrained: bool | str | os.PathLike[str] = False, **optio
         If the name or an option is unknown; the message suggests the nearest.
     ModelError
         If the weights are missing or don't fit.
+
+    Examples
+    --------
+    >>> import torch
+    >>> model = create("compact", stride=8, width=4)
+    >>> model(torch.rand(1, 3, 64, 48)).shape
+    torch.Size([1, 1, 8, 6])
     """
-    if name.startswith("timm/"):
-        model = models.create(TIMM, encoder=name.removeprefix("timm/"), **options)
-    else:
-        if name not in models and _is_of_timm(name):
-            raise UnknownNameError(f"unknown model {name!r}; as an encoder of timm it is called 'timm/{name}'")
-        model = models.create(name, **options)
+    factory = check(name, options)
+    if name.startswith(TIMM_PREFIX):
+        options = {"encoder": name.removeprefix(TIMM_PREFIX), **options}
+    model = factory(**options)
     if pretrained is not False:
         if not isinstance(model, DensityNetwork):
             raise UsageError(
@@ -61,9 +123,3 @@ def create(name: str, pretrained: bool | str | os.PathLike[str] = False, **optio
             )
         model.load_pretrained(pretrained)
     return model
-
-
-def _is_of_timm(name: str) -> bool:
-    import timm
-
-    return bool(timm.is_model(name))

@@ -23,6 +23,7 @@ from dotcount.registry import did_you_mean
 LITE0 = "tf_efficientnet_lite0"
 
 
+@models.register(TIMM)
 class Pyramid(DensityNetwork):
     """A timm encoder and a feature pyramid (Lin et al. 2017) down to the density's stride.
 
@@ -109,6 +110,7 @@ class Pyramid(DensityNetwork):
         return (self.encoder, part) if part else (self, state)
 
 
+@models.register("lite0")
 class Lite0(Pyramid):
     """EfficientNet-Lite0 with a pyramid decoder; its ImageNet weights come from a pip package, without a download.
 
@@ -224,7 +226,3 @@ def _lite0_radius(encoder: nn.Module, stride: int) -> int:
         at //= 2
         radius += 2 * at
     return radius + stride
-
-
-models.register(TIMM)(Pyramid)
-models.register("lite0")(Lite0)

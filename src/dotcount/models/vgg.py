@@ -85,6 +85,7 @@ class VGGNetwork(DensityNetwork):
         return (self.encoder, part) if part else (self, state)
 
 
+@models.register("vgg19")
 class VGG19(VGGNetwork):
     """The paper's regressor, which is that of Bayesian loss (Ma et al. 2019).
 
@@ -135,6 +136,7 @@ class VGG19(VGGNetwork):
         return self.last_layer(self.head(x))
 
 
+@models.register("csrnet")
 class CSRNet(VGGNetwork):
     """CSRNet (Li, Zhang & Chen 2018), configuration B; stride 8.
 
@@ -159,6 +161,7 @@ class CSRNet(VGGNetwork):
         return self.last_layer(self.back_end(self.encoder(images)))
 
 
+@models.register("can")
 class CAN(VGGNetwork):
     """Context-aware network (Liu, Salzmann & Fua 2019), Eqs. 1 to 5; stride 8.
 
@@ -196,8 +199,3 @@ class CAN(VGGNetwork):
             total, weights = total + weight * scale, weights + weight
         x = F.relu(self.join(torch.cat([total / (weights + 1e-8), f], dim=1)))
         return self.last_layer(self.back_end(x))
-
-
-models.register("vgg19")(VGG19)
-models.register("csrnet")(CSRNet)
-models.register("can")(CAN)

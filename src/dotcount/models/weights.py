@@ -56,7 +56,9 @@ def find_weights(path: Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise ModelError(f"{path}: no such weights file or folder; give the path of a .safetensors or .pth file")
+        word = len(path.parts) == 1 and not path.suffix  # "imagenet", "tru" and the like
+        hint = "; set pretrained to true for the published weights" if word else ""
+        raise ModelError(f"{path}: no such weights file or folder; give the path of a .safetensors or .pth file{hint}")
     preferred = path / "model.safetensors"
     found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
     if preferred in found:

@@ -9,45 +9,57 @@ from typing import Any
 import torch
 
 from dotcount import config as configuration
+from dotcount import files
 from dotcount.config import RunConfig
-from dotcount.errors import ConfigError, OutputError
+from dotcount.errors import ConfigError
+from dotcount.files import mark_output, require_writable
 from dotcount.models.io import CONFIG as MODEL_CONFIG
 from dotcount.training.errors import ResumeError
-from dotcount.training.recorder import CHECKPOINT, METRICS
+from dotcount.training.state import RunState
 
-CONFIG, MODEL = "config.yaml", "model"
+CONFIG, METRICS, CHECKPOINT, MODEL, REPORT = "config.yaml", "metrics.csv", "last.ckpt", "model", "report.html"
 FREE = ("data.path", "training.device", "training.workers", "training.cache_mb")
 """Settings of the machine, not of the run; they may differ when it is resumed. The data itself is compared."""
 
 
-def holds_run(out: Path, resume: bool) -> bool:
-    """Return whether ``out`` holds a run to continue.
+def holds_run(out: Path) -> bool:
+    """Return whether ``out`` holds a run that can be resumed."""
+    return (out / CONFIG).exists()
+
+
+def require_new(out: Path) -> None:
+    """Raise an error if ``out`` holds a run, or can't become a folder.
 
     Raises
     ------
     ResumeError
-        If there is a run and ``resume`` is not set.
+        If there is a run.
+    OutputError
+        If it can't be written to.
     """
-    used = any((out / name).exists() for name in (CONFIG, CHECKPOINT, METRICS, MODEL))
-    if used and not resume:
-        raise ResumeError(f"{out} already holds a run; continue it with --resume, or choose another --out")
-    return (out / CONFIG).exists()
+    if any((out / name).exists() for name in (CONFIG, CHECKPOINT, METRICS, MODEL)):
+        raise ResumeError(f"{out} already holds a run; resume it, or choose another folder")
+    require_writable(out)
 
 
 def make_folder(out: Path) -> None:
-    """Make ``out``; raise :class:`OutputError` if that, or writing to it, fails."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f"{CONFIG}.tmp"
-        probe.write_text("", encoding="utf-8")
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f"{out}: can't be written to ({error.strerror or error}); choose another --out") from error
+    """Make ``out``, and mark what will be in it as results, so that no data set takes them for images or dots."""
+    files.make_folder(out)
+    mark_output(out, "run", "dotcount train", [CONFIG, METRICS, CHECKPOINT, MODEL, REPORT])
 
 
-def is_finished(out: Path) -> bool:
-    """Return whether the model was written, which is the last thing a run does."""
+def holds_model(out: Path) -> bool:
+    """Return whether the model was written."""
     return (out / MODEL / MODEL_CONFIG).exists()
+
+
+def record(config: RunConfig, state: RunState, out: Path) -> None:
+    """Write config.yaml; once a budget has been fitted it holds the epochs, which repeat the run exactly."""
+    if state.budget_minutes is not None and state.epochs is not None:
+        training = dataclasses.replace(config.training, epochs=state.epochs, max_minutes=None)
+        schedule = dataclasses.replace(config.schedule, cooldown_epochs=state.cooldown_epochs)
+        config = dataclasses.replace(config, training=training, schedule=schedule)
+    configuration.save_yaml(config, out / CONFIG)
 
 
 def read_config(out: Path) -> RunConfig:
@@ -86,7 +98,7 @@ def check_request(request: RunConfig, recorded: RunConfig, budget_minutes: float
             continue
         raise ResumeError(
             f"{out / CONFIG} has {key} = {there.get(key)!r}, the request {value!r}; "
-            "resume with the settings of the run, or start a new one with another --out"
+            "resume with the settings of the run, or start a new one in another folder"
         )
 
 

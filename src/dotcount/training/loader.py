@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import lightning.pytorch as pl
 import torch
@@ -18,12 +17,13 @@ from dotcount.training.state import RunState
 class CountingData(pl.LightningDataModule):
     """The loaders of a plan; the order of the coming epoch is set from the state of the run.
 
-    Half of ``cache_mb`` is for training images, half for validation images, shared by the loader processes.
+    ``warn`` is told of images that can't be decoded. Half of ``cache_mb`` is for training images, half for validation
+    images, shared by the loader processes.
     """
 
-    def __init__(self, plan: Plan, state: RunState) -> None:
+    def __init__(self, plan: Plan, state: RunState, warn: Callable[[str], None]) -> None:
         super().__init__()
-        self.plan, self.state = plan, state
+        self.plan, self.state, self.warn = plan, state, warn
         self.sampler: EpochSampler | None = None
         self._validation: ValidationBatches | None = None
 
@@ -56,7 +56,8 @@ class CountingData(pl.LightningDataModule):
                     resize=ResizeRule.of(config.data),
                     intensity=self.plan.intensity,
                     cache_mb=config.training.cache_mb / 2,
-                )
+                ),
+                self.warn,
             )
         rank, world = self._place()
         return DataLoader(self._validation, batch_size=None, sampler=range(rank, len(self._validation), world))
@@ -68,7 +69,7 @@ class CountingData(pl.LightningDataModule):
             resize=ResizeRule.of(self.plan.config.data).magnified(factor),
             intensity=self.plan.intensity,
         )
-        batches = ValidationBatches(images)
+        batches = ValidationBatches(images, self.warn)
         return (batches[i] for i in range(len(batches)))
 
     def next_epoch(self) -> None:
@@ -81,10 +82,11 @@ class CountingData(pl.LightningDataModule):
 
 
 class ValidationBatches(Dataset[Batch | None]):
-    """One whole image a batch; ``None``, with a warning, for a file that can't be decoded."""
+    """One whole image a batch; ``None`` for a file that can't be decoded, which is told once."""
 
-    def __init__(self, images: WholeImageDataset) -> None:
-        self.images = images
+    def __init__(self, images: WholeImageDataset, warn: Callable[[str], None]) -> None:
+        self.images, self.warn = images, warn
+        self.told: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -93,7 +95,9 @@ class ValidationBatches(Dataset[Batch | None]):
         try:
             return whole_batch(self.images[index], index)
         except ImageReadError as error:
-            warnings.warn(f"left out of validation: {error}", stacklevel=2)
+            if index not in self.told:
+                self.told.add(index)
+                self.warn(f"left out of validation: {error}")
             return None
 
 

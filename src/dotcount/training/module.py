@@ -19,6 +19,7 @@ from dotcount.errors import DataError
 from dotcount.losses import DensityLoss, valid_cells
 from dotcount.training.errors import TrainingError
 from dotcount.training.loader import CountingData, to_device
+from dotcount.training.process import seed_all
 from dotcount.training.schedule import rate_factor
 from dotcount.training.state import RunState
 
@@ -116,7 +117,7 @@ class CountingModule(pl.LightningModule):
         """Forget the last epoch's sums; seed dropout and the like, and order the data, by epoch: resuming is exact."""
         self.terms, self.losses, self.norms, self.dots, self.validation = {}, [], [], 0, None
         place = np.random.SeedSequence([self.config.training.seed, self.state.done, self.global_rank])
-        pl.seed_everything(int(place.generate_state(1)[0]), verbose=False)
+        seed_all(int(place.generate_state(1)[0]))
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(data, CountingData), "the data module orders the epochs"
         data.next_epoch()
@@ -192,10 +193,25 @@ class CountingModule(pl.LightningModule):
             counted = {index: pair for part in parts for index, pair in part.items()}
         if not counted:
             raise DataError("none of the validation images can be decoded; replace them or choose others")
+        self.require_same_images(sorted(counted))
         predicted, true = torch.tensor([counted[index] for index in sorted(counted)], dtype=torch.float64).T
         errors, n = predicted - true, len(counted)
         rmse = (float(errors.square().sum()) / n) ** 0.5
         self.validation = Validation(float(errors.abs().sum()) / n, rmse, float(errors.sum()) / n, predicted.tolist())
+
+    def require_same_images(self, indices: list[int]) -> None:
+        """Raise an error if the images differ from those of earlier epochs: the best is chosen on one set only."""
+        if not self.state.validated:
+            self.state.validated = indices
+        lost = set(self.state.validated) - set(indices)
+        if self.state.validated != indices:
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            name = data.plan.validation.records[min(lost or set(indices) - set(self.state.validated))].image
+            change = "can't be read any more" if lost else "can be read now and could not before"
+            raise DataError(
+                f"validation image {name} {change}; the best epoch is chosen on one set of images: put it back as it "
+                "was and resume the run, which goes on from the last epoch, or start a new one"
+            )
 
     def check_alive(self) -> None:
         """Raise an error if there were dots in the epoch but no gradient that could move a weight: the density is dead.

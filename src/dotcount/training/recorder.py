@@ -15,11 +15,11 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor
 
 from dotcount.errors import OutputError
+from dotcount.files import replacing, write_text
 from dotcount.training.budget import OVERRUN, fit_cooldown
+from dotcount.training.folder import CHECKPOINT, METRICS
 from dotcount.training.module import CountingModule
 from dotcount.training.state import RunState
-
-CHECKPOINT, METRICS = "last.ckpt", "metrics.csv"
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -30,13 +30,11 @@ class WholeCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:  # noqa: ARG002
         """Write ``checkpoint`` to ``path``."""
-        path = Path(path)
-        temporary = path.with_name(path.name + ".tmp")
-        try:
-            torch.save(checkpoint, temporary)
-        except RuntimeError as error:  # how torch reports a file that can't be written to its end
-            raise OSError(errno.EIO, "writing stopped, the disk may be full") from error
-        temporary.replace(path)
+        with replacing(Path(path)) as temporary:
+            try:
+                torch.save(checkpoint, temporary)
+            except RuntimeError as error:  # how torch reports a file that can't be written to its end
+                raise OSError(errno.EIO, "writing stopped, the disk may be full") from error
 
 
 class Recorder(pl.Callback):
@@ -158,16 +156,12 @@ class Recorder(pl.Callback):
         checkpoint["best_weights"] = self.best_weights
 
     def _write(self, trainer: pl.Trainer) -> None:
-        path = self.folder / CHECKPOINT
         try:
-            trainer.save_checkpoint(path)
+            trainer.save_checkpoint(self.folder / CHECKPOINT)
             if trainer.is_global_zero:
                 write_metrics(self.folder, self.state.history)
-        except OSError as error:
-            raise OutputError(
-                f"{path}: can't be written ({error.strerror or error}); free some space or make it writable, "
-                "then continue with --resume"
-            ) from error
+        except OutputError as error:
+            raise OutputError(f"{error}; then resume the run") from error
 
 
 def _own(module: pl.LightningModule) -> CountingModule:
@@ -183,6 +177,4 @@ def write_metrics(folder: Path, history: list[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in row.items()} for row in history)
     path = folder / METRICS
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text.getvalue(), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text.getvalue())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
 import math
 import os
@@ -22,8 +21,9 @@ from dotcount.devices import choose_device
 from dotcount.errors import DataError, UsageError
 from dotcount.intensity import IntensityRule
 from dotcount.losses import LOSSES
-from dotcount.models import models
-from dotcount.models.names import TIMM
+from dotcount.models.names import TIMM_PREFIX
+from dotcount.models.names import check as check_model_options
+from dotcount.training.fingerprint import dots_digest
 from dotcount.training.schedule import cooldown_epochs
 
 DEFAULT_EPOCHS, LEAST_STEPS = 100, 50
@@ -46,6 +46,8 @@ class Plan:
         What was found, for people.
     intensity
         From stored values to brightness, fitted on the training images.
+    orientation
+        Which way round the images were taken to be, and why, for people.
     """
 
     config: RunConfig
@@ -53,6 +55,7 @@ class Plan:
     validation: Collection
     note: str
     intensity: IntensityRule = field(default_factory=IntensityRule)
+    orientation: str = ""
 
     def dots_per_pixel(self) -> float:
         """Return the mean density of dots in the training images after resizing, per px^2."""
@@ -67,13 +70,7 @@ class Plan:
 
     def fingerprint(self) -> str:
         """Return a digest of the names and dots of all images used."""
-        digest = hashlib.sha256()
-        for part in (self.train, self.validation):
-            for record in part.records:
-                digest.update(f"{record.name}\n".encode())
-                if record.points is not None:
-                    digest.update(np.ascontiguousarray(record.points.xy).tobytes())
-        return digest.hexdigest()[:16]
+        return dots_digest([*self.train.records, *self.validation.records])
 
 
 def make_plan(config: RunConfig) -> Plan:
@@ -88,6 +85,8 @@ def make_plan(config: RunConfig) -> Plan:
     """
     if not config.data.path:
         raise UsageError("data.path is empty; name the folder with images and dots to train on")
+    LOSSES.check(config.loss.name, config.loss.options)
+    check_model_options(config.model.name, config.model.options)
     collection = open_collection(config.data.path, format=config.data.format, classes=config.data.classes)
     train, validation = choose_images(collection, config)
     rule = ResizeRule.of(config.data).or_else(collection.resize)
@@ -156,9 +155,9 @@ def loss_options(config: RunConfig, crop: int) -> dict[str, Any]:
 
 def model_options(config: RunConfig) -> dict[str, Any]:
     """Return all options of the model; those of ``timm/<encoder>`` leave out the encoder, which the name tells."""
-    from_timm = config.model.name.startswith("timm/")
-    options = explicit(models.get(TIMM if from_timm else config.model.name), config.model.options)
-    if from_timm:
+    factory = check_model_options(config.model.name, config.model.options)
+    options = explicit(factory, config.model.options)
+    if config.model.name.startswith(TIMM_PREFIX):
         options.pop("encoder", None)
     return options
 

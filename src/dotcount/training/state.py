@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -32,6 +32,10 @@ class RunState:
         Epoch -> predicted counts of the validation images, in order, for every epoch that was validated.
     fingerprint
         Digest of the names and dots of the training and validation images.
+    images
+        Name -> digest of the file of every image; empty in checkpoints of older versions.
+    validated
+        Positions of the validation images that could be read; empty before the first validation.
     """
 
     epochs: int | None = None
@@ -44,6 +48,8 @@ class RunState:
     best: dict[str, Any] = field(default_factory=dict)
     counts: dict[int, list[float]] = field(default_factory=dict)
     fingerprint: str = ""
+    images: dict[str, str] = field(default_factory=dict)
+    validated: list[int] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -55,6 +61,7 @@ class RunState:
         return asdict(self)
 
     def load(self, values: dict[str, Any]) -> None:
-        """Take over what :meth:`to_dict` returned."""
-        for name, value in values.items():
-            setattr(self, name, value)
+        """Take over what :meth:`to_dict` returned, also in another version; what is not known is left out."""
+        for one in fields(self):
+            if one.name in values:
+                setattr(self, one.name, values[one.name])

@@ -1,55 +1,49 @@
-"""``train``: from a configuration to a run folder with a model in it."""
+"""``train``: from a configuration to a run folder with a model and a report in it."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import inspect
-import logging
-import signal
-import sys
 import time
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import lightning.pytorch as pl
 import torch
-from lightning.pytorch.strategies import DDPStrategy
 
-from dotcount import config as configuration
 from dotcount import losses, models
 from dotcount.config import RunConfig
 from dotcount.errors import UsageError
+from dotcount.folders import locked
 from dotcount.training.budget import fit_epoch
 from dotcount.training.card import no_better_than_mean
 from dotcount.training.errors import ResumeError
+from dotcount.training.fingerprint import changes, image_digests
 from dotcount.training.finish import write_model
+from dotcount.training.fitting import fit
 from dotcount.training.folder import (
-    CONFIG,
+    CHECKPOINT,
+    REPORT,
     check_request,
+    holds_model,
     holds_run,
-    is_finished,
     make_folder,
     merge_request,
     read_checkpoint,
     read_config,
+    record,
+    require_new,
 )
+from dotcount.training.listener import Listener
 from dotcount.training.loader import CountingData
 from dotcount.training.measure import measure_pace
 from dotcount.training.module import CountingModule
-from dotcount.training.progress import EpochBar, EpochLines, say
-from dotcount.training.recorder import CHECKPOINT, Recorder, WholeCheckpointIO, write_metrics
+from dotcount.training.process import seed_all, unchanged_process
+from dotcount.training.recorder import Recorder, write_metrics
 from dotcount.training.resolve import Plan, make_plan
+from dotcount.training.run_report import numbers, write_run_report
 from dotcount.training.state import RunState
-
-_PRECISION: dict[str, Literal["32-true", "16-mixed", "bf16-mixed"]] = {
-    "32": "32-true",
-    "16": "16-mixed",
-    "bf16": "bf16-mixed",
-}
 
 
 @dataclass(frozen=True)
@@ -59,27 +53,41 @@ class TrainResult:
     Attributes
     ----------
     run
-        The folder; ``run / "model"`` loads with :func:`dotcount.load`.
+        The folder; ``run / "model"`` loads with :func:`dotcount.load`, ``run / "report.html"`` is for a browser.
     best
         The row of metrics.csv of the epoch whose weights were kept.
     epochs
         Epochs trained.
     seconds
-        Time spent, over all sessions.
+        Time spent on training, over all sessions.
+    mae
+        Mean absolute error of the finished model on the validation images, each judged by choices that the others
+        made; this, with :attr:`baseline_mae` and :attr:`plan`, is ``None`` where the run had been finished before.
+    baseline_mae
+        That of always answering the mean count of the training images: what a model must be better than.
+    plan
+        What the run worked on.
+    history
+        The numbers of every row of metrics.csv.
     """
 
     run: Path
     best: dict[str, Any]
     epochs: int
     seconds: float
+    mae: float | None = field(default=None, compare=False)
+    baseline_mae: float | None = field(default=None, compare=False)
+    plan: Plan | None = field(default=None, compare=False, repr=False)
+    history: tuple[dict[str, float], ...] = field(default=(), compare=False, repr=False)
 
 
-def train(config: RunConfig, out: str | Path, *, resume: bool = False, progress: bool | None = None) -> TrainResult:
+def train(config: RunConfig, out: str | Path, *, resume: bool = False, listener: Listener | None = None) -> TrainResult:
     """Train a model and write it, with everything about the run, to ``out``.
 
-    ``out`` holds config.yaml (resolved: run it again with ``--config``), metrics.csv (a row per epoch), last.ckpt (what
-    ``resume`` continues from) and, at the end, model/. A run that was killed at any moment and resumed ends, on a CPU,
-    with the same numbers as one that was not.
+    ``out`` holds config.yaml (resolved: it can be trained again), metrics.csv (a row per epoch), last.ckpt (what
+    ``resume`` continues from) and, at the end, model/ and report.html. A run that was killed at any moment and resumed
+    ends, on a CPU, with the same numbers as one that was not. Nothing of the process is changed: random numbers,
+    threads, signal handlers and the environment are afterwards what they were.
 
     Parameters
     ----------
@@ -88,94 +96,149 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, progress:
     out
         The run's folder; made if missing.
     resume
-        Continue the run in ``out``, exactly; start it if there is none.
-    progress
-        True: a bar; False: nothing; None: a bar on a terminal, one line per epoch elsewhere.
+        Continue the run in ``out``, exactly.
+    listener
+        Hears of the run's progress; without one, nothing is told.
 
     Raises
     ------
     ResumeError
-        If ``out`` already holds a run and ``resume`` is not set, or the configuration or the data have changed.
+        If ``out`` already holds a run and ``resume`` is not set, or holds none and it is, or the configuration or the
+        data have changed.
     DataError, UsageError
         If the data can't be used or don't fit the configuration.
     TrainingError
         If the loss, a density or a gradient is not finite.
     OutputError
-        If ``out`` can't be written to.
+        If ``out`` can't be written to, or another process trains there.
+
+    Examples
+    --------
+    >>> config = dotcount.config.load(data__path="cells", training__max_minutes=20.0)  # doctest: +SKIP
+    >>> dotcount.train(config, "runs/cells").best["val_mae"]  # doctest: +SKIP
+    1.62
     """
-    started, out = time.monotonic(), Path(out)
-    state, checkpoint = RunState(), None
-    if holds_run(out, resume):
-        recorded = read_config(out)
-        checkpoint = read_checkpoint(out)
-        state.load(checkpoint["run"] if checkpoint else {})
-        check_request(config, recorded, state.budget_minutes, out)
-        if is_finished(out):
-            say(f"{out}: already finished after {state.done} epochs; nothing to do", progress)
-            return _result(out, state)
-        config = merge_request(config, recorded)
-    elif resume:
-        say(f"{out}: no run to resume; starting a new one", progress)
-    with _quiet():
-        plan, module, data = _prepare(config, out, state, checkpoint, progress)
-        if checkpoint is not None:
-            write_metrics(out, state.history)  # the session before may have been killed before it could
-        if not state.complete:
-            _fit(plan, module, data, out, started, checkpoint, progress)
-            checkpoint = read_checkpoint(out)
-            assert checkpoint is not None, "the recorder writes a checkpoint at the end of every epoch"
-            state.load(checkpoint["run"])
-            _record(plan.config, state, out)
-        assert checkpoint is not None, "a complete run has a checkpoint"
-        module.model.load_state_dict(checkpoint["best_weights"])
-        metrics = write_model(out, module.model, data, plan, state)["metrics"]
-    best = state.best
-    say(f"{out / 'model'}: epoch {best['epoch']}, val MAE {best['val_mae']:.2f}, RMSE {best['val_rmse']:.2f}", progress)
-    if no_better_than_mean(metrics):
-        say(
-            f"warning: this model counts no better (MAE {metrics['validation']['mae']:.3g}) than always answering the "
-            f"mean count of the training images ({metrics['baseline_mae']:.3g}); train for longer, or look for faults "
-            "in the dots with dotcount data check",
-            progress,
-        )
-    return _result(out, state)
+    run = _Run(Path(out), listener or Listener())
+    with unchanged_process(), contextlib.ExitStack() as stack:
+        if resume:
+            if not holds_run(run.out):
+                raise ResumeError(f"{out} holds no run to resume; leave resume out to start one there")
+            stack.enter_context(locked(run.out, "training"))
+            return run.resumed(config)
+        require_new(run.out)
+        plan = make_plan(config)
+        module, data = run.built(plan)
+        make_folder(run.out)
+        stack.enter_context(locked(run.out, "training"))
+        require_new(run.out)
+        return run.new(plan, module, data, asked=config)
 
 
-def _result(out: Path, state: RunState) -> TrainResult:
-    return TrainResult(out, dict(state.best), state.done, state.elapsed)
+class _Run:
+    """One session of a run."""
 
+    def __init__(self, out: Path, listener: Listener) -> None:
+        self.out, self.listener = out, listener
+        self.started = time.monotonic()
+        self.state = RunState()
+        self.checkpoint: dict[str, Any] | None = None
 
-def _prepare(
-    config: RunConfig, out: Path, state: RunState, checkpoint: dict[str, Any] | None, progress: bool | None
-) -> tuple[Plan, CountingModule, CountingData]:
-    """Settle the configuration, record it, and build what is trained and what it is trained on."""
-    asked_steps = config.training.steps_per_epoch
-    plan = make_plan(config)
-    if checkpoint is not None and state.fingerprint != plan.fingerprint():
-        raise ResumeError(
-            f"{plan.config.data.path}: images or dots have changed since {out} was begun; start a new run"
-        )
-    if checkpoint is None:
+    def new(self, plan: Plan, module: CountingModule, data: CountingData, asked: RunConfig) -> TrainResult:
+        """Carry out a plan from its beginning."""
+        state = self.state
         state.fingerprint = plan.fingerprint()
+        state.images = image_digests([*plan.train.records, *plan.validation.records])
         state.budget_minutes = plan.config.training.max_minutes
         state.epochs = plan.config.training.epochs
         state.cooldown_epochs = plan.config.schedule.cooldown_epochs or 0
-    make_folder(out)
-    say(f"{plan.note}; {len(plan.train)} to train on, {len(plan.validation)} to validate on", progress)
-    pl.seed_everything(plan.config.training.seed, workers=True, verbose=False)
-    module = build_module(plan, state)
-    data = CountingData(plan, state)
-    if state.budget_minutes is not None and asked_steps is None:
-        pace = measure_pace(module, data, 60 * state.budget_minutes)
-        steps = plan.config.training.steps_per_epoch or 1
-        steps, every = fit_epoch(pace, 60 * state.budget_minutes, steps)
+        if state.budget_minutes is not None and asked.training.steps_per_epoch is None:
+            plan = self.fitted_to_budget(plan, module, data, asked.training.validate_every)
+        record(plan.config, state, self.out)
+        return self.carried_out(plan, module, data)
+
+    def resumed(self, config: RunConfig) -> TrainResult:
+        """Go on with the run in the folder, or finish what is left of it."""
+        out, state = self.out, self.state
+        recorded = read_config(out)
+        self.checkpoint = read_checkpoint(out)
+        state.load(self.checkpoint["run"] if self.checkpoint else {})
+        check_request(config, recorded, state.budget_minutes, out)
+        if holds_model(out) and (out / REPORT).exists():
+            self.listener.noted(f"{out}: already finished after {state.done} epochs; nothing to do")
+            return self.result(None)
+        config = merge_request(config, recorded)
+        plan = make_plan(config)
+        if self.checkpoint is None:
+            return self.new(plan, *self.built(plan), asked=config)
+        self.require_same_data(plan)
+        write_metrics(out, state.history)  # the session before may have been killed before it could
+        if holds_model(out):
+            return self.reported(plan)
+        module, data = self.built(plan)
+        record(plan.config, state, out)
+        return self.carried_out(plan, module, data)
+
+    def require_same_data(self, plan: Plan) -> None:
+        """Raise an error if images or dots are not those that the run began with."""
+        state, path = self.state, plan.config.data.path
+        found = changes(state.images, image_digests([*plan.train.records, *plan.validation.records]))
+        if state.images and found:
+            raise ResumeError(f"{path}: images have changed since {self.out} was begun: {found}; start a new run")
+        if state.fingerprint != plan.fingerprint():
+            raise ResumeError(f"{path}: images or dots have changed since {self.out} was begun; start a new run")
+
+    def built(self, plan: Plan) -> tuple[CountingModule, CountingData]:
+        """Tell what is planned, and build what is trained and what it is trained on."""
+        self.listener.planned(plan)
+        seed_all(plan.config.training.seed)
+        return build_module(plan, self.state), CountingData(plan, self.state, self.listener.warned)
+
+    def fitted_to_budget(
+        self, plan: Plan, module: CountingModule, data: CountingData, validate_every: int | None
+    ) -> Plan:
+        """Return the plan with epochs of a length that suits its time budget."""
+        budget = 60 * (self.state.budget_minutes or 0)
+        pace = measure_pace(module, data, budget)
+        steps, every = fit_epoch(pace, budget, plan.config.training.steps_per_epoch or 1)
         training = dataclasses.replace(
-            plan.config.training, steps_per_epoch=steps, validate_every=config.training.validate_every or every
+            plan.config.training, steps_per_epoch=steps, validate_every=validate_every or every
         )
         plan = dataclasses.replace(plan, config=dataclasses.replace(plan.config, training=training))
         module.config, data.plan = plan.config, plan
-    _record(plan.config, state, out)
-    return plan, module, data
+        return plan
+
+    def carried_out(self, plan: Plan, module: CountingModule, data: CountingData) -> TrainResult:
+        """Train what is left, then write the model and the report."""
+        state = self.state
+        if not state.complete:
+            weights = self.checkpoint["best_weights"] if self.checkpoint else {}
+            recorder = Recorder(self.out, state, weights, self.started)
+            fit(plan, module, data, recorder, self.out / CHECKPOINT if self.checkpoint else None, self.listener)
+            self.checkpoint = read_checkpoint(self.out)
+            assert self.checkpoint is not None, "the recorder writes a checkpoint at the end of every epoch"
+            state.load(self.checkpoint["run"])
+            record(plan.config, state, self.out)
+        assert self.checkpoint is not None, "a complete run has a checkpoint"
+        module.model.load_state_dict(self.checkpoint["best_weights"])
+        write_model(self.out, module.model, data, plan, state)
+        return self.reported(plan)
+
+    def reported(self, plan: Plan) -> TrainResult:
+        """Write the report on the validation images, the last thing a run does."""
+        metrics = write_run_report(self.out, plan, self.state, self.listener)["metrics"]
+        mae, baseline = metrics["validation"]["mae"], metrics["baseline_mae"]
+        if no_better_than_mean(metrics):
+            self.listener.warned(
+                f"this model counts no better (MAE {mae:.3g}) than always answering the mean count of the training "
+                f"images ({baseline:.3g}); train for longer, or look for faults in the dots"
+            )
+        return dataclasses.replace(self.result(plan), mae=mae, baseline_mae=baseline)
+
+    def result(self, plan: Plan | None) -> TrainResult:
+        """Return what the run came to."""
+        state = self.state
+        history = tuple(numbers(row) for row in state.history)
+        return TrainResult(self.out, dict(state.best), state.done, state.elapsed, plan=plan, history=history)
 
 
 def build_module(plan: Plan, state: RunState) -> CountingModule:
@@ -194,68 +257,3 @@ def build_module(plan: Plan, state: RunState) -> CountingModule:
     if "n_dots" in inspect.signature(losses.LOSSES.get(config.loss.name)).parameters:
         options["n_dots"] = plan.n_dots
     return CountingModule(model, losses.create(config.loss.name, **options), config, state)
-
-
-def _record(config: RunConfig, state: RunState, out: Path) -> None:
-    """Write config.yaml; once a budget has been fitted it holds the epochs, which repeat the run exactly."""
-    if state.budget_minutes is not None and state.epochs is not None:
-        training = dataclasses.replace(config.training, epochs=state.epochs, max_minutes=None)
-        schedule = dataclasses.replace(config.schedule, cooldown_epochs=state.cooldown_epochs)
-        config = dataclasses.replace(config, training=training, schedule=schedule)
-    configuration.save_yaml(config, out / CONFIG)
-
-
-def _fit(
-    plan: Plan,
-    module: CountingModule,
-    data: CountingData,
-    out: Path,
-    started: float,
-    checkpoint: dict[str, Any] | None,
-    progress: bool | None,
-) -> None:
-    training, state = plan.config.training, module.state
-    recorder = Recorder(out, state, checkpoint["best_weights"] if checkpoint else {}, started)
-    bar = sys.stderr.isatty() if progress is None else progress
-    shown: list[pl.Callback] = [EpochBar(state)] if bar else [EpochLines(state)] if progress is None else []
-    trainer = pl.Trainer(
-        accelerator="gpu" if training.device == "cuda" else training.device,
-        devices=training.devices,
-        # Processes are spawned by the trainer, not by running the user's script again. Each rank's loss keeps its own
-        # potentials, so buffers are not broadcast; no model of ours has statistics in buffers.
-        strategy=DDPStrategy(start_method="spawn", broadcast_buffers=False) if training.devices > 1 else "auto",
-        precision=_PRECISION[training.precision],
-        max_epochs=state.epochs or -1,
-        callbacks=[recorder, *shown],
-        plugins=[WholeCheckpointIO()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
-    interrupt = signal.getsignal(signal.SIGINT)
-    try:
-        trainer.fit(module, data, ckpt_path=out / CHECKPOINT if checkpoint else None, weights_only=True)
-    except SystemExit:
-        if not trainer.interrupted:
-            raise
-        signal.signal(signal.SIGINT, interrupt)  # Lightning turns Ctrl-C off and exits; the caller decides about that
-        raise KeyboardInterrupt from None
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's notices off the screen; what matters of them is said here or is an error."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"lightning\..*")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels):
-                logger.setLevel(level)
