@@ -171,7 +171,7 @@ def test_hostile_files_are_refused_in_one_short_line(tmp_path, text):
 
 def test_only_files_are_read(tmp_path):
     os.mkfifo(tmp_path / "c.yaml")
-    with pytest.raises(ConfigError, match=r"c\.yaml: it is not a regular file"):
+    with pytest.raises(ConfigError, match=r"c\.yaml: it is .*not a regular file"):
         config.load(tmp_path / "c.yaml")
 
 
