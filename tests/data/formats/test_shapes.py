@@ -32,6 +32,7 @@ def test_cvat_places(tmp_path: Path, shape: str, xy: list) -> None:
 @pytest.mark.parametrize(
     ("shape", "message"),
     [
+        ('<tag points="1,2"/>', "a tag of image"),
         ('<blob points="1,2"/>', r"a blob of image a\.jpg is a shape that gives no dots"),
         (
             '<mask rle="1,2" left="0" top="0" width="4" height="2"/>',

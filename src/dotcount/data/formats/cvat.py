@@ -33,6 +33,8 @@ from dotcount.data.layout import Dots, split_named
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
+_PLACES = {"points", "xtl", "cx", "rle", "left", "xtl1"}
+
 
 @FORMATS.register("cvat")
 class Cvat(Table):
@@ -84,7 +86,7 @@ def _split(subset: str | None) -> str | None:
 def _dots(image: ElementTree.Element, path: Path, name: str) -> Dots:
     xy, classes = [], []
     for shape in image:
-        if shape.tag == "tag":
+        if shape.tag == "tag" and not _PLACES & set(shape.attrib):  # of the whole image
             continue
         for centre in _centres(shape, path, f"{shape.tag} of image {name}"):
             xy.append(centre)
