@@ -38,7 +38,12 @@ def test_predictions_agree_with_the_metrics(evaluated):
 
 
 def test_only_results_are_left(evaluated):
-    assert sorted(p.name for p in evaluated.iterdir()) == ["metrics.json", "predictions.csv", "report.html"]
+    assert sorted(p.name for p in evaluated.iterdir()) == [
+        "dotcount.json",
+        "metrics.json",
+        "predictions.csv",
+        "report.html",
+    ]
 
 
 def test_all_images_and_another_split(dotcount, trained, data, tmp_path):

@@ -25,7 +25,9 @@ def dots(data, image, tmp_path):
 def test_dots_from_a_file(dotcount, trained, image, dots, tmp_path):
     code, out, err = dotcount("explain", trained, image, "--dots", dots, "--out", tmp_path / "why")
     assert code == 0, err
-    assert {p.name for p in (tmp_path / "why").iterdir()} == FIGURES | {"dots.csv", "unmatched.csv", "explanation.json"}
+    assert {p.name for p in (tmp_path / "why").iterdir()} == FIGURES | {
+        "dots.csv", "unmatched.csv", "explanation.json", "dotcount.json"
+    }  # fmt: skip
     rows = list(csv.DictReader((tmp_path / "why" / "dots.csv").read_text().splitlines()))
     told = json.loads((tmp_path / "why" / "explanation.json").read_text())
     assert len(rows) == told["dots"] == len(dots.read_text().splitlines()) - 1
@@ -51,7 +53,7 @@ def test_without_dots_there_is_figure_2(dotcount, trained, image, tmp_path):
     code, out, _ = dotcount("explain", trained, image, "--out", tmp_path / "why")
     assert code == 0
     assert "no transport map without dots" in out
-    assert [p.name for p in (tmp_path / "why").iterdir()] == ["figure2.png"]
+    assert sorted(p.name for p in (tmp_path / "why").iterdir()) == ["dotcount.json", "figure2.png"]
 
 
 def test_an_image_without_objects(dotcount, trained, image, tmp_path):

@@ -51,12 +51,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Evaluate what is not evaluated yet, compare, and write."""
     require_output_folder(args.out)
+    from dotcount.files import mark_output
     from dotcount.report.comparison import compare_runs
 
     labels = names_of(args.runs)
     collection = check(args)
     scored = [_scored(folder, label, args, collection) for folder, label in zip(args.runs, labels)]
     result = compare_runs(scored, seed=args.seed)
+    files = [f"comparison.{ending}" for ending in ("json", "md", "png")]
+    mark_output(args.out, "comparison", "dotcount compare", [*files, *labels])
     result.save(args.out)
     show(result)
     print(f"written: {args.out / 'comparison.md'}, comparison.json, comparison.png")

@@ -61,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate and write the results."""
     require_output_folder(args.out)
     from dotcount.data import open_collection
+    from dotcount.files import mark_output
 
     require_model(args.run, [args.data])
     split = None if args.split == "all" else args.split
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = load(args.run, device=args.device, tile=args.tile)
     with progress("evaluating") as step:
         result = evaluate(predictor, collection, split, examples=args.examples, progress=step, seed=args.seed)
+    mark_output(args.out, "evaluation", "dotcount evaluate", ["predictions.csv", "metrics.json", "report.html"])
     result.save(args.out)
     write(args.out / "report.html", result, predictor, title=f"{args.run.resolve().name} on {collection.name}")
     print(summary(result))

@@ -26,6 +26,16 @@ if TYPE_CHECKING:
     from dotcount.points import Points
     from dotcount.report import TransportMap
 
+WRITTEN = (
+    "figure1.png",
+    "figure2.png",
+    "transport.png",
+    "dots.csv",
+    "unmatched.csv",
+    "explanation.json",
+)
+"""What is written to OUT; marked, so that it isn't taken for images and dots later."""
+
 EXAMPLES = """\
 examples:
   dotcount explain runs/cells photo.png --dots photo.csv --out why
@@ -56,14 +66,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict, solve the transport, draw and write."""
     require_output_folder(args.out)
-    from dotcount.data import read_image
+    from dotcount.errors import DataError
+    from dotcount.files import mark_output
     from dotcount.prediction import load
     from dotcount.report import located_figure, save_figure
 
     require_model(args.run, [args.image, *([args.data] if args.data else [])])
     image, points = find_image(args)
     predictor = load(args.run, device=args.device, tile=args.tile)
-    prediction, pixels = predictor.predict(image), read_image(image)
+    frame, prediction = next(predictor.predict_many(image))
+    if prediction is None:
+        raise DataError(frame.error or f"image {image} can't be counted")
+    pixels = frame.display
+    for warning in frame.warnings:
+        print(f"note: {warning}")
+    mark_output(args.out, "explanation", "dotcount explain", WRITTEN)
     truth = [None if points is None else len(points)]
     save_figure(args.out / "figure2.png", located_figure([pixels], [prediction], truth))
     low, high = prediction.interval or (None, None)
