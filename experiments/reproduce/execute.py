@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -18,6 +19,7 @@ from dotcount import config as configuration
 from dotcount.data import open_collection
 from dotcount.data.synthetic import write_dataset
 from dotcount.evaluation import evaluate
+from dotcount.models.io import load_metadata
 from dotcount.prediction import load
 from dotcount.training import TrainingError, holds_run, train
 from dotcount.training.resolve import make_plan
@@ -83,14 +85,15 @@ def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: i
     }
     if result is None:
         return record | {"error": error}
-    metadata = json.loads((out / "model" / "config.json").read_text(encoding="utf-8"))
+    metadata = load_metadata(out / "model")
+    assert metadata.validation is not None, "training measures on validation images"
     record["validation"] = {
         "best": {key: result.best[key] for key in ("epoch", "val_mae", "val_rmse", "val_bias")},
-        "leave_one_out": metadata["metrics"]["validation"],
+        "leave_one_out": metadata.validation.counting.to_dict(),
         "mean_count": plan.validation.n_dots / len(plan.validation),
-        "count_scale": metadata["count_scale"],
-        "threshold": metadata["peaks"]["threshold"],
-        "looks": metadata["metrics"]["looks"],
+        "count_scale": metadata.count_scale,
+        "threshold": metadata.peaks.threshold,
+        "trials": [dataclasses.asdict(trial) for trial in metadata.validation.trials],
     }
     if experiment.test:
         record["test"] = test_scores(out, place)

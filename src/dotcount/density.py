@@ -7,6 +7,7 @@ number of objects in it. The sum is the count.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,23 @@ def cell_centres(rows: int, columns: int, stride: float) -> FloatArray:
     """Return (rows, columns, 2) centres (x, y) in px: ``(s (c + 1/2), s (r + 1/2))``."""
     y, x = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
     return np.stack([x + 0.5, y + 0.5], axis=-1) * float(stride)
+
+
+def cells_inside(cells: int, stride: float, length: float) -> int:
+    """Return how many of ``cells`` along one side have their centre inside an image of ``length`` px.
+
+    Cell k counts where ``stride (k + 1/2) < length``; those that do come first, so a number says it all. What lies in
+    the others is padding: losses, counts and peaks leave it out.
+
+    >>> [cells_inside(3, 4, length) for length in (8, 9, 10, 11, 12)]
+    [2, 2, 2, 3, 3]
+    """
+    found = min(cells, max(0, math.ceil(length / stride - 0.5)))
+    while found < cells and stride * (found + 0.5) < length:  # where the division was rounded
+        found += 1
+    while found > 0 and not stride * (found - 0.5) < length:
+        found -= 1
+    return found
 
 
 def render(points: Points, stride: int = 1) -> FloatArray:

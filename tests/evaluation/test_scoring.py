@@ -7,8 +7,10 @@ import pytest
 from dotcount.data import Collection, Record
 from dotcount.errors import DataError
 from dotcount.evaluation import evaluate, select_split
+from dotcount.metadata import CountInterval, InputRule, ModelMetadata, TrainingFacts
 from dotcount.points import Points
 from dotcount.prediction import Predictor
+from dotcount.resize import ResizeRule
 from tests.prediction.oracles import write_dotted
 
 GRID = [(x + 2, y + 2) for y in range(0, 48, 16) for x in range(0, 64, 16)]  # 12 cell corners, far apart
@@ -69,8 +71,8 @@ def test_resizing_changes_nothing_about_truth(bright, tmp_path):
     path = write_dotted(tmp_path / "a.png", block)
     data = collection(tmp_path, Record(path, "a.png", Points(block, 64, 48), "test"))
     plain, resized = (
-        evaluate(Predictor(bright, {"resize": resize}), data).metrics
-        for resize in (None, {"min_side": 96, "max_side": None})
+        evaluate(Predictor(bright, ModelMetadata("bright", 4, input=InputRule(resize))), data).metrics
+        for resize in (ResizeRule(), ResizeRule(min_side=96))
     )
     assert plain["counting"]["mae"] == 0
     # Enlarged, the block has more white pixels, but they lie in the same one of 4 or 16 regions as its dots.
@@ -99,7 +101,7 @@ def test_subsets_by_label_and_count(bright, tmp_path):
 
 
 def test_coverage_of_intervals(bright, tmp_path):
-    metadata = {"interval": {"level": 0.9, "scale": 0.5, "n": 50, "reason": ""}}
+    metadata = ModelMetadata("bright", 4, interval=CountInterval(0.9, 0.5, 50))
     data = collection(tmp_path, record(tmp_path, 1, 5, 5), record(tmp_path, 2, 5, 9))
     result = evaluate(Predictor(bright, metadata), data)
     assert result.metrics["interval"] == {"level": 0.9, "coverage": 0.5, "n": 2}
@@ -136,7 +138,7 @@ def test_progress_is_told(bright, tmp_path):
 
 def test_the_verdict_and_the_f_within_an_objects_radius_are_told(bright, tmp_path):
     data = collection(tmp_path, *(record(tmp_path, number, 6, true) for number, true in enumerate((2, 6, 12, 9, 1, 6))))
-    metadata = {"trained_on": {"images": 4, "dots": 24}}
+    metadata = ModelMetadata("bright", 4, training=TrainingFacts(images=4, dots=24))
     metrics = evaluate(Predictor(bright, metadata), data).metrics
     assert (metrics["baseline"]["answer"], metrics["baseline"]["verdict"]) == (6, "no better")
     assert "nearly the same count, 6.0" in metrics["baseline"]["sentence"]

@@ -48,20 +48,6 @@ def test_images_are_normalised_inside_and_the_statistics_travel_with_the_weights
     assert {"mean", "std"} <= set(model.state_dict())
 
 
-@pytest.mark.parametrize("width", [24, 21])
-def test_with_the_mirror_an_image_and_its_mirror_image_have_the_same_density_mirrored(width: int) -> None:
-    torch.manual_seed(0)
-    model = Affine("softplus")
-    images = torch.rand(2, 3, 16, width)
-    # The mean of an image and its mirror image, padded to whole cells with what the network takes for grey.
-    padded = torch.cat([images, model.mean.expand(2, 3, 16, -width % 8)], 3)
-    wanted = 0.5 * (model(padded) + model(padded.flip(-1)).flip(-1))[..., : -(-width // 4)]
-    model.mirror = True
-    torch.testing.assert_close(model(images), wanted)
-    if width % 8 == 0:
-        torch.testing.assert_close(model(images.flip(-1)).flip(-1), model(images))
-
-
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 1, 8, 8), (1, 8, 8, 3)])
 def test_wrong_image_shape_is_an_input_error_that_names_the_shape(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match=r"\(B, 3, H, W\)"):

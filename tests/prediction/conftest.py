@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from dotcount import models
+from dotcount.metadata import CountInterval, ModelMetadata
 from dotcount.models import io as model_io
 from tests.prediction.oracles import Bright
 
@@ -17,6 +18,6 @@ def saved_model(tmp_path_factory):
     torch.manual_seed(0)
     module = models.create("compact", width=4)
     folder = tmp_path_factory.mktemp("run") / "model"
-    interval = {"level": 0.9, "scale": 1.5, "n": 40, "reason": ""}
-    model_io.save(module, folder, {"model": "compact", "options": {"width": 4}, "stride": 4, "interval": interval})
+    interval = CountInterval(level=0.9, scale=1.5, n=40)
+    model_io.save(module, folder, ModelMetadata("compact", 4, {"width": 4}, interval=interval))
     return folder

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -5,9 +7,16 @@ from PIL import Image
 
 import dotcount
 from dotcount.errors import ImageReadError, InputError, ModelError, UsageError
+from dotcount.metadata import CountInterval, InputRule, ModelMetadata, PeakRule
 from dotcount.prediction import Predictor, load
+from dotcount.resize import ResizeRule
 
 from .oracles import write_dotted
+
+
+def facts(**settings):
+    return ModelMetadata("bright", 4, **settings)
+
 
 DOTS = [(2.5, 2.5), (30.5, 10.5), (62.5, 46.5)]
 
@@ -59,7 +68,7 @@ def test_arrays_that_are_no_images_are_refused(bright, array):
 def test_points_and_cells_go_back_to_the_original_size(bright, tmp_path):
     block = [(40 + i, 20 + j) for i in range(8) for j in range(8)]
     path = write_dotted(tmp_path / "a.png", block, size=(64, 48))
-    prediction = Predictor(bright, {"resize": {"min_side": 96, "max_side": None}}).predict(path)
+    prediction = Predictor(bright, facts(input=InputRule(ResizeRule(min_side=96)))).predict(path)
     assert prediction.stride == (2, 2)
     assert prediction.density.shape == (24, 32)
     assert (prediction.width, prediction.height) == (64, 48)
@@ -69,11 +78,11 @@ def test_points_and_cells_go_back_to_the_original_size(bright, tmp_path):
 
 def test_interval_and_threshold_come_from_the_metadata(bright, tmp_path):
     path = write_dotted(tmp_path / "a.png", DOTS)
-    metadata = {"interval": {"level": 0.9, "scale": 0.5, "n": 50, "reason": ""}, "peaks": {"threshold": 1.5}}
+    metadata = facts(interval=CountInterval(0.9, 0.5, 50), peaks=PeakRule(threshold=1.5))
     prediction = Predictor(bright, metadata).predict(path)
     assert prediction.interval == pytest.approx((2, 4))
     assert len(prediction.points) == 0
-    open_ended = {"interval": {"level": 0.9, "scale": None, "n": 3, "reason": "too few"}}
+    open_ended = facts(interval=CountInterval(0.9, math.inf, 3, "too few"))
     assert Predictor(bright, open_ended).predict(path).interval is None
 
 
@@ -81,10 +90,10 @@ def test_the_way_to_points_comes_from_the_metadata(bright, tmp_path):
     """Two dots in neighbouring cells: objects taken out by mass are two, local maxima are one."""
     path = write_dotted(tmp_path / "a.png", [(10, 10), (14, 10)])
     assert len(Predictor(bright).predict(path).points) == 2
-    assert len(Predictor(bright, {"peaks": {"method": "nms"}}).predict(path).points) == 1
+    assert len(Predictor(bright, facts(peaks=PeakRule("nms"))).predict(path).points) == 1
     apart = write_dotted(tmp_path / "b.png", [(10, 10), (18, 10)])
-    assert len(Predictor(bright, {"peaks": {"method": "nms"}}).predict(apart).points) == 2
-    assert len(Predictor(bright, {"peaks": {"method": "nms", "radius": 2}}).predict(apart).points) == 1
+    assert len(Predictor(bright, facts(peaks=PeakRule("nms"))).predict(apart).points) == 2
+    assert len(Predictor(bright, facts(peaks=PeakRule("nms", 2))).predict(apart).points) == 1
 
 
 def test_one_broken_image_costs_one_row(bright, tmp_path):

@@ -5,6 +5,7 @@ from PIL import Image
 from dotcount.data import Collection, Record
 from dotcount.evaluation import Evaluation, evaluate
 from dotcount.inference import Prediction
+from dotcount.metadata import ModelMetadata
 from dotcount.points import Points
 
 MISSED, EXTRA = (100, 20), (20, 70)
@@ -13,7 +14,8 @@ MISSED, EXTRA = (100, 20), (20, 70)
 class Scripted:
     """Stands where a predictor does, with given densities: report tests need known pictures, not a network."""
 
-    name, stride, interval, metadata = "scripted", 4, None, {}
+    name, stride, interval = "scripted", 4, None
+    metadata = ModelMetadata("scripted", 4)
 
     def __init__(self, predictions):
         self.predictions = predictions

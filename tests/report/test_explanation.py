@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dotcount.inference import Prediction
+from dotcount.metadata import LossFacts, ModelMetadata, TrainingFacts
 from dotcount.report import transport_map, transport_settings
 
 SETTINGS = {"cost": "l2", "penalty": "kl", "epsilon": 0.01, "rho": 1.0, "delta": None, "length_scale": 64.0}
@@ -129,15 +130,19 @@ def test_the_tables_hold_one_row_a_dot_and_a_place(tmp_path):
     assert told["settings"]["epsilon_px"] == pytest.approx(0.64)
 
 
+def trained(loss, options):
+    return ModelMetadata("compact", 4, training=TrainingFacts(crop=96, loss=LossFacts(loss, options)))
+
+
 def test_settings_are_the_runs_own():
     options = {"cost": "l1", "penalty": "quadratic", "epsilon": 0.02, "rho": [1.0, 2.0], "delta": None, "tol": 1e-3}
-    run = {"loss": "uot", "loss_options": options, "length_scale": 128.0, "epsilon": 0.02, "trained_on": {"crop": 96}}
+    run = trained("uot", options | {"length_scale": 128.0})
     assert transport_settings(run) == {
         "cost": "l1", "penalty": "quadratic", "epsilon": 0.02, "rho": (1.0, 2.0), "delta": None, "length_scale": 128.0,
     }  # fmt: skip
 
 
 def test_settings_of_another_loss_are_the_papers_at_the_runs_crop():
-    run = {"loss": "generalized", "loss_options": {"epsilon": 0.3}, "length_scale": 7.0, "trained_on": {"crop": 96}}
+    run = trained("generalized", {"epsilon": 0.3, "length_scale": 7.0})
     assert transport_settings(run) == SETTINGS | {"length_scale": 96.0}
-    assert transport_settings({})["length_scale"] is None
+    assert transport_settings(ModelMetadata("compact", 4))["length_scale"] is None

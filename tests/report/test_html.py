@@ -3,6 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from dotcount.metadata import Checkpoint, CountingMetrics, ModelMetadata, ValidationFacts
 from dotcount.report import Report, render, write_report
 from dotcount.report.html import headlines, number, sentence
 
@@ -49,7 +50,9 @@ def outline(html):
 @pytest.fixture
 def html(evaluation):
     history = [{"epoch": e, "train_loss": 1 / e, "val_mae": 5.0 / e} for e in (1, 2, 3)]
-    metadata = {"model": "compact", "stride": 4, "dotcount_version": "9.9", "metrics": {"best": {"epoch": 2}}}
+    counting = CountingMetrics(4, 1.0, 1.0, None, 0.0, (0.5, 1.5))
+    validation = ValidationFacts(counting, checkpoint=Checkpoint(2))
+    metadata = ModelMetadata("compact", 4, dotcount_version="9.9", validation=validation)
     config = {"loss": {"name": "uot", "options": {"epsilon": 0.01}}, "data": {"path": "x", "min_side": None}}
     return render(Report("Test of <things>", "made", evaluation, history, metadata, config, ["Mind this."]))
 

@@ -7,7 +7,7 @@ from torch import nn
 from dotcount.losses import create as create_loss
 from dotcount.models import create
 from dotcount.training import TrainingError, train
-from dotcount.training.module import CountingModule, MovingAverage, count, make_optimizer
+from dotcount.training.module import CountingModule, MovingAverage, make_optimizer
 from dotcount.training.state import RunState
 
 
@@ -31,12 +31,6 @@ def test_the_average_is_never_trained():
     average.train()
     assert not any(part.training for part in average.modules())
     assert not any(p.requires_grad for p in average.parameters())
-
-
-def test_padding_does_not_count():
-    density = torch.ones(2, 1, 3, 3)
-    # Stride 4: the third row of cells has its centre at 10 px, outside an image of 9 px, inside one of 11 px.
-    assert count(density, 4, [(9, 12), (11, 12)]).tolist() == [6, 9]
 
 
 @pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])

@@ -153,14 +153,10 @@ def summary(result: TrainResult) -> str:
     """Return what came of a run and where it lies, as lines for the terminal."""
     best, run = result.best, result.run
     lines = [
-        f"trained {result.epochs} epochs in {result.seconds / 60:.1f} min, kept epoch {best['epoch']}, whose weights "
-        f"have a validation MAE of {best['val_mae']:.2f} and an RMSE of {best['val_rmse']:.2f}"
+        f"trained {result.epochs} epochs in {result.seconds / 60:.1f} min, kept the weights of epoch {best['epoch']}"
     ]
-    if result.mae is not None and result.baseline_mae is not None:
-        lines.append(
-            f"with epoch and scale of each image chosen by the others, as for a new image: MAE {result.mae:.2f}; "
-            f"always answering the mean count of the training images: {result.baseline_mae:.2f}"
-        )
+    if result.validation is not None:
+        lines += [f"{result.validation.described()}; each judged by choices of the others", result.validation.sentence]
     files = ", ".join(f"{run / name}" for name in ("config.yaml", "metrics.csv", "last.ckpt"))
     lines.append(f"wrote {run / 'model'} (the model and its card), {run / 'report.html'} (for a browser), {files}")
     return "\n".join(lines)

@@ -255,8 +255,8 @@ def _object_radii(predictor: ImageCounter, chosen: Collection) -> dict[str, floa
 
 def _training_mean(predictor: ImageCounter) -> float | None:
     """Return the mean count of the images that a model was trained on; None if unknown."""
-    trained = predictor.metadata.get("trained_on") or {}
-    return trained["dots"] / trained["images"] if trained.get("images") else None
+    training = predictor.metadata.training
+    return training.mean_count if training is not None else None
 
 
 def _row(record: Record, prediction: Prediction | None, error: str | None) -> Row:

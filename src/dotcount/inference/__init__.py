@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dotcount.inference.counter import ImageCounter
     from dotcount.inference.locate import model_folder
+    from dotcount.inference.network import counts, density_maps
     from dotcount.inference.peaks import DEFAULT_THRESHOLD, find_peaks
     from dotcount.inference.result import Prediction
     from dotcount.inference.tiling import density_of
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _HOME = {
     "counter": ("ImageCounter",),
     "locate": ("model_folder",),
+    "network": ("counts", "density_maps"),
     "peaks": (
         "DEFAULT_THRESHOLD",
         "find_peaks",
@@ -28,6 +30,8 @@ __all__ = [
     "DEFAULT_THRESHOLD",
     "ImageCounter",
     "Prediction",
+    "counts",
+    "density_maps",
     "density_of",
     "find_peaks",
     "model_folder",

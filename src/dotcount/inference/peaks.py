@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from dotcount.density import cells_inside
 from dotcount.errors import InputError
 from dotcount.metrics._check import as_density
 from dotcount.points import BoolArray, FloatArray
@@ -169,8 +170,10 @@ def find_peaks(
     if method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     if image_size is not None:
-        y, x = (np.arange(n) + 0.5 for n in cells.shape)
-        cells = np.where((y[:, None] * stride < image_size[0]) & (x * stride < image_size[1]), cells, 0.0)
+        inside = np.zeros_like(cells)
+        window = tuple(slice(cells_inside(n, stride, side)) for n, side in zip(cells.shape, image_size))
+        inside[window] = cells[window]
+        cells = inside
     if not cells.any():
         return np.zeros((0, 2)), np.zeros(0)
     if method == "mass":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from dotcount.density import grid_shape, tiles
 from dotcount.errors import InputError
+from dotcount.inference.network import density_maps
 
 FloatMap = npt.NDArray[np.float32]
 
@@ -28,8 +29,9 @@ def receptive_margin(model: nn.Module) -> int | None:
     return None if radius is None else int(radius)
 
 
-@torch.no_grad()
-def density_of(model: nn.Module, image: npt.NDArray[np.float32], *, tile: int | None = None) -> FloatMap:
+def density_of(
+    model: nn.Module, image: npt.NDArray[np.float32], *, tile: int | None = None, mirror: bool = False
+) -> FloatMap:
     """Return the density map of an image.
 
     Parameters
@@ -41,6 +43,8 @@ def density_of(model: nn.Module, image: npt.NDArray[np.float32], *, tile: int | 
     tile
         Side of the tiles' cores, px. Absent: one piece up to :data:`WHOLE_PIXELS` pixels, then :data:`TILE`; 0: always
         one piece.
+    mirror
+        Count the mirror image as well, see :func:`dotcount.inference.density_maps`.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def density_of(model: nn.Module, image: npt.NDArray[np.float32], *, tile: int | 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))).unsqueeze(0)
     if tile == 0 or (height <= tile and width <= tile):
-        return _run(model, pixels.to(device))
+        return _map(density_maps(model, pixels.to(device), mirror=mirror))
     if margin is None:
         raise InputError(
             f"model {type(model).__name__} sees the whole image, so it can't be tiled; leave the tile size out"
@@ -69,7 +73,8 @@ def density_of(model: nn.Module, image: npt.NDArray[np.float32], *, tile: int | 
     stride = int(model.stride)  # type: ignore[arg-type]
     density = np.zeros(grid_shape(height, width, stride), dtype=np.float32)
     for t in tiles(height, width, size=tile, overlap=margin, multiple=int(getattr(model, "size_multiple", stride))):
-        window = _run(model, pixels[..., t.top : t.bottom, t.left : t.right].to(device))
+        piece = pixels[..., t.top : t.bottom, t.left : t.right].to(device)
+        window = _map(density_maps(model, piece, mirror=mirror))
         rows, columns = grid_shape(t.core_bottom - t.core_top, t.core_right - t.core_left, stride)
         r, c = t.core_top // stride, t.core_left // stride
         r_in, c_in = (t.core_top - t.top) // stride, (t.core_left - t.left) // stride
@@ -77,6 +82,6 @@ def density_of(model: nn.Module, image: npt.NDArray[np.float32], *, tile: int | 
     return density
 
 
-def _run(model: nn.Module, images: Tensor) -> FloatMap:
-    result: FloatMap = model(images)[0, 0].float().cpu().numpy()
+def _map(density: torch.Tensor) -> FloatMap:
+    result: FloatMap = density[0, 0].cpu().numpy()
     return result

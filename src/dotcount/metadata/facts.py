@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
@@ -166,14 +166,16 @@ class ValidationFacts(Strict):
     counting
         Errors; each image is judged by the choices that the others would make.
     baseline_mae
-        Mean absolute error of always answering one number, see :func:`dotcount.metrics.constant_baseline`; None if
-        unknown.
+        Mean absolute error of always answering the mean count of the training images; None if unknown.
     selected_by
         How the checkpoint was chosen.
     checkpoint
         Which one it is.
     trials
         The test-time augmentations among which one was chosen.
+    verdict, sentence
+        What comes of the comparison with always answering the mean count, see
+        :class:`dotcount.metrics.BaselineComparison`; None and "" if unknown.
     """
 
     counting: CountingMetrics
@@ -181,8 +183,21 @@ class ValidationFacts(Strict):
     selected_by: str = ""
     checkpoint: Checkpoint | None = None
     trials: tuple[AugmentationTrial, ...] = ()
+    verdict: Literal["better", "unclear", "no better"] | None = None
+    sentence: str = ""
 
     @property
     def no_better_than_constant(self) -> bool:
-        """Return whether always answering the mean count of the training images would do as well."""
+        """Whether always answering the mean count of the training images would do as well."""
+        if self.verdict is not None:
+            return self.verdict == "no better"
         return self.baseline_mae is not None and self.counting.mae >= self.baseline_mae > 0
+
+    def described(self) -> str:
+        """Return the errors in a sentence, the same wherever they are told."""
+        found, kept = self.counting, self.checkpoint
+        images = "1 validation image" if found.n == 1 else f"{found.n:,} validation images"
+        text = f"MAE {found.mae:.3g}, RMSE {found.rmse:.3g}, mean error {found.bias:+.3g} on {images}"
+        if kept is None:
+            return text
+        return f"{text} (weights of epoch {kept.epoch}, which had an MAE of {kept.mae:.3g} in training, uncalibrated)"

@@ -8,7 +8,7 @@ from dotcount.metrics.bootstrap import (
     compare_paired,
     sign_flip_p_value,
 )
-from dotcount.metrics.counting import CountingMetrics, counting_metrics, game
+from dotcount.metrics.counting import CountingMetrics, count_errors, counting_metrics, game
 from dotcount.metrics.matching import (
     THRESHOLDS,
     GreedyResult,
@@ -56,6 +56,7 @@ __all__ = [
     "compare_paired",
     "compare_with_constant",
     "constant_baseline",
+    "count_errors",
     "counting_metrics",
     "game",
     "greedy_match",

@@ -12,6 +12,17 @@ from dotcount.metrics.bootstrap import bootstrap_mean
 from dotcount.points import FloatArray
 
 
+def count_errors(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[float, float, float]:
+    """Return MAE, RMSE and bias (mean of predicted - true) of counts (n,), n >= 1.
+
+    >>> count_errors([12, 8], [10, 10])
+    (2.0, 2.0, 0.0)
+    """
+    guess, truth = as_pair(predicted, true)
+    error = guess - truth
+    return float(np.abs(error).mean()), float(np.sqrt(np.square(error).mean())), float(error.mean())
+
+
 def counting_metrics(
     predicted: npt.ArrayLike, true: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0
 ) -> CountingMetrics:
@@ -23,16 +34,17 @@ def counting_metrics(
         If the lengths differ, there is no image, or a count is not finite.
     """
     guess, truth = as_pair(predicted, true)
+    mae, rmse, bias = count_errors(guess, truth)
     if (truth < 0).any():
         raise InputError(f"true counts must not be negative; got {truth.min():g}")
     error = guess - truth
     occupied = truth > 0
     return CountingMetrics(
         n=truth.size,
-        mae=float(np.abs(error).mean()),
-        rmse=float(np.sqrt(np.square(error).mean())),
+        mae=mae,
+        rmse=rmse,
         nae=float((np.abs(error)[occupied] / truth[occupied]).mean()) if occupied.any() else None,
-        bias=float(error.mean()),
+        bias=bias,
         mae_ci95=bootstrap_mean(np.abs(error), resamples=resamples, seed=seed),
     )
 

@@ -105,12 +105,6 @@ class DensityNetwork(nn.Module):
         The non-negative end, see :class:`Positive`.
     mean, std
         Channel statistics subtracted from and divided out of images in [0, 1].
-
-    Attributes
-    ----------
-    mirror
-        Whether the density is the mean of that of the image and that of its mirror image, mirrored back: less chance
-        in every count, at twice the time. False at first.
     """
 
     mean: Tensor
@@ -132,7 +126,6 @@ class DensityNetwork(nn.Module):
         self.size_multiple = size_multiple
         self.receptive_radius = receptive_radius
         self.output = output
-        self.mirror = False
         self.register_buffer("mean", torch.tensor(mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).reshape(1, 3, 1, 1))
 
@@ -161,10 +154,7 @@ class DensityNetwork(nn.Module):
         right, bottom = -width % self.size_multiple, -height % self.size_multiple
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom))
-        density = self.output(self.regress(x))
-        if self.mirror:
-            density = 0.5 * (density + self.output(self.regress(x.flip(-1))).flip(-1))
-        return density[..., :rows, :columns]
+        return self.output(self.regress(x))[..., :rows, :columns]
 
     def train(self, mode: bool = True) -> Self:
         """Switch the mode; batch norms keep to their stored statistics, so that small batches can't disturb them.

@@ -1,32 +1,31 @@
-"""Saving and loading a trained model as a folder of plain files; loading never executes code from them.
+"""Saving and loading a trained model as a folder of plain files.
 
-``model.safetensors`` holds the weights, ``config.json`` the architecture's name and options with everything a
-prediction needs (peak threshold, interval, resizing), ``README.md`` the model card.
+``model.safetensors`` holds the weights, ``config.json`` a :class:`~dotcount.metadata.ModelMetadata`, ``README.md`` the
+model card. Loading executes no code from them, opens no connection, and checks before it allocates.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from dotcount.errors import ModelError, UsageError
+from dotcount.files import read_bytes
 from dotcount.folders import writing_folder
+from dotcount.metadata import ModelMetadata
 from dotcount.models.names import create
-from dotcount.models.weights import fit_state
+from dotcount.models.weights import check_header, fit_state, read_safetensors
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+LARGEST_CONFIG = 1 << 22
+"""Bytes of config.json beyond which it is none of ours."""
 
 
-def save(
-    module: nn.Module, folder: str | os.PathLike[str], metadata: Mapping[str, Any], card: str | None = None
-) -> Path:
+def save(module: nn.Module, folder: str | os.PathLike[str], metadata: ModelMetadata, card: str | None = None) -> Path:
     """Write ``module`` to ``folder``, which appears complete or not at all.
 
     Parameters
@@ -36,75 +35,86 @@ def save(
     folder
         Where to; replaced if it is there.
     metadata
-        JSON-ready values; ``model`` (the name) and ``options`` (of :func:`~dotcount.models.create`) are what
-        :func:`load` rebuilds the module from.
+        Its ``model`` and ``options`` are what :func:`load` rebuilds the module from.
     card
         Text of README.md; none is written without it.
 
     Raises
     ------
-    UsageError
-        If ``metadata`` lacks the model's name, or holds what JSON can't.
+    ModelError
+        If a field of ``metadata`` is of a wrong type or out of range, or states another stride than the model has.
     OutputError
         If the folder can't be written to.
     """
-    if not isinstance(metadata.get("model"), str):
-        raise UsageError("metadata needs 'model', the name the model was created under, and 'options'")
-    target = Path(folder)
-    try:
-        text = json.dumps({"options": {}, **metadata}, indent=2, allow_nan=False) + "\n"
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"metadata is not plain JSON ({error}); convert arrays and leave out NaN") from error
-    with writing_folder(target, replace=True, durable=True) as folder:
+    target, checked = Path(folder), metadata.checked()
+    _same_stride(checked, module, "model metadata")
+    with writing_folder(target, replace=True, durable=True) as temporary:
         weights = {name: value.detach().cpu().contiguous() for name, value in module.state_dict().items()}
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-        (folder / CONFIG).write_text(text, encoding="utf-8")
+        save_file(weights, temporary / WEIGHTS, metadata={"format": "pt"})
+        (temporary / CONFIG).write_text(checked.to_json(), encoding="utf-8")
         if card is not None:
-            (folder / CARD).write_text(card, encoding="utf-8")
+            (temporary / CARD).write_text(card, encoding="utf-8")
     return target
 
 
-def load_metadata(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def load_metadata(folder: str | os.PathLike[str]) -> ModelMetadata:
     """Return what config.json in ``folder`` holds; see :func:`load` for the errors."""
     path = Path(folder) / CONFIG
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        text = read_bytes(path, LARGEST_CONFIG).decode("utf-8")
     except FileNotFoundError as error:
         raise ModelError(
             f"{folder}: no {CONFIG}, so this is not a saved model; give a folder that training wrote"
         ) from error
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not readable as JSON ({error}); restore the file or train again") from error
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("model"), str):
-        raise ModelError(f'{path}: names no model; it needs "model": "compact" or another name')
-    if not isinstance(metadata.get("options", {}), dict):
-        raise ModelError(f'{path}: "options" must hold keys and values; got {metadata["options"]!r}')
-    return metadata
+        raise ModelError(f"{path}: not readable as text ({error}); restore the file or train again") from error
+    return ModelMetadata.from_json(text, str(path))
 
 
-def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
+def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, ModelMetadata]:
     """Return (module in eval mode on the CPU, metadata) from a folder that :func:`save` wrote.
 
     Raises
     ------
     ModelError
-        If the folder is missing or incomplete, a file is corrupt, the architecture or an option is unknown, or the
-        weights don't fit.
+        If the folder is missing or incomplete, a file is corrupt, a field is of a wrong type or out of range, the
+        architecture or an option is unknown, or the weights don't fit, are of another type or not finite.
     """
     place = Path(folder)
     if not place.is_dir():
         raise ModelError(f"{place}: no such model folder; give the folder that holds {WEIGHTS} and {CONFIG}")
     metadata = load_metadata(place)
-    try:
-        module = create(metadata["model"], **metadata.get("options", {}))
-    except (UsageError, TypeError) as error:
-        raise ModelError(f"{place / CONFIG}: {error}") from error
     path = place / WEIGHTS
-    try:
-        state = load_file(path)
-    except FileNotFoundError as error:
-        raise ModelError(f"{place}: {WEIGHTS} is missing; copy the whole model folder") from error
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: corrupt or truncated ({error}); copy it again") from error
-    fit_state(module, state, str(path))
+    if not path.exists():
+        raise ModelError(f"{place}: {WEIGHTS} is missing; copy the whole model folder")
+    # First without memory: what config.json asks for must be what the weights file holds before it is allocated.
+    with torch.device("meta"):
+        outline = _build(metadata, place / CONFIG)
+    check_header(outline, path)
+    module = _build(metadata, place / CONFIG)
+    _same_stride(metadata, module, str(place / CONFIG))
+    fit_state(module, read_safetensors(path), str(path))
     return module.eval(), metadata
+
+
+def _build(metadata: ModelMetadata, path: Path) -> nn.Module:
+    """Build the network that config.json names, with random weights: never from the network, whatever it says."""
+    options = dict(metadata.options)
+    if "pretrained" in options:
+        raise ModelError(
+            f"{path}: field 'options' holds 'pretrained'; a saved model has its weights beside it: remove it"
+        )
+    try:
+        return create(metadata.model, pretrained=False, **options)
+    except UsageError as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"{path}: the model can't be built from it: {reason}") from error
+
+
+def _same_stride(metadata: ModelMetadata, module: nn.Module, origin: str) -> None:
+    if int(module.stride) != metadata.stride:  # type: ignore[arg-type]
+        raise ModelError(
+            f"{origin}: states a stride of {metadata.stride} px, the model has {module.stride}; correct it"
+        )

@@ -53,7 +53,7 @@ def check(name: str, options: Iterable[str] = ()) -> Callable[..., nn.Module]:
     """
     if name.startswith(TIMM_PREFIX):
         encoder = name.removeprefix(TIMM_PREFIX)
-        if not encoder.startswith("hf-hub:") and encoder.split(".")[0] not in _encoders():
+        if encoder.split(".")[0] not in _encoders():  # a name of a hub would be looked up there, weights or not
             raise UnknownNameError(f"unknown model {name!r}: timm has no {encoder!r}.{_near(encoder, [])}")
         return models.check(TIMM, options)
     if name not in models and name not in models.broken:

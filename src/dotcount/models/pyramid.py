@@ -162,7 +162,7 @@ def build_encoder(name: str, stride: int, pretrained: bool = False) -> Any:
     ModelError
         If the model gives no pyramid, or only for a fixed image size.
     """
-    if not name.startswith("hf-hub:") and name.split(".")[0] not in timm.list_models():
+    if name.split(".")[0] not in timm.list_models():  # a name of a hub would be looked up there, weights or not
         near = did_you_mean(name, timm.list_models()).replace("'", "'timm/", 1)
         raise UnknownNameError(f"unknown model 'timm/{name}': timm {timm.__version__} has no {name!r}.{near}")
     try:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from dotcount import weights as published
@@ -17,6 +19,8 @@ from dotcount.errors import ModelError
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 HUB_PREFIX = "hf-hub:"
+LARGEST_HEADER = 10_000_000
+"""Bytes of a safetensors header beyond which it describes no model of ours."""
 
 
 def read_state(source: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -36,8 +40,8 @@ def read_state(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     """
     path = _from_hub(str(source)) if str(source).startswith(HUB_PREFIX) else find_weights(Path(source))
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else _unpickle(path)
-    except (OSError, SafetensorError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
+        state = read_safetensors(path) if path.suffix == ".safetensors" else _unpickle(path)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"{path}: not a readable weights file ({reason}); expected safetensors, or tensors saved by torch.save"
@@ -69,6 +73,72 @@ def find_weights(path: Path) -> Path:
     return found[0]
 
 
+_DTYPES = {
+    torch.float64: ("F64",), torch.float32: ("F32", "BF16", "F16"), torch.float16: ("F16",), torch.bfloat16: ("BF16",),
+    torch.int64: ("I64",), torch.int32: ("I32",), torch.bool: ("BOOL",), torch.uint8: ("U8",),
+}  # fmt: skip
+"""Types in a safetensors file that a tensor of a model can be filled from without loss."""
+
+
+def check_header(module: nn.Module, path: Path) -> None:
+    """Check names, shapes and types of a safetensors file against a module, from its header: no tensor is read.
+
+    Raises
+    ------
+    ModelError
+        If the file is damaged, or a tensor is missing, unexpected, or of another shape or type.
+    """
+    header = _header(path)
+    shapes = {name: tuple(one["shape"]) for name, one in header.items()}
+    kinds = {name: str(one["dtype"]) for name, one in header.items()}
+    own = module.state_dict()
+    _same_names(module, shapes, str(path))
+    for name, shape in shapes.items():
+        _same_shape(module, name, shape, own[name], str(path))
+        if kinds[name] not in _DTYPES.get(own[name].dtype, ()):
+            raise ModelError(f"{path}: tensor {name!r} is of type {kinds[name]}; {type(module).__name__} needs F32")
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Return the table at the start of a safetensors file: its length in 8 bytes, then JSON."""
+    _require_file(path)
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            if size > min(LARGEST_HEADER, path.stat().st_size):
+                raise ValueError("its header is longer than the file")
+            header = json.loads(file.read(size))
+        header.pop("__metadata__", None)
+        for one in header.values():
+            if not all(type(side) is int and side >= 0 for side in one["shape"]):
+                raise ValueError("a shape is not of numbers")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelError(f"{path}: corrupt or truncated ({error}); copy it again") from error
+    tensors: dict[str, Any] = header
+    return tensors
+
+
+def _require_file(path: Path) -> None:
+    if not path.is_file():
+        raise ModelError(f"{path}: not a regular file; give the weights file itself")
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file; see :func:`check_header`."""
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    _require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: corrupt or truncated ({error}); copy it again") from error
+
+
 def fit_state(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
     """Load ``state`` into ``module``; every name and shape must agree.
 
@@ -78,22 +148,35 @@ def fit_state(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> No
         Naming the first tensor that is missing, unexpected or of another shape.
     """
     own = module.state_dict()
+    _same_names(module, state, origin)
+    for name, value in state.items():
+        _same_shape(module, name, tuple(value.shape), own[name], origin)
+        if value.is_floating_point() != own[name].is_floating_point():
+            raise ModelError(f"{origin}: tensor {name!r} is of type {value.dtype}, not {own[name].dtype}; convert it")
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ModelError(f"{origin}: tensor {name!r} holds NaN or infinity; copy the file again, or train anew")
+    module.load_state_dict(dict(state), strict=False)
+
+
+def _same_names(module: nn.Module, names: Collection[str], origin: str) -> None:
+    own = module.state_dict()
     # BatchNorm's step counter is absent from files of other frameworks and never used with frozen statistics.
-    missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
-    unexpected = [name for name in state if name not in own]
+    missing = [name for name in own if name not in names and not name.endswith("num_batches_tracked")]
+    unexpected = [name for name in names if name not in own]
     if missing or unexpected:
         what = f"lacks {missing[0]!r}" if missing else f"has the unknown tensor {unexpected[0]!r}"
         raise ModelError(
             f"{origin}: does not fit {type(module).__name__}: it {what} "
             f"({len(missing)} missing, {len(unexpected)} unknown of {len(own)}); is it from another architecture?"
         )
-    for name, value in state.items():
-        if value.shape != own[name].shape:
-            raise ModelError(
-                f"{origin}: tensor {name!r} has shape {tuple(value.shape)} where {type(module).__name__} has "
-                f"{tuple(own[name].shape)}; were other options (width, stride) used?"
-            )
-    module.load_state_dict(dict(state), strict=False)
+
+
+def _same_shape(module: nn.Module, name: str, shape: tuple[int, ...], own: Tensor, origin: str) -> None:
+    if shape != tuple(own.shape):
+        raise ModelError(
+            f"{origin}: tensor {name!r} has shape {shape} where {type(module).__name__} has "
+            f"{tuple(own.shape)}; were other options (width, stride) used?"
+        )
 
 
 def _unpickle(path: Path) -> dict[str, Tensor]:

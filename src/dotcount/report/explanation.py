@@ -15,6 +15,7 @@ from scipy.spatial import KDTree
 
 from dotcount.files import CsvWriter, write_text
 from dotcount.inference import Prediction, find_peaks
+from dotcount.metadata import ModelMetadata
 from dotcount.points import FloatArray
 from dotcount.transport import Solution, solve
 
@@ -123,21 +124,22 @@ class TransportMap:
         write_text(out / "explanation.json", json.dumps(self.summary(), indent=2, allow_nan=False) + "\n")
 
 
-def transport_settings(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def transport_settings(metadata: ModelMetadata) -> dict[str, Any]:
     """Return cost, penalty, epsilon, rho, delta and length scale (px) of a run, from its model's metadata.
 
     A run of another loss has none of these; it gets the paper's, with the side of its training crop as unit of length.
     """
     settings: dict[str, Any] = {"cost": "l2", "penalty": "kl", "epsilon": 0.01, "rho": 1.0, "delta": None}
-    crop = (metadata.get("trained_on") or {}).get("crop")
-    scale = None
-    if metadata.get("loss", "uot") == "uot":
-        options = {"epsilon": metadata.get("epsilon")} | dict(metadata.get("loss_options") or {})
-        settings |= {key: options[key] for key in _OF_THE_LOSS if options.get(key) is not None}
-        scale = metadata.get("length_scale")
+    training = metadata.training
+    scale: float | None = None
+    if training is not None:
+        scale = training.crop
+        if training.loss.name == "uot":
+            options = training.loss.options
+            settings |= {key: options[key] for key in _OF_THE_LOSS if options.get(key) is not None}
+            scale = training.loss.length_scale or scale
     if isinstance(settings["rho"], list):
         settings["rho"] = tuple(settings["rho"])
-    scale = scale or crop
     return settings | {"length_scale": float(scale) if scale else None}
 
 

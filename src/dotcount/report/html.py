@@ -15,6 +15,7 @@ from PIL import Image
 from dotcount.data.images import read_image
 from dotcount.evaluation import Evaluation, Example, Row
 from dotcount.files import write_text
+from dotcount.metadata import ModelMetadata
 from dotcount.report import figures
 from dotcount.report.overlay import View, draw_matches, heat_layer, match_points
 
@@ -36,7 +37,7 @@ class Report:
     history
         Rows of a run's ``metrics.csv``, as numbers.
     metadata
-        The model's ``config.json``.
+        The model's, if the report is about one.
     config
         The run's resolved configuration, nested.
     notes
@@ -47,7 +48,7 @@ class Report:
     subtitle: str = ""
     evaluation: Evaluation | None = None
     history: Sequence[Mapping[str, float]] = ()
-    metadata: Mapping[str, Any] = field(default_factory=dict)
+    metadata: ModelMetadata | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -96,13 +97,16 @@ def render(report: Report) -> str:
             "rows": [_table_row(row) for row in evaluation.rows],
             "metrics": evaluation.metrics,
         }
-    best = (report.metadata.get("metrics") or {}).get("best") or {}
+    metadata = report.metadata
+    told = metadata.to_dict() if metadata is not None else {}
+    facts: dict[str, Any] = {key: told.pop(key) for key in ("training", "validation") if key in told}
+    checkpoint = metadata.validation.checkpoint if metadata is not None and metadata.validation is not None else None
     return environment.get_template("report.html.j2").render(
         report=report,
-        training=figures.training_curves(report.history, best.get("epoch")),
+        training=figures.training_curves(report.history, checkpoint.epoch if checkpoint is not None else None),
         settings=_flat(report.config),
-        model=_flat({k: v for k, v in report.metadata.items() if k not in ("metrics", "trained_on")}),
-        trained_on=_flat({k: v for k, v in report.metadata.items() if k in ("metrics", "trained_on")}),
+        model=_flat(told),
+        trained_on=_flat(facts),
         **parts,
     )
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
-from dotcount.data import ResizeRule
+from dotcount.metadata import AugmentationTrial, CountInterval, ModelMetadata
 
 _CARD = """# {model}: counts objects from images
 
@@ -28,18 +25,14 @@ or `dotcount predict path/to/this/folder images/ --out results`.
 
 - data: {data} ({format}), {images:,} images with {dots:,} dots; counts {least} to {most}, median {median:g}{license}
 - loss: {loss}{unit}; crops of {crop} px; {epochs} epochs, {steps:,} steps, {minutes:g} minutes; seed {seed}; {start}
-- images are {resize}
+- images are {resize}; brightness is {intensity}
 
-## Measured on {n} validation images that were not trained on
+## Measured on the validation images, which were not trained on
 
-| MAE | RMSE | bias (predicted - true) |
-|---|---|---|
-| {mae:.3g} | {rmse:.3g} | {bias:+.3g} |
-
-Always answering the mean count of the training images has an MAE of {baseline:.3g}{verdict}.
+{errors}. {baseline}
 Each image is judged by the choices that the others would make, so that none has a say in its own error.
-{look}{scaling}This is the checkpoint with the {selected}. A peak needs a mass of {threshold:g} to be reported as a
-location, the value with the best F on these images.
+{trials}{scaling}The weights are those of {selected}. A peak needs a mass of {threshold:g} to be reported as a location,
+the value with the best F on these images.
 
 {interval}
 
@@ -50,58 +43,48 @@ these are outside what was measured; look at some results before you rely on the
 {citation}"""
 
 
-def model_card(metadata: dict[str, Any]) -> str:
-    """Return the text of the card from the metadata in config.json."""
-    data, metrics = metadata["trained_on"], metadata["metrics"]["validation"]
+def model_card(metadata: ModelMetadata) -> str:
+    """Return the text of the card."""
+    data, found = metadata.training, metadata.validation
+    assert data is not None, "training describes itself"
+    assert found is not None, "training measures on validation images"
     return _CARD.format(
-        model=metadata["model"],
-        stride=metadata["stride"],
-        data=data["data"],
-        format=data["format"],
-        images=data["images"],
-        dots=data["dots"],
-        least=data["count"]["min"],
-        most=data["count"]["max"],
-        median=data["count"]["median"],
-        license=f"; licence of the data: {data['license']}" if data["license"] else "",
-        loss=metadata["loss"],
-        unit=f" (length scale {metadata['length_scale']:g} px)" if metadata["length_scale"] else "",
-        crop=data["crop"],
-        epochs=data["epochs"],
-        steps=data["steps"],
-        minutes=data["minutes"],
-        seed=data["seed"],
-        start="from pretrained weights" if data["pretrained"] else "from random weights",
-        resize=ResizeRule.of(metadata["resize"]).described(),
-        n=metrics["n"],
-        mae=metrics["mae"],
-        rmse=metrics["rmse"],
-        bias=metrics["bias"],
-        baseline=metadata["metrics"]["baseline_mae"],
-        verdict=": **this model is no better**" if no_better_than_mean(metadata["metrics"]) else "",
-        selected=metadata["selected_by"],
-        threshold=metadata["peaks"]["threshold"],
-        interval=_interval(metadata["interval"]),
-        scaling=_scaling(metadata["count_scale"]),
-        look=_look(metadata["metrics"]["looks"]),
-        citation=f"\n## Please cite\n\n{data['citation']}\n" if data["citation"] else "",
+        model=metadata.model,
+        stride=metadata.stride,
+        data=data.data,
+        format=data.format,
+        images=data.images,
+        dots=data.dots,
+        least=data.count.min,
+        most=data.count.max,
+        median=data.count.median,
+        license=f"; licence of the data: {metadata.license}" if metadata.license else "",
+        loss=data.loss.name,
+        unit=f" (length scale {data.loss.length_scale:g} px)" if data.loss.length_scale else "",
+        crop=data.crop,
+        epochs=data.epochs,
+        steps=data.steps,
+        minutes=data.minutes,
+        seed=data.seed,
+        start="from pretrained weights" if data.pretrained else "from random weights",
+        resize=metadata.input.resize.described(),
+        intensity=metadata.input.intensity.described(),
+        errors=found.described(),
+        baseline=f"**{found.sentence}**" if found.no_better_than_constant else found.sentence,
+        selected=found.selected_by,
+        threshold=metadata.peaks.threshold,
+        interval=_interval(metadata.interval),
+        scaling=_scaling(metadata.count_scale),
+        trials=_trials(found.trials),
+        citation=f"\n## Please cite\n\n{metadata.citation}\n" if metadata.citation else "",
     )
 
 
-def no_better_than_mean(metrics: dict[str, Any]) -> bool:
-    """Return whether the validation error is at least that of always answering the mean count in training."""
-    return bool(metrics["validation"]["mae"] >= metrics["baseline_mae"] > 0)
-
-
-def _look(tried: list[dict[str, Any]]) -> str:
-    if len(tried) < 2:
+def _trials(trials: tuple[AugmentationTrial, ...]) -> str:
+    if len(trials) < 2:
         return ""
-    errors = ", ".join(
-        f"{one['magnify']:g}{' with mirror images' if one['mirror'] else ''}: {one['mae']:.3g}" for one in tried
-    )
-    return (
-        f"How images are looked at was chosen by these errors; MAE by magnification over that of training: {errors}. "
-    )
+    errors = ", ".join(f"{one.magnify:g}{' with mirror images' if one.mirror else ''}: {one.mae:.3g}" for one in trials)
+    return f"Test-time augmentation was chosen by these errors; MAE by magnification over that of training: {errors}. "
 
 
 def _scaling(scale: float) -> str:
@@ -110,10 +93,10 @@ def _scaling(scale: float) -> str:
     return f"Densities are multiplied by {scale:.4g}, which removes the mean error on these images. "
 
 
-def _interval(interval: dict[str, Any]) -> str:
-    if interval["scale"] is None or not math.isfinite(interval["scale"]):
-        return f"No count interval: {interval['reason']}."
+def _interval(interval: CountInterval | None) -> str:
+    if interval is None or not interval.finite:
+        return f"No count interval: {interval.reason if interval else 'not calibrated'}."
     return (
-        f"The count interval (count -+ {interval['scale']:.3g} sqrt(count + 1)) holds the true count of "
-        f"{interval['level']:.0%} of such images; it was calibrated on the {interval['n']} validation images."
+        f"The count interval (count -+ {interval.scale:.3g} sqrt(count + 1)) holds the true count of "
+        f"{interval.level:.0%} of such images; it was calibrated on the {interval.n} validation images."
     )

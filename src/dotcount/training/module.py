@@ -16,7 +16,9 @@ from torch.optim.swa_utils import AveragedModel
 from dotcount.config import OptimizerConfig, RunConfig
 from dotcount.data import Batch
 from dotcount.errors import DataError
-from dotcount.losses import DensityLoss, valid_cells
+from dotcount.inference import counts, density_maps
+from dotcount.losses import DensityLoss
+from dotcount.metrics import count_errors
 from dotcount.training.errors import TrainingError
 from dotcount.training.loader import CountingData, to_device
 from dotcount.training.process import seed_all
@@ -28,12 +30,13 @@ STILL = 1e-12
 
 
 class Validation(NamedTuple):
-    """Count errors over the held-out images, objects, and the predicted count of each."""
+    """Count errors over the held-out images, objects, the predicted count of each, and its dots."""
 
     mae: float
     rmse: float
     bias: float
     counts: list[float]
+    true: list[int]
 
 
 class MovingAverage(AveragedModel):
@@ -178,10 +181,9 @@ class CountingModule(pl.LightningModule):
         """Count in whole images with the averaged weights."""
         if batch is None:
             return
-        density = self.average(batch.images).float()
-        counts = count(density, self.stride, batch.image_sizes)
+        found = counts(density_maps(self.average, batch.images), self.stride, batch.image_sizes)
         self.counted |= {
-            index: (float(c), len(xy)) for index, c, xy in zip(batch.indices, counts, batch.points, strict=True)
+            index: (float(c), len(xy)) for index, c, xy in zip(batch.indices, found, batch.points, strict=True)
         }
 
     def on_validation_epoch_end(self) -> None:
@@ -194,10 +196,8 @@ class CountingModule(pl.LightningModule):
         if not counted:
             raise DataError("none of the validation images can be decoded; replace them or choose others")
         self.require_same_images(sorted(counted))
-        predicted, true = torch.tensor([counted[index] for index in sorted(counted)], dtype=torch.float64).T
-        errors, n = predicted - true, len(counted)
-        rmse = (float(errors.square().sum()) / n) ** 0.5
-        self.validation = Validation(float(errors.abs().sum()) / n, rmse, float(errors.sum()) / n, predicted.tolist())
+        predicted, true = zip(*(counted[index] for index in sorted(counted)))
+        self.validation = Validation(*count_errors(predicted, true), list(predicted), list(true))
 
     def require_same_images(self, indices: list[int]) -> None:
         """Raise an error if the images differ from those of earlier epochs: the best is chosen on one set only."""
@@ -232,13 +232,6 @@ class CountingModule(pl.LightningModule):
         with contextlib.suppress(RuntimeError):
             values["grad_norm"] = float(torch.stack(self.norms).cpu().double().mean())
         return values
-
-
-def count(density: Tensor, stride: int, image_sizes: Sequence[Sequence[int]]) -> Tensor:
-    """Return (B,) float64 counts of densities (B, 1, h, w), padding left out."""
-    valid = valid_cells(density, stride, image_sizes)
-    cells = torch.where(valid, density[:, 0], 0.0).detach()
-    return cells.cpu().double().sum(dim=(1, 2))
 
 
 def make_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

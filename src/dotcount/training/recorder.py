@@ -96,10 +96,7 @@ class Recorder(pl.Callback):
         row = self._row(trainer, module, elapsed)
         state.done, state.elapsed = state.done + 1, elapsed
         state.history.append(row)
-        if module.validation is not None:
-            state.counts[state.done] = module.validation.counts
-        criterion = f"val_{module.config.training.select}"
-        if row[criterion] is not None and (not state.best or row[criterion] < state.best[criterion]):
+        if module.validation is not None and state.record_counts(module.validation, module.config.training.select):
             state.best = row
             weights = module.average.module.state_dict()
             self.best_weights = {name: value.detach().cpu().clone() for name, value in weights.items()}

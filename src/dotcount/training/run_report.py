@@ -10,6 +10,7 @@ from typing import Any
 from dotcount.config import to_dict
 from dotcount.evaluation import evaluate
 from dotcount.inference import ImageCounter
+from dotcount.metadata import ModelMetadata
 from dotcount.models import io as model_io
 from dotcount.report import Report, write_report
 from dotcount.training.folder import MODEL, REPORT
@@ -18,7 +19,7 @@ from dotcount.training.resolve import Plan
 from dotcount.training.state import RunState
 
 
-def write_run_report(out: Path, plan: Plan, state: RunState, listener: Listener) -> dict[str, Any]:
+def write_run_report(out: Path, plan: Plan, state: RunState, listener: Listener) -> ModelMetadata:
     """Count the validation images with the model as it was saved, write ``out``/report.html, return its metadata."""
     config = plan.config
     model, metadata = model_io.load(out / MODEL)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
+
+from dotcount.calibration import checkpoint_to_keep
+
+if TYPE_CHECKING:
+    from dotcount.training.module import Validation
 
 
 @dataclass
@@ -30,6 +35,8 @@ class RunState:
         The row of the best epoch so far, empty before the first validation.
     counts
         Epoch -> predicted counts of the validation images, in order, for every epoch that was validated.
+    true
+        Number of dots of each of these images.
     fingerprint
         Digest of the names and dots of the training and validation images.
     images
@@ -47,6 +54,7 @@ class RunState:
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] = field(default_factory=dict)
     counts: dict[int, list[float]] = field(default_factory=dict)
+    true: list[int] = field(default_factory=list)
     fingerprint: str = ""
     images: dict[str, str] = field(default_factory=dict)
     validated: list[int] = field(default_factory=list)
@@ -55,6 +63,16 @@ class RunState:
     def complete(self) -> bool:
         """Whether no epoch is left to train."""
         return self.stopped or (self.epochs is not None and self.done >= self.epochs)
+
+    def record_counts(self, found: Validation, select: Literal["mae", "rmse"]) -> bool:
+        """Record the validation of the epoch that has just ended; return whether its weights are to be kept."""
+        self.counts[self.done], self.true = found.counts, found.true
+        comparable = list(self.comparable_counts().values())
+        return checkpoint_to_keep(comparable, self.true, select) == len(comparable) - 1
+
+    def comparable_counts(self) -> dict[int, list[float]]:
+        """Return the counts of the epochs in which as many images could be decoded as in the last."""
+        return {epoch: row for epoch, row in self.counts.items() if len(row) == len(self.true)}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""

@@ -16,8 +16,8 @@ from dotcount import losses, models
 from dotcount.config import RunConfig
 from dotcount.errors import UsageError
 from dotcount.folders import locked
+from dotcount.metadata import ValidationFacts
 from dotcount.training.budget import fit_epoch
-from dotcount.training.card import no_better_than_mean
 from dotcount.training.errors import ResumeError
 from dotcount.training.fingerprint import changes, image_digests
 from dotcount.training.finish import write_model
@@ -60,11 +60,9 @@ class TrainResult:
         Epochs trained.
     seconds
         Time spent on training, over all sessions.
-    mae
-        Mean absolute error of the finished model on the validation images, each judged by choices that the others
-        made; this, with :attr:`baseline_mae` and :attr:`plan`, is ``None`` where the run had been finished before.
-    baseline_mae
-        That of always answering the mean count of the training images: what a model must be better than.
+    validation
+        What the validation images say of the finished model, each judged by choices that the others made; this, like
+        :attr:`plan`, is ``None`` where the run had been finished before.
     plan
         What the run worked on.
     history
@@ -75,8 +73,7 @@ class TrainResult:
     best: dict[str, Any]
     epochs: int
     seconds: float
-    mae: float | None = field(default=None, compare=False)
-    baseline_mae: float | None = field(default=None, compare=False)
+    validation: ValidationFacts | None = field(default=None, compare=False)
     plan: Plan | None = field(default=None, compare=False, repr=False)
     history: tuple[dict[str, float], ...] = field(default=(), compare=False, repr=False)
 
@@ -225,14 +222,10 @@ class _Run:
 
     def reported(self, plan: Plan) -> TrainResult:
         """Write the report on the validation images, the last thing a run does."""
-        metrics = write_run_report(self.out, plan, self.state, self.listener)["metrics"]
-        mae, baseline = metrics["validation"]["mae"], metrics["baseline_mae"]
-        if no_better_than_mean(metrics):
-            self.listener.warned(
-                f"this model counts no better (MAE {mae:.3g}) than always answering the mean count of the training "
-                f"images ({baseline:.3g}); train for longer, or look for faults in the dots"
-            )
-        return dataclasses.replace(self.result(plan), mae=mae, baseline_mae=baseline)
+        found = write_run_report(self.out, plan, self.state, self.listener).validation
+        if found is not None and found.no_better_than_constant:
+            self.listener.warned(f"{found.sentence} Train for longer, or look for faults in the dots.")
+        return dataclasses.replace(self.result(plan), validation=found)
 
     def result(self, plan: Plan | None) -> TrainResult:
         """Return what the run came to."""

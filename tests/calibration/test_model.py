@@ -1,4 +1,4 @@
-"""What validation images decide after the last epoch."""
+"""What held-out images decide about a trained network."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from dotcount.config import PeaksConfig
-from dotcount.training.finish import choose_peaks
+from dotcount.calibration import choose_peaks
+from dotcount.metadata import PeakRule
 
 
 def maps(spread: float, n: int = 6) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -27,11 +27,11 @@ def maps(spread: float, n: int = 6) -> tuple[list[np.ndarray], list[np.ndarray]]
 
 @pytest.mark.parametrize(("spread", "radii"), [(0.0, {1}), (1.6, {2, 3, 4})])
 def test_the_windows_are_as_wide_as_the_objects_in_the_map(spread: float, radii: set[int]) -> None:
-    peaks = choose_peaks(*maps(spread), 4, PeaksConfig())
-    assert peaks["radius"] in radii
-    assert choose_peaks(*maps(spread), 4, PeaksConfig(radius=2))["radius"] == 2
+    peaks = choose_peaks(*maps(spread), 4)
+    assert peaks.radius in radii
+    assert choose_peaks(*maps(spread), 4, radius=2).radius == 2
 
 
 def test_without_a_dot_the_defaults_stay() -> None:
-    peaks = choose_peaks([np.zeros((8, 8))], [np.zeros((0, 2))], 4, PeaksConfig())
-    assert peaks == {"method": "mass", "radius": 1, "threshold": 0.5}
+    peaks = choose_peaks([np.zeros((8, 8))], [np.zeros((0, 2))], 4)
+    assert peaks == PeakRule("mass", 1, 0.5)

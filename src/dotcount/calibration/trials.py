@@ -1,0 +1,133 @@
+"""The held-out images counted with several test-time augmentations, and the one that counts them best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from dotcount.calibration.choosing import Choice, choose_best
+from dotcount.calibration.scaling import CountScale, fit_count_scale
+from dotcount.data import Batch
+from dotcount.inference.network import counts, density_maps
+from dotcount.metadata import AugmentationTrial
+from dotcount.metrics import count_errors
+from dotcount.points import FloatArray
+
+Images = Callable[[float], Iterable[Batch | None]]
+"""Magnification, relative to training -> the held-out images; None for one that can't be decoded."""
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """What calibration may choose from.
+
+    Attributes
+    ----------
+    magnify
+        Magnifications, relative to training, that are tried besides 1.
+    mirror
+        Whether to try the mirror image as well.
+    scale
+        Whether to fit a count scale: True, where it lowers the errors; ``always``; or False.
+    select
+        The error by which test-time augmentation and checkpoint are chosen.
+    peak_method, peak_radius
+        Of the peaks; a radius of None is chosen from 1 to 4 cells.
+    level
+        Of the interval of a count.
+    """
+
+    magnify: tuple[float, ...] = ()
+    mirror: bool = False
+    scale: bool | Literal["always"] = True
+    select: Literal["mae", "rmse"] = "mae"
+    peak_method: Literal["mass", "nms"] = "mass"
+    peak_radius: int | None = None
+    level: float = 0.9
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The held-out images counted with one test-time augmentation.
+
+    Attributes
+    ----------
+    magnify, mirror
+        The augmentation.
+    densities, dots
+        Density (h, w), unless another trial is better, and dots (m, 2) of every image.
+    fitted
+        Scale of the counts, and the counts that leave-one-out scales give.
+    """
+
+    magnify: float
+    mirror: bool
+    densities: list[FloatArray]
+    dots: list[FloatArray]
+    fitted: CountScale
+
+    @property
+    def true(self) -> list[int]:
+        """Number of dots of every image."""
+        return [len(xy) for xy in self.dots]
+
+    def summary(self) -> AugmentationTrial:
+        """Return the errors for the metadata."""
+        mae, rmse, bias = count_errors(self.fitted.held_out, self.true)
+        return AugmentationTrial(self.magnify, self.mirror, mae, rmse, bias, self.fitted.scale)
+
+
+def try_augmentations(
+    network: nn.Module, images: Images, options: CalibrationOptions, device: str | torch.device = "cpu"
+) -> tuple[list[Trial], Choice]:
+    """Return the held-out images counted at every magnification, then mirrored as well at the best; and the best.
+
+    The first is at magnification 1 and without mirror. Only the best one keeps its densities, which may be large.
+    """
+    trials = list[Trial]()
+    network = network.to(device).eval()
+
+    def attempt(magnify: float, mirror: bool) -> Choice:
+        trials.append(_trial(network, images(magnify), magnify, mirror, options, torch.device(device)))
+        choice = choose_best([one.fitted.held_out for one in trials], trials[0].true, options.select)
+        for k, trial in enumerate(trials):
+            if k != choice.best:
+                trial.densities.clear()
+        return choice
+
+    choice = attempt(1.0, False)
+    for factor in options.magnify:
+        if factor != 1:
+            choice = attempt(factor, False)
+    if options.mirror:
+        choice = attempt(trials[choice.best].magnify, True)
+    network.cpu()
+    return trials, choice
+
+
+def _trial(
+    network: nn.Module,
+    batches: Iterable[Batch | None],
+    magnify: float,
+    mirror: bool,
+    options: CalibrationOptions,
+    device: torch.device,
+) -> Trial:
+    densities, dots, predicted = list[FloatArray](), list[FloatArray](), list[float]()
+    stride = int(network.stride)  # type: ignore[arg-type]
+    for batch in batches:
+        if batch is None:
+            continue
+        density = density_maps(network, batch.images.to(device), mirror=mirror)
+        predicted += counts(density, stride, batch.image_sizes).tolist()
+        densities += [one[0].cpu().double().numpy() for one in density]
+        dots += [xy.cpu().double().numpy() for xy in batch.points]
+    fitted = CountScale(1.0, np.array(predicted))
+    if options.scale:
+        fitted = fit_count_scale(predicted, [len(xy) for xy in dots], always=options.scale == "always")
+    return Trial(magnify, mirror, densities, dots, fitted)
