@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dotcount.errors import DataError
-from dotcount.files import below, cell, is_output, mark_output, output_of, plain_cell, read_bytes, write_text
+from dotcount.files import is_output, mark_output, marking, output_of, read_bytes, write_text
+from dotcount.names import below, cell, plain_cell
 
 
 @given(st.text(alphabet="'=+-@\ta1.e", max_size=8))
@@ -93,3 +95,19 @@ def test_only_regular_files_of_bounded_size_are_read(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="larger than 4 bytes"):
         read_bytes(tmp_path / "large", 4)
     assert read_bytes(tmp_path / "large", 5) == b"12345"
+
+
+def test_what_a_block_writes_is_marked(tmp_path: Path) -> None:
+    with marking(tmp_path / "new", "check", "dotcount data check"):
+        write_text(tmp_path / "new/check.json", "{}")
+    assert output_of(tmp_path / "new").names == ()  # type: ignore[union-attr]
+    write_text(tmp_path / "used/photo.txt", "mine")
+    write_text(tmp_path / "used/old.json", "{}")
+    with suppress(ValueError), marking(tmp_path / "used", "check", "dotcount data check"):
+        write_text(tmp_path / "used/check.json", "{}")
+        write_text(tmp_path / "used/old.json", "{1}")
+        raise ValueError
+    assert output_of(tmp_path / "used").names == ("check.json", "old.json")  # type: ignore[union-attr]
+    with marking(tmp_path / "none", "check", "dotcount data check"):
+        pass
+    assert not (tmp_path / "none").exists()

@@ -9,16 +9,16 @@ import errno
 import io
 import json
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from dotcount.errors import DataError, OutputError
+from dotcount.errors import OutputError
+from dotcount.names import cell
 from dotcount.temporary import remove, temporary_name
 
 MARKER = "dotcount.json"
@@ -166,92 +166,6 @@ def _text(value: object) -> object:
     return value
 
 
-# Cells of tables that spreadsheets open
-
-
-_FORMULA = re.compile(r"'*[=+\-@\t\r]")
-
-
-def cell(text: str) -> str:
-    """Return the text for a csv cell: what a spreadsheet would run as a formula gets an apostrophe in front.
-
-    :func:`plain_cell` takes it off again. Numbers stay as they are.
-
-    Examples
-    --------
-    >>> cell("=1+1"), cell("-3.5"), cell("a.png"), plain_cell(cell("=1+1"))
-    ("'=1+1", '-3.5', 'a.png', '=1+1')
-    """
-    if not _FORMULA.match(text):
-        return text
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}"
-    return text
-
-
-def plain_cell(text: str) -> str:
-    """Return the text that :func:`cell` was given."""
-    return text[1:] if text.startswith("'") and _FORMULA.match(text) else text
-
-
-# Names that come from data
-
-
-_LONGEST_NAME, _LONGEST_PATH = 255, 3000
-
-
-def below(root: Path, name: str, what: str = "name") -> Path:
-    """Return the path that ``name``, which comes from data, has below ``root``, where it may be written.
-
-    Parameters
-    ----------
-    root
-        The folder that nothing may be written outside of.
-    name
-        Relative path with ``/``.
-    what
-        What the name is of, for the message ("image", "split").
-
-    Raises
-    ------
-    DataError
-        If the name is empty, absolute, too long, leads out of the folder by ``..``, a drive letter or a link, holds
-        control characters, or is that of a device.
-
-    Examples
-    --------
-    >>> below(Path("out"), "train/a.png").as_posix()
-    'out/train/a.png'
-    >>> below(Path("out"), "../a.png")
-    Traceback (most recent call last):
-    ...
-    dotcount.errors.DataError: name '../a.png' can't be written: it leads out of its folder; rename it
-    """
-    parts = re.split(r"[/\\]", name)
-    reason = None
-    if not name or any(ord(c) < 32 or ord(c) == 127 for c in name):
-        reason = "it is empty" if not name else "it holds control characters"
-    elif PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor or PureWindowsPath(name).drive:
-        reason = "it is an absolute path"
-    elif ".." in parts:
-        reason = "it leads out of its folder"
-    elif any(part in ("", ".") for part in parts):
-        reason = "it is no plain path"
-    elif any(PureWindowsPath(part).is_reserved() for part in parts):
-        reason = "it is the name of a device"
-    elif max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME or len(os.fsencode(name)) > _LONGEST_PATH:
-        reason = "it is too long"
-    path = root / name
-    if reason is None and not path.parent.resolve().is_relative_to(root.resolve()):
-        reason = "a link leads out of its folder"
-    if reason is not None:
-        shown = name if len(name) <= 80 else f"{name[:77]}..."
-        raise DataError(f"{what} {shown!r} can't be written: {reason}; rename it")
-    return path
-
-
 # Folders of results
 
 
@@ -314,6 +228,33 @@ def output_of(folder: Path) -> Output | None:
     created_by = "".join(c for c in created_by if c.isprintable())[:60]
     source = content.get("source")
     return Output(kind, created_by, tuple(map(str, names)), Path(source) if isinstance(source, str) else None)
+
+
+@contextmanager
+def marking(folder: Path, kind: str, created_by: str) -> Iterator[None]:
+    """Mark what the block writes into a folder: the whole folder if it was empty or ours, else the names that are new.
+
+    See :func:`mark_output`. What a block that fails has written is marked as well.
+    """
+    before = _contents(folder)
+    earlier = output_of(folder)
+    whole = not before or (earlier is not None and earlier.kind != "data" and not earlier.names)
+    try:
+        yield
+    finally:
+        after = _contents(folder)
+        names = sorted(name for name, state in after.items() if before.get(name) != state)
+        if names:
+            mark_output(folder, kind, created_by, () if whole else names)
+
+
+def _contents(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return inode and time of change of what lies in a folder, hidden files and the marker aside."""
+    if not folder.is_dir():
+        return {}
+    entries = [e for e in os.scandir(folder) if not e.name.startswith(".") and e.name != MARKER]
+    states = [(e.name, e.stat(follow_symlinks=False)) for e in entries]
+    return {name: (state.st_ino, state.st_mtime_ns) for name, state in states}
 
 
 def is_output(folder: Path) -> bool:

@@ -42,6 +42,55 @@ def test_info_lists_problems_and_says_so_by_its_exit_code(dotcount, folder):
     assert "b.png" in out
 
 
+def test_info_explains_what_is_not_recognised(fails, folder):
+    root = folder({"a.png": [(5, 5)]})
+    for table in root.glob("*.csv"):
+        table.unlink()
+    (root / "trees.csv").write_text("image,lon,lat\na.png,8.5,47.1\n")
+    (root / "labels.xlsx").write_bytes(b"PK")
+    (root / "other.csv").write_text("x,y\n1,2\n")
+    message = fails("data", "info", root)
+    assert "trees.csv is nearly csv: its columns are map coordinates" in message
+
+
+def test_info_prints_what_each_format_makes_of_the_files(dotcount, folder):
+    root = folder({"a.png": [(5, 5)]})
+    for table in root.glob("*.csv"):
+        table.unlink()
+    (root / "labels.xlsx").write_bytes(b"PK")
+    (root / "other.csv").write_text("x,y\n1,2\n")
+    (root / "v.mp4").write_bytes(b"x")
+    code, out, _ = dotcount("data", "info", root)
+    assert code == 1
+    assert "1 images; looked at: " in out
+    assert "csv_per_image: 1 of 1 files; other.csv: none goes with an image by its name" in out
+    assert "labels.xlsx is a spreadsheet: save it as csv" in out
+    assert "left out: v.mp4" in out
+    assert "to begin: write " in out
+
+
+def test_what_is_left_out_is_told_and_strict_makes_it_an_error(dotcount, fails, folder, tmp_path):
+    root = folder({"a.png": [(5, 5)], "b.png": [(6, 6)]})
+    assert dotcount("data", "info", root, "--strict")[0] == 0
+    (root / "c.heic").write_bytes(b"x")
+    for action in ("info", "check"):
+        code, out, _ = dotcount("data", action, root)
+        assert code == 0
+        assert out.count("left out: c.heic") == 1
+        assert dotcount("data", action, root, "--strict")[0] == 1
+    assert "left out: c.heic" in fails("data", "convert", root, "--out", tmp_path / "out", "--strict")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_check_written_among_the_images_is_not_read_as_data(dotcount, folder):
+    root = folder({"a.png": [(5, 5)], "b.png": [(6, 6)]})
+    assert dotcount("data", "check", root, "--out", root)[0] == 0
+    code, out, _ = dotcount("data", "info", root)
+    assert code == 0
+    assert "2 images" in out
+    assert "left out: check.json (written by `dotcount data check`)" in out
+
+
 def test_looking_at_data_needs_no_torch(data):
     code = (
         "import sys; from dotcount.cli.main import main; code = main(['data', 'info', sys.argv[1]]); "
@@ -77,7 +126,11 @@ def test_check_passes_good_data_and_suggests_where_to_start(dotcount, data, tmp_
     code, out, err = dotcount("data", "check", data, "--out", tmp_path / "checked")
     assert code == 0, out + err
     assert "to start from: crop 64 px" in out
-    assert sorted(path.name for path in (tmp_path / "checked").iterdir()) == ["check.html", "check.json"]
+    assert sorted(path.name for path in (tmp_path / "checked").iterdir()) == [
+        "check.html",
+        "check.json",
+        "dotcount.json",
+    ]
 
 
 def test_check_finds_errors_and_writes_a_corrected_copy(dotcount, folder, tmp_path):

@@ -62,6 +62,15 @@ def add_classes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_strict(parser: argparse.ArgumentParser) -> None:
+    """Add ``--strict``."""
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="fail if a file of DATA is left out or can't be read, rather than say so",
+    )
+
+
 def whole_number(least: int) -> Callable[[str], int]:
     """Return an argparse type for integers of at least ``least``."""
 

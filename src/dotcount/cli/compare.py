@@ -17,6 +17,7 @@ from dotcount.cli.common import (
     add_device,
     add_out,
     add_seed,
+    add_strict,
     progress,
     require_output_folder,
 )
@@ -44,6 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_out(parser, "folder for the comparison")
     add_data_format(parser)
     add_classes(parser)
+    add_strict(parser)
     add_device(parser)
     add_seed(parser, "seed of the bootstrap intervals and tests (default: 0)")
 
@@ -107,7 +109,7 @@ def check(args: argparse.Namespace) -> Collection | None:
         model_folder(folder)
     if args.data is None:
         raise UsageError(f"{todo[0]} is not evaluated yet; name the images with --data")
-    collection = open_collection(args.data, format=args.format, classes=args.classes)
+    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
     select_split(collection, None if args.split == "all" else args.split)
     print(collection.note)
     return collection

@@ -6,7 +6,7 @@ import argparse
 from importlib import import_module
 from pathlib import Path
 
-from dotcount.cli.common import add_classes, add_data_format, add_out, add_seed, whole_number
+from dotcount.cli.common import add_classes, add_data_format, add_out, add_seed, add_strict, whole_number
 
 EXAMPLES_BY_ACTION = {
     "info": """\
@@ -42,7 +42,7 @@ EXAMPLES = "examples:\n" + "".join(text.removeprefix("examples:\n") for text in 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the actions, each with its arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    _configure_info(_add(actions, "info", "say what was recognised, with statistics of the counts"))
+    _configure_info(_add(actions, "info", "say what was recognised, with statistics of the counts, or why nothing was"))
     _configure_check(
         _add(actions, "check", "look for everything that commonly goes wrong; exit code 1 if errors are found")
     )
@@ -71,6 +71,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
     add_data_format(parser)
     add_classes(parser)
+    add_strict(parser)
 
 
 def _configure_info(parser: argparse.ArgumentParser) -> None:

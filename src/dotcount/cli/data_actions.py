@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-from dotcount.cli.common import require_output_folder
+from dotcount.cli.common import quoted, require_output_folder
 from dotcount.data import convert as write_converted
 from dotcount.data import open_collection
 from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.data.checks import Report, repair, write_page
 from dotcount.data.checks import check as examine
+from dotcount.data.explain import survey
+from dotcount.data.records import LeftOut
 from dotcount.data.splits import MANIFEST, assign_splits, write_splits
 from dotcount.data.synthetic import write_dataset
-from dotcount.files import make_folder
+from dotcount.errors import DataError
+from dotcount.files import make_folder, marking
 
 SHOWN = 20  # findings or problems that are printed; more would hide the first ones
 
 
 def info(args: argparse.Namespace) -> int:
     """Print what was recognised in a data set; 1 if something is wrong with it."""
-    collection = open_collection(args.data, format=args.format, strict=False, classes=args.classes)
-    print(collection.note)
+    try:
+        collection = open_collection(args.data, format=args.format, strict=False, classes=args.classes)
+    except DataError:
+        explain(args.data)
+        raise
+    print(collection.recognised)
     parts = [(name, collection.split(name)) for name in collection.splits] or [("all", collection)]
     for name, part in parts:
         counts = np.array([record.count for record in part.annotated().records])
@@ -42,7 +51,42 @@ def info(args: argparse.Namespace) -> int:
         print(f"problem: {problem.message}")
     if len(collection.problems) > SHOWN:
         print(f"and {len(collection.problems) - SHOWN} more problems")
-    return 1 if collection.problems else 0
+    _print_left_out(collection.left_out)
+    return 1 if collection.problems or (args.strict and collection.left_out) else 0
+
+
+def explain(data: str) -> None:
+    """Print what lies where nothing could be opened, what each format makes of it, and what would make it work."""
+    place = Path(data.partition(":")[2] if data.partition(":")[0] in BENCHMARKS else data).expanduser()
+    try:
+        found = survey(place)
+    except DataError:
+        return  # the error that follows says as much
+    print(f"{place} holds {found.images:,} images; looked at: {found.files or 'no file'}")
+    for each in found.evidence:
+        if each.near or each.recognised:
+            number = f"{each.recognised or 'none'} of {each.files} files"
+            print(f"  {each.format}: {number}; {each.file}: {each.objection}")
+    foreign = [each.format for each in found.evidence if not each.near and not each.recognised]
+    if foreign:
+        print(f"  none of the files is of: {', '.join(foreign)}")
+    for text in found.told:
+        print(f"  {text}")
+    _print_left_out(found.left_out)
+    usable = [e for e in found.evidence if e.recognised and not e.near]
+    if usable and found.images:
+        print(f"to try: dotcount data info {quoted(place)} --format {usable[0].format}")
+    elif found.images:
+        folder = place if place.is_dir() else place.parent
+        print(f"to begin: write {quoted(folder / 'dots.csv')} with the columns image,x,y, a line for each object")
+        print(f"    then: dotcount data info {quoted(folder)}")
+
+
+def _print_left_out(left_out: Sequence[LeftOut]) -> None:
+    for each in left_out[:SHOWN]:
+        print(f"left out: {each.path} ({each.reason})")
+    if len(left_out) > SHOWN:
+        print(f"and {len(left_out) - SHOWN} more left out")
 
 
 def check(args: argparse.Namespace) -> int:
@@ -50,18 +94,20 @@ def check(args: argparse.Namespace) -> int:
     for folder in filter(None, (args.out, args.fix)):
         require_output_folder(folder)
     collection = open_collection(args.data, format=args.format, strict=False, classes=args.classes)
-    print(collection.note)
+    print(collection.recognised)
     report = examine(collection)
     _print_findings(report)
     if args.out:
-        make_folder(args.out)
-        report.write_json(args.out / "check.json")
-        write_page(report, args.out / "check.html")
+        with marking(args.out, "check", "dotcount data check"):
+            make_folder(args.out)
+            report.write_json(args.out / "check.json")
+            write_page(report, args.out / "check.html")
         print(f"report: {args.out / 'check.html'}")
     if args.fix:
         changes = repair(report, args.fix)
         print(f"corrected copy: {args.fix}, {len(changes)} changes listed in {args.fix / 'changes.txt'}")
-    return 1 if report.errors else 0
+    _print_left_out(collection.left_out)
+    return 1 if report.errors or (args.strict and collection.left_out) else 0
 
 
 def _print_findings(report: Report) -> None:
@@ -82,7 +128,7 @@ def _print_findings(report: Report) -> None:
 def convert(args: argparse.Namespace) -> int:
     """Write a data set in another format."""
     require_output_folder(args.out)
-    collection = open_collection(args.data, format=args.format, classes=args.classes)
+    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
     write_converted(collection, args.out, args.to, images=args.images)
     print(f"{collection.note}\n{args.out}: written as {args.to}")
     return 0
@@ -90,7 +136,7 @@ def convert(args: argparse.Namespace) -> int:
 
 def split(args: argparse.Namespace) -> int:
     """Write the manifest of a fresh split."""
-    collection = open_collection(args.data, format=args.format, classes=args.classes)
+    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
     target = args.out or collection.root / MANIFEST
     require_output_folder(target.parent)
     dealt = assign_splits(collection, args.shares, by=args.by, seed=args.seed)

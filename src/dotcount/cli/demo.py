@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "augment__flip_vertical": True,
     "augment__rotate90": True,
 }
-PARTS = ("data", "run", "test", "counts", "report.html")
+PARTS = ("data", "run", "test", "counts", "report.html", "dotcount.json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +62,10 @@ def run(args: argparse.Namespace) -> int:
     clear(out)
     print(f"1. Drawing {TRAIN + VALIDATION + TEST} images of cells with known positions: {out / 'data'}", flush=True)
     from dotcount.data.synthetic import write_dataset
+    from dotcount.files import mark_output
 
     parts = {"train": TRAIN, "val": VALIDATION, "test": TEST}
+    mark_output(out, "demonstration", "dotcount demo")
     write_dataset(out / "data", "cells", seed=args.seed, size=SIZE, count=COUNT, **parts)
 
     print(f"2. Training for about {args.max_minutes:g} minutes on one dot per cell: {out / 'run'}", flush=True)

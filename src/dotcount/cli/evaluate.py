@@ -16,6 +16,7 @@ from dotcount.cli.common import (
     add_out,
     add_run,
     add_seed,
+    add_strict,
     add_tile,
     progress,
     require_model,
@@ -45,6 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_out(parser, "folder for the results")
     add_data_format(parser)
     add_classes(parser)
+    add_strict(parser)
     parser.add_argument(
         "--examples",
         type=whole_number(0),
@@ -65,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     require_model(args.run, [args.data])
     split = None if args.split == "all" else args.split
-    collection = open_collection(args.data, format=args.format, classes=args.classes)
+    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
     from dotcount.evaluation import evaluate, select_split
     from dotcount.prediction import load
 

@@ -14,8 +14,9 @@ from dotcount.data.formats.csv import CsvTable, write_manifest
 from dotcount.data.layout import split_of
 from dotcount.data.records import Collection, Record
 from dotcount.errors import DataError, UsageError
-from dotcount.files import below, mark_output, regular_file, write_text
+from dotcount.files import mark_output, regular_file, write_text
 from dotcount.folders import writing_folder
+from dotcount.names import below
 
 Images = Literal["copy", "link", "none"]
 

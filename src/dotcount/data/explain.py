@@ -10,8 +10,11 @@ from pathlib import Path
 
 from dotcount.data.formats.base import Format, Sidecar, head, read_text, sidecars, tables
 from dotcount.data.formats.structured import peek_json
-from dotcount.data.pairing import pair
-from dotcount.errors import AnnotationError
+from dotcount.data.images import is_image, unreadable_kind
+from dotcount.data.listing import list_files
+from dotcount.data.pairing import pair, split_masks
+from dotcount.data.records import LeftOut
+from dotcount.errors import AnnotationError, DataError
 
 _SHOWN = 6
 _TRIED = 50  # files of one ending that are looked into
@@ -76,6 +79,42 @@ def evidence(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[
         else:
             found.append(Evidence(format.name, len(named), 0, named[0], f"it is no {format.title}", near=False))
     return sorted(found, key=lambda e: not e.near)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What lies at a place, and what each format makes of it.
+
+    ``files`` are the numbers by ending; ``told`` describes files that no format knows.
+    """
+
+    images: int
+    files: str
+    evidence: list[Evidence]
+    told: list[str]
+    left_out: list[LeftOut]
+
+
+def survey(root: Path) -> Survey:
+    """Return what lies below a folder, or beside an annotation file, for people whose data is not recognised.
+
+    Raises
+    ------
+    DataError
+        If there is nothing at the path, or nothing but results of this package.
+    """
+    if not root.exists():
+        raise DataError(f"{root} does not exist; check the path")
+    listing = list_files(root if root.is_dir() else root.parent)
+    images, masks = split_masks([f for f in listing.files if is_image(f)])
+    kinds = {f: unreadable_kind(f) for f in listing.files if not is_image(f)}
+    others = [f for f, kind in kinds.items() if kind is None]
+    unreadable = [LeftOut(f.as_posix(), kind) for f, kind in kinds.items() if kind is not None]
+    found = evidence(listing.root, images, others)
+    known = {e.file for e in found if e.near or e.recognised}
+    told = [described(listing.root / f, f) for f in sorted(others, key=_promise) if f not in known]
+    number = counted(listing.files) + (f" ({len(masks)} look like masks of images)" if masks else "")
+    return Survey(len(images), number, found, [t for t in told if t][:_SHOWN], [*listing.left_out, *unreadable])
 
 
 def nothing_found(root: Path, images: Sequence[Path], files: Sequence[Path], chosen: Format | None) -> str:

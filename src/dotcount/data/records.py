@@ -102,6 +102,11 @@ class Collection:
 
     @property
     def note(self) -> str:
+        """What was recognised and what was left out, for people."""
+        return f"{self.recognised}; {told_left_out(self.left_out)}" if self.left_out else self.recognised
+
+    @property
+    def recognised(self) -> str:
         """What was recognised, for people."""
         annotated = len(self.annotated().records)
         dots = f", {self.n_dots:,} dots" if annotated else ", no dots"
@@ -110,8 +115,7 @@ class Collection:
         bad = len(self.errors())
         broken = f"; {bad} can't be used, the first: {self.errors()[0].error}" if bad else ""
         summary = f"; {self.summary}" if self.summary else ""
-        left = f"; {told_left_out(self.left_out)}" if self.left_out else ""
-        return f"{self.format}: {len(self.records):,} images{split}{dots}{summary}{broken}{left}"
+        return f"{self.format}: {len(self.records):,} images{split}{dots}{summary}{broken}"
 
     def split(self, name: str) -> Collection:
         """Return the records of one split.

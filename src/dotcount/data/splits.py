@@ -22,7 +22,8 @@ from dotcount.data.layout import SPLIT_WORDS
 from dotcount.data.records import Collection, Problem, Record
 from dotcount.data.resolver import Resolver
 from dotcount.errors import DataError, ImageReadError, InputError, OutputError
-from dotcount.files import cell, write_text
+from dotcount.files import write_text
+from dotcount.names import cell
 
 MANIFEST = "splits.csv"
 _LISTS = ("train.txt", "val.txt", "test.txt")

@@ -10,8 +10,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from dotcount.errors import OutputError
-from dotcount.files import below, make_folder, mark_output, output_of, reason, replacing
+from dotcount.files import make_folder, mark_output, output_of, reason, replacing
 from dotcount.folders import LOCK, locked
+from dotcount.names import below
 from dotcount.prediction.journal import MANIFEST, Done, Journal, Settings, Summary, read_manifest, write_manifest
 from dotcount.temporary import remove, remove_leftovers
 

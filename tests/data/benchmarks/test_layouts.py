@@ -185,6 +185,18 @@ def test_nwpu(tmp_path: Path, annotation: str, parts: bool) -> None:
         open_collection(tmp_path)
 
 
+def test_bone_marrow_as_its_repository_has_it(tmp_path: Path) -> None:
+    layouts.bone_marrow(tmp_path / "MBM_data")
+    for path in (tmp_path / "MBM_data").iterdir():
+        path.rename(path.with_name(f"{path.stem}_003.png"))
+    for root, folder in ((tmp_path, "MBM_data/"), (tmp_path / "MBM_data", "")):
+        collection = open_collection(root)
+        assert collection.format == "mbm"
+        assert len(collection) == 6
+        assert collection.records[0].name == f"{folder}BM_GRAZ_HE_0001_00_003.png"
+        assert not collection.problems
+
+
 def test_bone_marrow(tmp_path: Path) -> None:
     layouts.bone_marrow(tmp_path)
     collection = open_collection(tmp_path)

@@ -125,7 +125,11 @@ class Adipocyte(Cells):
 
 @BENCHMARKS.register("mbm")
 class BoneMarrow(Benchmark):
-    """Modified bone marrow: nuclei in human bone marrow, 600 x 600, dot masks ``NAME_dots.png`` beside ``NAME.png``."""
+    """Modified bone marrow: nuclei in human bone marrow, 600 x 600, with dot masks beside the images.
+
+    ``NAME_dots.png`` beside ``NAME.png``, or as in the repository of its authors, ``MBM_data/NAME_dots_000.png`` beside
+    ``NAME_000.png``.
+    """
 
     name = "mbm"
     title = "modified bone marrow (MBM)"
@@ -134,17 +138,24 @@ class BoneMarrow(Benchmark):
     protocol = "10 random splits into 15 train, 14 val, 15 test; this is one of them"
 
     def recognises(self, root: Path) -> bool:
-        """Return whether masks called ``BM_*_dots.png`` are in the folder."""
-        return next(root.glob("BM_*_dots.png"), None) is not None
+        """Return whether masks called ``BM_*_dots*.png`` are in the folder, or in ``MBM_data`` below."""
+        return any(next(place.glob("BM_*_dots*.png"), None) for place in (root, root / "MBM_data"))
 
     def read(self, root: Path) -> Layout:
         """Return the images in the order of their names."""
-        masks = {p.with_name(p.name.replace("_dots", "")): p for p in root.glob("*_dots.png")}
-        images = sorted(p for p in root.iterdir() if is_image(p) and p not in set(masks.values()))
+        folder = root / "MBM_data" if (root / "MBM_data").is_dir() else root
+        masks = {p.with_name(p.name.replace("_dots", "")): p for p in folder.glob("*_dots*.png")}
+        images = sorted(p for p in folder.iterdir() if is_image(p) and p not in set(masks.values()))
         if not masks:
             raise self.foreign(root, "BM_GRAZ_HE_0001_01.png with BM_GRAZ_HE_0001_01_dots.png")
         splits = drawn_splits([p.name for p in images], {"train": 15, "val": 14, "test": 15})
         entries = [
-            Entry(p, p.name, partial(DotMask().read, masks[p]) if p in masks else None, splits[p.name]) for p in images
+            Entry(
+                p,
+                p.relative_to(root).as_posix(),
+                partial(DotMask().read, masks[p]) if p in masks else None,
+                splits[p.name],
+            )
+            for p in images
         ]
         return self.layout(entries, orphans(masks.values(), {masks[p] for p in images if p in masks}))

@@ -43,6 +43,7 @@ class Report:
             "root": str(self.collection.root),
             "format": self.collection.format,
             "note": self.collection.note,
+            "left_out": [dataclasses.asdict(each) for each in self.collection.left_out],
             "findings": [dataclasses.asdict(f) for f in self.findings],
             "statistics": None if self.figures is None else dataclasses.asdict(self.figures),
             "suggestions": None if self.suggestions is None else dataclasses.asdict(self.suggestions),

@@ -13,7 +13,8 @@ from typing import Literal
 from dotcount.data.layout import Dots, ReadDots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
-from dotcount.files import plain_cell, read_bytes
+from dotcount.files import read_bytes
+from dotcount.names import plain_cell
 from dotcount.registry import Registry
 
 MOST_BYTES = 1 << 30  # of one annotation file

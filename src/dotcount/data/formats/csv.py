@@ -33,7 +33,7 @@ from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
 from dotcount.data.layout import Dots, no_dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
-from dotcount.files import cell
+from dotcount.names import cell
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 _LOOKED_INTO = 200  # rows by which a file is recognised

@@ -14,7 +14,7 @@ from typing import Any
 
 from dotcount.data.formats.base import head, read_text
 from dotcount.errors import AnnotationError
-from dotcount.files import plain_cell
+from dotcount.names import plain_cell
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # for Excel
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
