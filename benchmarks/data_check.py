@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from dotcount.data import open_collection
-from dotcount.data.checks import Report, check
+from dotcount.data.checks import DataCheck, check
 from tests.data import faults
 
 ROOT = Path(__file__).parents[1]
@@ -44,14 +44,14 @@ def main() -> None:
     RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def timed(folder: Path) -> tuple[Report, float]:
+def timed(folder: Path) -> tuple[DataCheck, float]:
     """Return the report and the seconds of opening and checking."""
     started = time.perf_counter()
     report = check(open_collection(folder, strict=False))
     return report, round(time.perf_counter() - started, 2)
 
 
-def found(report: Report, fault: faults.Fault) -> str | None:
+def found(report: DataCheck, fault: faults.Fault) -> str | None:
     """Return the finding that tells of a fault."""
     for finding in report.findings:
         if (
@@ -62,7 +62,7 @@ def found(report: Report, fault: faults.Fault) -> str | None:
     return None
 
 
-def extra(report: Report, wanted: dict[str, faults.Fault]) -> list[Any]:
+def extra(report: DataCheck, wanted: dict[str, faults.Fault]) -> list[Any]:
     """Return errors that no planted fault explains."""
     explained = {fault.name for fault in wanted.values()}
     return [f.message for f in report.errors if f.name not in explained and not any(n in f.message for n in explained)]

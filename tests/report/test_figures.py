@@ -27,8 +27,8 @@ def test_scatter_of_odd_sets(true):
 
 
 def test_axes_start_at_zero_unless_counts_are_far_from_it():
-    assert figures._floor(np.array([100.0, 120]), np.array([101.0, 119])) == 90
-    assert figures._floor(np.array([3.0, 120]), np.array([101.0, 119])) == 0
+    assert figures._floor(np.array([100.0, 120] + [101.0, 119])) == 90
+    assert figures._floor(np.array([3.0, 120] + [101.0, 119])) == 0
 
 
 @pytest.mark.parametrize("errors", [[0.0], [1.0, -1.0], np.linspace(-40, 3, 300)])
@@ -57,3 +57,16 @@ def test_training_curves_skip_what_is_absent():
 
 def test_the_same_data_gives_the_same_chart():
     assert figures.scatter([1, 2], [1, 2]) == figures.scatter([1, 2], [1, 2])
+
+
+def test_intervals_and_the_mean_stay_inside_the_chart():
+    svg = figures.scatter([10, 20], [12, 18], [(2, 60), (1, 30)], 15.0)
+    assert "always the mean" in svg
+    ticks = [float(text.replace("\u2212", "-")) for text in re.findall(r">([\d.\u2212]+)</text>", svg)]
+    assert max(ticks) >= 60
+    assert "always the mean" not in figures.scatter([10, 20], [12, 18])
+
+
+def test_counts_are_drawn_from_none_to_most():
+    for counts in ([0], [0, 0, 3], [7], list(range(500))):
+        assert "dots in an image" in figures.count_histogram(counts)

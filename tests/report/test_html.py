@@ -1,13 +1,23 @@
+import base64
+import io
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image
 
+from dotcount.intensity import IntensityRule
 from dotcount.metadata import Checkpoint, CountingMetrics, ModelMetadata, ValidationFacts
+from dotcount.metrics import BaselineComparison
 from dotcount.report import Report, render, write_report
-from dotcount.report.html import headlines, number, sentence
+from dotcount.report.examples import example_panels
+from dotcount.report.html import headlines, sentence
+from dotcount.report.page import breakable, number, signed
 
-VOID = {"meta", "link", "img", "br", "path", "use", "circle", "rect"}
+VOID = {"meta", "link", "img", "br", "wbr", "path", "use", "circle", "rect"}
 
 
 class Outline(HTMLParser):
@@ -47,12 +57,17 @@ def outline(html):
     return parser
 
 
+def spoken(html):
+    """The text of a page, without what may break a line."""
+    return " ".join(outline(html.replace("<wbr>", "")).text)
+
+
 @pytest.fixture
 def html(evaluation):
     history = [{"epoch": e, "train_loss": 1 / e, "val_mae": 5.0 / e} for e in (1, 2, 3)]
-    counting = CountingMetrics(4, 1.0, 1.0, None, 0.0, (0.5, 1.5))
-    validation = ValidationFacts(counting, checkpoint=Checkpoint(2))
-    metadata = ModelMetadata("compact", 4, dotcount_version="9.9", validation=validation)
+    counting = CountingMetrics(n=3, mae=1.0, rmse=1.0, nae=None, bias=0.0, mae_ci95=(0.5, 2.0))
+    validation = ValidationFacts(counting=counting, checkpoint=Checkpoint(epoch=2))
+    metadata = ModelMetadata(model="compact", stride=4, validation=validation, dotcount_version="9.9")
     config = {"loss": {"name": "uot", "options": {"epsilon": 0.01}}, "data": {"path": "x", "min_side": None}}
     return render(Report("Test of <things>", "made", evaluation, history, metadata, config, ["Mind this."]))
 
@@ -77,7 +92,7 @@ def test_charts_follow_the_page_colours(html):
 
 
 def test_numbers_pictures_and_rows_are_there(html):
-    text = " ".join(outline(html).text)
+    text = spoken(html)
     for expected in (
         "On 3 images with 0 to 4 annotated objects, the predicted count is off by 0.7 on average.",
         "1 more could not be read", "image d.png can't be decoded", "a & <b>.png", "Test of <things>", "Mind this.",
@@ -86,14 +101,14 @@ def test_numbers_pictures_and_rows_are_there(html):
     ):  # fmt: skip
         assert expected in text, expected
     assert "data.min_side" not in text
-    assert html.count("<img ") == 3 * 4
-    assert html.count("data:image/jpeg;base64,") == 12
+    assert html.count("<img ") == 3 * 3, "an image with a large error is not one with a small error, too"
+    assert html.count("objects per") == 3, "every density has its scale"
 
 
 def test_parts_that_are_absent_leave_no_heading():
     html = render(Report("Nothing yet"))
     outline(html)
-    for heading in ("Worst and best", "Training", "All images", "Model and configuration"):
+    for heading in ("Largest and smallest", "Training", "All images", "Model and configuration"):
         assert f">{heading}" not in html
     assert "How to read this" in html
 
@@ -124,3 +139,67 @@ def test_sentence_for_one_image(evaluation):
 )
 def test_number(value, text):
     assert number(value) == text
+
+
+def test_a_number_with_its_sign():
+    assert [signed(value) for value in (1.25, -1.25, 0.0, 0.01, -0.01, None)] == [
+        "+1.2",
+        "−1.2",
+        "0.0",
+        "0.0",
+        "0.0",
+        "–",
+    ]
+
+
+def test_names_break_after_separators_only():
+    assert breakable("a_b/c-d.png") == "a_<wbr>b/<wbr>c-<wbr>d.<wbr>png"
+    assert breakable("<b> & c") == "&lt;b&gt; &amp; c"
+
+
+def test_the_verdict_comes_first(evaluation, html):
+    assert html.index("Not clearly better than always answering the mean") < html.index("mean absolute error")
+    assert "Too few images to say" in spoken(html)
+    constant = BaselineComparison(9, 20.0, 117.6, True, 20.0, 117.6, 20.0, (-1.0, 1.0), 0.0, 117.6)
+    poor = replace(evaluation, metrics=evaluation.metrics | {"baseline": constant.to_dict()})
+    text = spoken(render(Report("Poor", evaluation=poor)))
+    assert "No better than always answering the mean" in text
+    assert "nearly the same count, 117.6, for every image" in text
+    assert "Do not rely on these counts" in text
+
+
+@pytest.mark.parametrize(
+    ("bias", "words"), [(3.0, "too many"), (-3.0, "too few"), (0.05, "neither too many nor too few")]
+)
+def test_the_mean_error_says_which_way(evaluation, bias, words):
+    counting = evaluation.metrics["counting"] | {"bias": bias, "mae": 4.0}
+    told = headlines(replace(evaluation, metrics=evaluation.metrics | {"counting": counting}))
+    assert words in next(one.detail for one in told if one.name == "mean error")
+
+
+def test_small_errors_are_called_right_only_if_they_are(evaluation):
+    one = evaluation.best[0]
+    for count, expected in ((4.3, "The count is right"), (34.9, "off by no more than 30.9")):
+        best = replace(one, prediction=replace(one.prediction, count=count))
+        page = render(Report("Best", evaluation=replace(evaluation, worst=(), best=(best,))))
+        assert expected in page
+
+
+def test_a_deep_image_is_shown_through_the_model_s_brightness(tmp_path, evaluation):
+    values = np.full((80, 120), 300, np.uint16)
+    values[:, 60:] = 3000
+    tifffile.imwrite(tmp_path / "deep.tif", values)
+    example = replace(evaluation.best[0], record=replace(evaluation.best[0].record, image=tmp_path / "deep.tif"))
+    rule = IntensityRule(200.0, 3100.0, "percentiles", 3, "integer")
+    panel = example_panels(example, rule).panels[0]
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(panel.source.split(",")[1]))))
+    assert shown[170, 100].mean() == pytest.approx(255 * 100 / 2900, abs=6)
+    assert shown[170, 400].mean() == pytest.approx(255 * 2800 / 2900, abs=6)
+    assert shown.shape[1::-1] == (panel.width, panel.height)
+
+
+def test_a_report_of_many_images_stays_small(evaluation):
+    rows = tuple(replace(evaluation.rows[0], name=f"photos/IMG_{k:05d}.jpg") for k in range(2000))
+    page = render(Report("Many", evaluation=replace(evaluation, rows=rows)))
+    assert len(page) < 3_000_000
+    assert page.count("<tr>") > 2000

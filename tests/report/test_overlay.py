@@ -3,18 +3,10 @@ import pytest
 from PIL import Image
 
 from dotcount.errors import OutputError
-from dotcount.report.overlay import (
-    EXTRA,
-    FOUND,
-    MISSED,
-    View,
-    draw_matches,
-    draw_points,
-    heat_layer,
-    match_points,
-    overlay,
-    save_overlay,
-)
+from dotcount.report.heat import HeatScale, heat_layer
+from dotcount.report.marks import EXTRA, FOUND, MISSED, draw_points, mark_radii
+from dotcount.report.overlay import Matches, closest_look, draw_matches, match_points, overlay, save_overlay
+from dotcount.report.view import View
 
 from .conftest import prediction
 
@@ -41,14 +33,49 @@ def test_marks_lie_on_their_points_and_differ():
             assert near(picture, place, view.scale, colour) == (place == other)
 
 
-def test_matching_distance_follows_the_spacing():
+def test_points_and_dots_are_matched_within_the_radius():
     dots = np.array([[10.0, 10], [50, 10], [90, 10]])
-    assert match_points(dots + (15, 0), dots, 4).radius == 20
-    assert len(match_points(dots + (15, 0), dots, 4).found) == 3
-    close = np.array([[10.0, 10], [12, 10]])
-    assert match_points(close, close, 4).radius == 4
-    assert len(match_points(np.zeros((0, 2)), close, 4).missed) == 2
-    assert len(match_points(close, np.zeros((0, 2)), 4).extra) == 2
+    assert len(match_points(dots + (15, 0), dots, 20).found) == 3
+    assert len(match_points(dots + (15, 0), dots, 10).found) == 0
+    assert len(match_points(np.zeros((0, 2)), dots, 4).missed) == 3
+    assert len(match_points(dots, np.zeros((0, 2)), 4).extra) == 3
+
+
+def test_a_crowded_image_is_shown_where_most_is_wrong():
+    grid = np.stack(np.meshgrid(np.arange(5, 1000, 10.0), np.arange(5, 800, 10.0)), axis=-1).reshape(-1, 2)
+    wrong = (np.abs(grid - (700, 300)) < 40).all(axis=1)
+    matches = Matches(grid[~wrong], grid[wrong], np.zeros((0, 2)), 5.0)
+    left, top, right, bottom = closest_look(matches, 1000, 800, 520)
+    assert (right - left, bottom - top) == (260, 260)
+    assert left < 660
+    assert right > 740
+    assert top < 260
+    assert bottom > 340
+    window = (left, top, right, bottom)
+    view = View.fit(np.zeros((800, 1000, 3), np.float32), 520, window=window)
+    assert view.image.size == (520, 520)
+    assert near(draw_matches(view, matches), (700 - left, 300 - top), view.scale, MISSED)
+    assert closest_look(Matches(grid[:40], grid[:0], grid[:0], 5.0), 100, 100, 520) is None
+    assert closest_look(Matches(grid[:1], grid[:0], grid[:0], 5.0), 1000, 1000, 520) is None
+
+
+def test_marks_shrink_where_points_are_close_and_leave_room():
+    far, close = np.array([[0.0, 0], [200, 0], [400, 0]]), np.array([[700.0, 0], [704, 0], [708, 0]])
+    radii = mark_radii(np.concatenate([far, close]), 1000)
+    assert radii[:3].tolist() == [12, 12, 12]
+    assert (radii[3:] < 30).all()
+    assert mark_radii(close, 1000).max() < 3
+    assert mark_radii(np.array([[5.0, 5], [5, 5], [5, 5]]), 1000).tolist() == [12, 12, 12]
+    assert len(mark_radii(np.zeros((0, 2)), 1000)) == 0
+
+
+@pytest.mark.parametrize("density", [1e-9, 3e-4, 0.02, 1.0, 40.0])
+def test_the_scale_is_in_numbers_one_can_imagine(density):
+    scale = HeatScale.of(density)
+    assert scale.top == pytest.approx(density * scale.side**2)
+    assert 1 <= scale.top < 6.3 or scale.side == 1
+    assert scale.ticks()[0] == (0.0, "0")
+    assert float(scale.ticks()[1][1]) == pytest.approx(scale.top / 4, rel=0.06)
 
 
 @pytest.mark.parametrize(("width", "height"), [(120, 80), (118, 78), (117, 81)])
@@ -60,7 +87,7 @@ def test_heat_is_where_the_density_is(width, height):
     density[int(xy[1] // 4), int(xy[0] // 4)] = 1
     found = type(found)(1.0, None, found.points, found.scores, density, (4, 4), width, height)
     view = View.fit(np.zeros((height, width, 3), np.float32), 360)
-    layer = np.asarray(heat_layer(view, found), dtype=float).sum(axis=-1)
+    layer = np.asarray(heat_layer(view, found)[0], dtype=float).sum(axis=-1)
     row, column = np.argwhere(layer == layer.max()).mean(axis=0) + 0.5
     np.testing.assert_allclose((column / view.scale, row / view.scale), np.floor(np.array(xy) / 4) * 4 + 2, atol=2.5)
 
@@ -70,8 +97,8 @@ def test_an_empty_scene_stays_dark():
     faint = np.random.default_rng(0).random(found.density.shape).astype(np.float32) * 1e-4
     found = type(found)(float(faint.sum()), None, found.points, found.scores, faint, (4, 4), 120, 80)
     view = View.fit(np.zeros((80, 120, 3), np.float32), 240)
-    full = heat_layer(view, prediction([(60, 40)]))
-    assert np.asarray(heat_layer(view, found)).max() < 0.5 * np.asarray(full).max()
+    full = heat_layer(view, prediction([(60, 40)]))[0]
+    assert np.asarray(heat_layer(view, found)[0]).max() < 0.5 * np.asarray(full).max()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 400), (80, 120)])
@@ -80,13 +107,14 @@ def test_any_size_and_no_points(shape):
     found = prediction([], max(4, shape[1]), max(4, shape[0]))
     found = type(found)(0.0, None, found.points, found.scores, found.density, (4, 4), shape[1], shape[0])
     picture = overlay(pixels, found, side=300)
-    assert max(picture.size) == 300
-    assert min(picture.size) >= 1
+    assert picture.width >= 300
+    assert max(picture.size) <= 400, "with the legend"
 
 
 def test_overlay_keeps_large_images_within_the_side_and_rings_the_points():
     picture = overlay(np.zeros((200, 900, 3), np.float32), prediction([(450, 100)], 900, 200), side=600)
-    assert picture.size == (600, 133)
+    assert picture.width == 600
+    assert 133 < picture.height < 200, "with the legend"
     assert near(picture, (450, 100), 600 / 900, FOUND, reach=14)
     view = View.fit(GREY, 60, enlarge=False)
     assert draw_points(view, view.image, np.zeros((0, 2))).size == (60, 40)
@@ -99,3 +127,12 @@ def test_save_is_a_jpeg_or_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError):
         save_overlay(tmp_path / "file" / "a.jpg", GREY, prediction([]))
+
+
+def test_crowded_images_are_enlarged_so_that_their_points_can_be_told_apart():
+    pixels = np.zeros((400, 2000, 3), np.float32)
+    grid = np.stack(np.meshgrid(np.arange(5, 2000, 8.0), np.arange(5, 400, 40.0)), axis=-1).reshape(-1, 2)
+    few = overlay(pixels, prediction([(450, 100)], 2000, 400))
+    many = prediction([], 2000, 400)
+    crowded = overlay(pixels, type(many)(9.0, None, grid, np.ones(len(grid)), many.density, (4, 4), 2000, 400))
+    assert (few.width, crowded.width) == (1600, 2000)

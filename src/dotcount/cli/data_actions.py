@@ -12,7 +12,7 @@ from dotcount.cli.common import quoted, require_output_folder
 from dotcount.data import convert as write_converted
 from dotcount.data import open_collection
 from dotcount.data.benchmarks import BENCHMARKS
-from dotcount.data.checks import Report, repair, write_page
+from dotcount.data.checks import DataCheck, repair
 from dotcount.data.checks import check as examine
 from dotcount.data.explain import survey
 from dotcount.data.records import LeftOut
@@ -98,10 +98,12 @@ def check(args: argparse.Namespace) -> int:
     report = examine(collection)
     _print_findings(report)
     if args.out:
+        from dotcount.report import write_check_page
+
         with marking(args.out, "check", "dotcount data check"):
             make_folder(args.out)
             report.write_json(args.out / "check.json")
-            write_page(report, args.out / "check.html")
+            write_check_page(args.out / "check.html", report)
         print(f"report: {args.out / 'check.html'}")
     if args.fix:
         changes = repair(report, args.fix)
@@ -110,7 +112,7 @@ def check(args: argparse.Namespace) -> int:
     return 1 if report.errors or (args.strict and collection.left_out) else 0
 
 
-def _print_findings(report: Report) -> None:
+def _print_findings(report: DataCheck) -> None:
     for finding in report.findings[:SHOWN]:
         print(f"{finding.severity}: {finding.message}")
     if len(report.findings) > SHOWN:

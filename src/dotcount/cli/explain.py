@@ -90,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"no transport map without dots; give --dots or --data: {args.out / 'figure2.png'}")
         return 0
     from dotcount.report import map_picture, transport_figure, transport_map, transport_settings
-    from dotcount.report.overlay import View
+    from dotcount.report.view import View
 
     settings = transport_settings(predictor.metadata)
     result = transport_map(prediction, points.xy, predictor.stride, settings)

@@ -46,6 +46,11 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, figure.subplots()
 
 
+def _legend(axes: Any) -> None:
+    """Put the legend above the axes, where it covers nothing."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handlelength=1.4, columnspacing=1.2, borderpad=0.2)
+
+
 def _svg(figure: Figure, name: str, label: str) -> str:
     """Return the figure as an ``<svg>`` element that scales with the page; ``name`` keeps its ids apart from others."""
     buffer = io.StringIO()
@@ -66,31 +71,47 @@ def _svg(figure: Figure, name: str, label: str) -> str:
 
 
 def scatter(
-    true: npt.ArrayLike, predicted: npt.ArrayLike, intervals: Sequence[tuple[float, float] | None] | None = None
+    true: npt.ArrayLike,
+    predicted: npt.ArrayLike,
+    intervals: Sequence[tuple[float, float] | None] | None = None,
+    mean: float | None = None,
 ) -> str:
-    """Return predicted against true counts, one mark an image, with the line of perfect counts and intervals."""
+    """Return predicted against true counts, one mark an image.
+
+    Parameters
+    ----------
+    true, predicted
+        (n,) counts.
+    intervals
+        Drawn as bars.
+    mean
+        The rival's one answer, drawn as a line.
+    """
     x, y = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     with rc_context(_STYLE):
         figure, axes = _figure(4.6, 4.2)
         known = [(i, pair) for i, pair in enumerate(intervals or []) if pair is not None]
+        ends = np.array([end for _, pair in known for end in pair if np.isfinite(end)])
         if known:
             index = np.array([i for i, _ in known])
             low, high = np.array([pair for _, pair in known]).T
             reach = np.clip(np.stack([y[index] - low, high - y[index]]), 0, None)
             axes.errorbar(x[index], y[index], reach, fmt="none", ecolor=ACCENT, elinewidth=0.8, alpha=0.35)
-        top = 1.05 * max(float(np.max(x, initial=1)), float(np.max(y, initial=1)))
-        bottom = _floor(x, y)
+        top = 1.05 * float(np.max(np.concatenate([x, y, ends]), initial=1))
+        bottom = _floor(np.concatenate([x, y, ends]))
+        if mean is not None and bottom < mean < top:
+            axes.axhline(mean, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label="always the mean")
         axes.plot([bottom, top], [bottom, top], color=SECOND, linewidth=1.2, label="perfect count")
         size = float(np.clip(1400 / max(len(x), 1), 9, 30))
         axes.scatter(x, y, s=size, color=ACCENT, alpha=0.8, linewidths=0, label="image")
         axes.set(xlim=(bottom, top), ylim=(bottom, top), aspect="equal", xlabel="true count", ylabel="predicted count")
-        axes.legend(loc="upper left", handlelength=1.2)
+        _legend(axes)
         return _svg(figure, "scatter", "Predicted against true counts")
 
 
-def _floor(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> float:
-    """Start both axes at zero unless all counts are far from it."""
-    least, most = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
+def _floor(values: npt.NDArray[np.float64]) -> float:
+    """Start both axes at zero unless everything is far from it."""
+    least, most = float(values.min()), float(values.max())
     return 0.9 * least if least > 0.5 * most else 0.0
 
 
@@ -107,18 +128,20 @@ def error_histogram(differences: npt.ArrayLike) -> str:
         axes.set(xlabel="predicted minus true count", ylabel="images")
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="x", visible=False)
-        axes.legend(loc="upper right", handlelength=1.6)
+        _legend(axes)
         return _svg(figure, "errors", "Histogram of count errors")
 
 
-def localization_curves(result: GreedyResult) -> str:
-    """Return precision and recall of the located points by the distance that counts as a hit."""
+def localization_curves(result: GreedyResult, radius: float | None = None) -> str:
+    """Return precision and recall of the located points by the distance that counts as a hit; ``radius`` is marked."""
     with rc_context(_STYLE):
         figure, axes = _figure(4.6, 3.2)
         axes.plot(result.thresholds, result.precision, color=ACCENT, linewidth=1.8, label="precision")
         axes.plot(result.thresholds, result.recall, color=SECOND, linewidth=1.8, linestyle=(0, (5, 2)), label="recall")
+        if radius is not None and radius <= result.thresholds[-1]:
+            axes.axvline(radius, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label="an object's radius")
         axes.set(xlabel="a point counts as a hit within (px)", ylabel="share", ylim=(0, 1.02), xlim=(0, None))
-        axes.legend(loc="lower right")
+        _legend(axes)
         return _svg(figure, "localization", "Precision and recall of located points by distance")
 
 
@@ -147,7 +170,7 @@ def training_curves(history: Sequence[Mapping[str, float]], chosen: float | None
             axes.plot(*pairs.T, color=ACCENT, linewidth=1.6, marker=marker, markersize=3.5)
             if column == "val_mae" and chosen is not None:
                 axes.axvline(chosen, color=SECOND, linewidth=1.2, linestyle=(0, (4, 3)), label="weights kept")
-                axes.legend(loc="upper center")
+                _legend(axes)
             if scale == "log" and (pairs[:, 1] > 0).all() and pairs[:, 1].max() > 5 * pairs[:, 1].min():
                 axes.set_yscale("log")
             else:
@@ -155,3 +178,17 @@ def training_curves(history: Sequence[Mapping[str, float]], chosen: float | None
             axes.set(xlabel="epoch", ylabel=caption.split(" on ")[0].lower())
             charts.append((caption, _svg(figure, column, caption)))
     return charts
+
+
+def count_histogram(counts: npt.ArrayLike) -> str:
+    """Return how many images hold how many dots."""
+    number = np.asarray(counts, dtype=np.float64)
+    with rc_context(_STYLE):
+        figure, axes = _figure(4.6, 3.2)
+        width = max(1, -(-(int(number.max(initial=0)) + 1) // 24))
+        edges = np.arange(0, number.max(initial=0) + width + 1, width) - 0.5
+        axes.hist(number, bins=edges, color=ACCENT, alpha=0.8, rwidth=0.92)
+        axes.set(xlabel="dots in an image", ylabel="images")
+        axes.yaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="x", visible=False)
+        return _svg(figure, "counts", "Images by number of dots")

@@ -18,7 +18,8 @@ from dotcount.files import replacing
 from dotcount.inference import Prediction
 from dotcount.points import FloatArray
 from dotcount.report.explanation import TransportMap
-from dotcount.report.overlay import EXTRA, FOUND, MISSED, Marks, View
+from dotcount.report.marks import EXTRA, FOUND, MISSED, Marks
+from dotcount.report.view import View
 
 Pixels = npt.NDArray[np.float32]
 

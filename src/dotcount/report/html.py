@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from PIL import Image
-
-from dotcount.data.images import read_image
-from dotcount.evaluation import Evaluation, Example, Row
-from dotcount.files import write_text
+from dotcount.evaluation import Evaluation, Row
 from dotcount.metadata import ModelMetadata
 from dotcount.report import figures
-from dotcount.report.overlay import View, draw_matches, heat_layer, match_points
+from dotcount.report.examples import example_panels
+from dotcount.report.page import number, render_page, signed, write_page
 
-PANEL_SIDE = 520  # px of the longer side; three stand side by side on a wide screen
+_VERDICTS = {
+    "better": "Better than always answering the mean",
+    "unclear": "Not clearly better than always answering the mean",
+    "no better": "No better than always answering the mean",
+}
+_ADVICE = {
+    "better": "",
+    "unclear": "Measure on more annotated images of this kind before relying on the counts.",
+    "no better": "Do not rely on these counts. Train for longer, look for faults in the dots with a data check, and if "
+    "these images are of another kind than those of training, train on some of them.",
+}
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,12 @@ class Report:
         The run's resolved configuration, nested.
     notes
         Sentences to put above the numbers.
+
+    Examples
+    --------
+    >>> page = render(Report("A run", history=[{"epoch": 1, "train_loss": 2.0}, {"epoch": 2, "train_loss": 1.0}]))
+    >>> "Training loss" in page
+    True
     """
 
     title: str
@@ -62,67 +72,61 @@ class Headline:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Picture:
-    """Three panels of one image as data URIs, with their captions."""
-
-    name: str
-    caption: str
-    panels: Sequence[tuple[str, str]]
-
-
 def write_report(path: Path, report: Report) -> None:
     """Write the report to ``path`` in one step."""
-    write_text(path, render(report))
+    write_page(path, render(report))
 
 
 def render(report: Report) -> str:
     """Return the report as HTML text."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dotcount.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["number"] = number
-    evaluation = report.evaluation
-    parts: dict[str, Any] = {}
-    if evaluation is not None:
-        parts = {
-            "headlines": headlines(evaluation),
-            "sentence": sentence(evaluation),
-            "charts": _charts(evaluation),
-            "localization": figures.localization_curves(evaluation.localization),
-            "optimal": evaluation.metrics["localization"]["optimal"],
-            "subsets": [(name, s) for name, s in evaluation.metrics["subsets"].items() if s.get("mae") is not None],
-            "worst": [picture(example) for example in evaluation.worst],
-            "best": [picture(example) for example in evaluation.best],
-            "rows": [_table_row(row) for row in evaluation.rows],
-            "metrics": evaluation.metrics,
-        }
-    metadata = report.metadata
-    told = metadata.to_dict() if metadata is not None else {}
-    facts: dict[str, Any] = {key: told.pop(key) for key in ("training", "validation") if key in told}
-    checkpoint = metadata.validation.checkpoint if metadata is not None and metadata.validation is not None else None
-    return environment.get_template("report.html.j2").render(
-        report=report,
-        training=figures.training_curves(report.history, checkpoint.epoch if checkpoint is not None else None),
+    model = report.metadata
+    facts = {} if model is None else model.to_dict()
+    trained_on = {key: facts.pop(key, None) for key in ("training", "validation")}
+    checkpoint = None if model is None or model.validation is None else model.validation.checkpoint
+    return render_page(
+        "report.html.j2",
+        title=report.title,
+        subtitle=report.subtitle,
+        notes=report.notes,
+        version=facts.get("dotcount_version"),
+        training=figures.training_curves(report.history, None if checkpoint is None else checkpoint.epoch),
         settings=_flat(report.config),
-        model=_flat(told),
-        trained_on=_flat(facts),
-        **parts,
+        model=_flat(facts),
+        trained_on=_flat(trained_on),
+        **_results(report),
     )
 
 
-def number(value: object, digits: int = 1) -> str:
-    """Return a number for people: thousands grouped, ``digits`` decimals, a dash for what is absent."""
-    if value is None or isinstance(value, jinja2.Undefined):
-        return "–"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return str(value)
-    text = f"{value:,.{digits}f}" if isinstance(value, float) else f"{value:,}"
-    return text.replace("-", "−")
-
-
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "") + number(value)
+def _results(report: Report) -> dict[str, Any]:
+    """Return what the page shows of an evaluation."""
+    evaluation, model = report.evaluation, report.metadata
+    if evaluation is None:
+        return {}
+    rule = None if model is None else model.input.intensity
+    metrics = evaluation.metrics
+    place = metrics["localization"]
+    shown = {id(example) for example in evaluation.worst}
+    best = [example for example in evaluation.best if id(example) not in shown]
+    return {
+        "metrics": metrics,
+        "baseline": metrics["baseline"],
+        "verdict": _VERDICTS[metrics["baseline"]["verdict"]],
+        "advice": _ADVICE[metrics["baseline"]["verdict"]],
+        "headlines": headlines(evaluation),
+        "sentence": sentence(evaluation),
+        "count_charts": _charts(evaluation),
+        "localization": figures.localization_curves(evaluation.localization, place["object_radius"]["median_px"]),
+        "object_radius": place["object_radius"],
+        "matchings": [
+            ("an object’s radius", place["object_radius"]),
+            *((name.replace("sigma ", ""), row) for name, row in place["optimal"].items()),
+        ],
+        "subsets": [(name, s) for name, s in metrics["subsets"].items() if s.get("mae") is not None],
+        "worst": [example_panels(example, rule) for example in evaluation.worst],
+        "best": [example_panels(example, rule) for example in best],
+        "best_text": _best_text([example.difference for example in best]),
+        "rows": [_table_row(row) for row in evaluation.rows],
+    }
 
 
 def headlines(evaluation: Evaluation) -> list[Headline]:
@@ -130,23 +134,46 @@ def headlines(evaluation: Evaluation) -> list[Headline]:
     counting, place = evaluation.metrics["counting"], evaluation.metrics["localization"]
     low, high = counting["mae_ci95"]
     mean = float(evaluation.true.mean())
-    found = [
-        Headline(number(counting["mae"]), "mean absolute error", f"95 % interval {number(low)} to {number(high)}"),
-        Headline(number(counting["rmse"]), "root mean squared error", "weighs large misses; papers print it as “MSE”"),
-        Headline(_signed(counting["bias"]), "mean error", "below zero: too few counted"),
-    ]
+    near = place["object_radius"]
+    found = [Headline(number(counting["mae"]), "mean absolute error", f"95 % interval {number(low)} to {number(high)}")]
     if mean > 0:
-        share = Headline(
-            f"{100 * counting['mae'] / mean:.1f} %", "error relative to the mean count", f"mean {mean:,.1f}"
-        )
-        found.insert(1, share)
-    detail = f"precision {place['ap']:.2f}, recall {place['ar']:.2f}, mean over 1 to 100 px"
-    found.append(Headline(f"{place['f']:.2f}", "F of located points", detail))
+        share = f"{100 * counting['mae'] / mean:.1f} %"
+        found.append(Headline(share, "error relative to the mean count", f"mean {mean:,.1f}"))
+    found += [
+        Headline(number(counting["rmse"]), "root mean squared error", "weighs large misses; papers print it as “MSE”"),
+        Headline(signed(counting["bias"]), "mean error", _direction(counting["bias"], counting["mae"])),
+        Headline(
+            f"{near['f']:.2f}",
+            "F of located points within an object’s radius",
+            f"precision {near['precision']:.2f}, recall {near['recall']:.2f}, within {number(near['median_px'])} px",
+        ),
+        Headline(
+            f"{place['f']:.2f}",
+            "F of located points as in papers",
+            f"precision {place['ap']:.2f}, recall {place['ar']:.2f}, mean over 1 to 100 px",
+        ),
+    ]
     interval = evaluation.metrics.get("interval")
     if interval:
-        detail = f"promised {interval['level']:.0%}, on {interval['n']} images"
+        widths = [row.interval[1] - row.interval[0] for row in evaluation.scored if row.interval]
+        detail = f"promised {interval['level']:.0%}; they are {sum(widths) / len(widths):,.0f} objects wide on average"
         found.append(Headline(f"{interval['coverage']:.0%}", "of true counts in their interval", detail))
     return found
+
+
+def _direction(bias: float, mae: float) -> str:
+    """Say which way the counts lean; a bias of a tenth of the error is no leaning."""
+    if abs(bias) <= 0.1 * mae or abs(bias) < 0.05:
+        return "neither too many nor too few on the whole"
+    return "too many are counted" if bias > 0 else "too few are counted"
+
+
+def _best_text(differences: Sequence[float]) -> str:
+    if not differences:
+        return ""
+    most = max(differences, key=abs)
+    size = "right" if abs(most) < 0.5 else f"off by no more than {number(abs(most))}"
+    return f"The count is {size}; the points tell whether for the right reason."
 
 
 def sentence(evaluation: Evaluation) -> str:
@@ -156,7 +183,7 @@ def sentence(evaluation: Evaluation) -> str:
     images = "On the one image" if len(true) == 1 else f"On {len(true):,} images"
     text = (
         f"{images} with {true.min():,.0f} to {true.max():,.0f} annotated objects, the predicted count is off by "
-        f"{counting['mae']:.1f} on average."
+        f"{counting['mae']:,.1f} on average."
     )
     failed = evaluation.metrics["failed"]
     if failed:
@@ -168,40 +195,11 @@ def _charts(evaluation: Evaluation) -> list[tuple[str, str]]:
     true, predicted = evaluation.true, evaluation.predicted
     bars = [row.interval for row in evaluation.scored]
     caption = "Predicted against true count" + (", with prediction intervals" if any(bars) else "")
+    answer = evaluation.metrics["baseline"]["answer"]
     return [
-        (caption, figures.scatter(true, predicted, bars)),
+        (caption, figures.scatter(true, predicted, bars, answer)),
         ("Error of the count", figures.error_histogram(predicted - true)),
     ]
-
-
-def picture(example: Example) -> Picture:
-    """Return image, density, and dots against located points of one image."""
-    pixels, prediction = read_image(example.record.image), example.prediction
-    view = View.fit(pixels, PANEL_SIDE)
-    matches = match_points(prediction.points, example.points.xy, max(prediction.stride))
-    found, missed, extra = len(matches.found), len(matches.missed), len(matches.extra)
-    interval = ""
-    if prediction.interval is not None:
-        interval = f" (interval {number(prediction.interval[0])} to {number(prediction.interval[1])})"
-    return Picture(
-        name=example.record.name,
-        caption=f"{len(example.points):,} annotated, {number(prediction.count)} predicted{interval}, "
-        f"error {_signed(example.difference)}",
-        panels=[
-            (_data_uri(view.image), f"image, {prediction.width} × {prediction.height} px"),
-            (_data_uri(heat_layer(view, prediction)), f"density, sum {number(prediction.count)}"),
-            (
-                _data_uri(draw_matches(view, matches)),
-                f"{found} found, {missed} missed, {extra} extra, within {matches.radius:.0f} px",
-            ),
-        ],
-    )
-
-
-def _data_uri(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=84, optimize=True)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _table_row(row: Row) -> dict[str, Any]:
@@ -224,7 +222,11 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     for key, value in tree.items():
         if isinstance(value, Mapping):
             pairs += _flat(value, f"{prefix}{key}.")
-        elif value is not None and value != "":
-            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            pairs.append((f"{prefix}{key}", f"{text:.6g}" if isinstance(text, float) else str(text)))
+        elif isinstance(value, (list, tuple)) and value and isinstance(value[0], Mapping):
+            for k, one in enumerate(value, start=1):
+                pairs += _flat(one, f"{prefix}{key}.{k}.")
+        elif value is not None and value not in ("", (), []):
+            listed = value if isinstance(value, (list, tuple)) else (value,)
+            text = ", ".join(f"{one:.6g}" if isinstance(one, float) else str(one) for one in listed)
+            pairs.append((f"{prefix}{key}", text))
     return pairs

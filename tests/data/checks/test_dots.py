@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dotcount.data import Record
 from dotcount.data.checks.dots import as_shown, border_share, check_dots, explain
-from dotcount.data.checks.pictures import Picture
+from dotcount.data.checks.pictures import ImageFacts
 from dotcount.points import Points
 
 SEED = st.integers(0, 10_000)
@@ -67,7 +67,7 @@ def test_counting_from_one_is_recognised() -> None:
 @given(SEED)
 def test_ordinary_dots_are_not_accused(seed: int) -> None:
     record = Record(Path("a"), "a", spread(150, 150, seed=seed))
-    assert [f for f in check_dots(record, Picture()) if f.severity != "info"] == []
+    assert [f for f in check_dots(record, ImageFacts()) if f.severity != "info"] == []
 
 
 def test_a_few_dots_in_a_corner_are_no_mistake() -> None:
@@ -77,12 +77,12 @@ def test_a_few_dots_in_a_corner_are_no_mistake() -> None:
 
 def test_repeated_and_near_dots() -> None:
     xy = np.vstack([spread(200, 100).xy, [[3.0, 3.0]] * 2, [[50.0, 50.0], [50.4, 50.0]]])
-    kinds = {f.kind: f for f in check_dots(Record(Path("a"), "a", Points(xy, 200, 100)), Picture())}
+    kinds = {f.kind: f for f in check_dots(Record(Path("a"), "a", Points(xy, 200, 100)), ImageFacts())}
     assert kinds["duplicate_dots"].severity == "warning"
     assert kinds["duplicate_dots"].message.startswith("1 of 64 dots")
     assert kinds["near_dots"].severity == "info"
     doubled = Points(np.vstack([xy, xy]), 200, 100)
-    worse = next(f for f in check_dots(Record(Path("a"), "a", doubled), Picture()) if f.kind == "duplicate_dots")
+    worse = next(f for f in check_dots(Record(Path("a"), "a", doubled), ImageFacts()) if f.kind == "duplicate_dots")
     assert worse.severity == "error"
 
 

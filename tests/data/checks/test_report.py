@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from dotcount.data import assign_splits, open_collection, write_splits
-from dotcount.data.checks import Report, check, repair, write_page
+from dotcount.data.checks import DataCheck, check, repair
 from dotcount.data.synthetic import generate, write_dataset
 from dotcount.errors import DataError
 
@@ -37,12 +37,12 @@ def scenes_as_part_b(root: Path, train: int = 24, test: int = 6) -> Path:
     return root
 
 
-def found(report: Report, fault: faults.Fault) -> bool:
+def found(report: DataCheck, fault: faults.Fault) -> bool:
     return any(f.kind in fault.kinds and fault.name in f"{f.name} {f.message} {f.related}" for f in report.findings)
 
 
 @pytest.fixture(scope="module")
-def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Report, dict[str, faults.Fault]]:
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[DataCheck, DataCheck, dict[str, faults.Fault]]:
     """Return the reports of an original and of its damaged copy, and what was planted."""
     root = tmp_path_factory.mktemp("planted")
     original = scenes_as_part_b(root / "original" / "part_B")
@@ -52,24 +52,24 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Report, d
     return reports[0], reports[1], wanted
 
 
-def test_every_planted_fault_is_found(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+def test_every_planted_fault_is_found(planted: tuple[DataCheck, DataCheck, dict[str, faults.Fault]]) -> None:
     _, report, wanted = planted
     assert {what for what, fault in wanted.items() if not found(report, fault)} == set()
 
 
-def test_the_original_has_no_errors(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+def test_the_original_has_no_errors(planted: tuple[DataCheck, DataCheck, dict[str, faults.Fault]]) -> None:
     original, _, _ = planted
     assert [f.message for f in original.findings if f.severity == "error"] == []
 
 
-def test_nothing_else_is_accused(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+def test_nothing_else_is_accused(planted: tuple[DataCheck, DataCheck, dict[str, faults.Fault]]) -> None:
     _, report, wanted = planted
     allowed = [fault.name for fault in wanted.values()] + ["IMG_9999"]
     others = [f.message for f in report.errors if not any(name in f"{f.name} {f.message}" for name in allowed)]
     assert others == []
 
 
-def test_findings_are_one_line_and_worst_first(planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+def test_findings_are_one_line_and_worst_first(planted: tuple[DataCheck, DataCheck, dict[str, faults.Fault]]) -> None:
     _, report, _ = planted
     assert all("\n" not in f.message and len(f.message) < 400 for f in report.findings)
     order = ["error", "warning", "info"]
@@ -77,7 +77,7 @@ def test_findings_are_one_line_and_worst_first(planted: tuple[Report, Report, di
     assert places == sorted(places)
 
 
-def test_the_report_for_programs(tmp_path: Path, planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
+def test_the_report_for_programs(tmp_path: Path, planted: tuple[DataCheck, DataCheck, dict[str, faults.Fault]]) -> None:
     _, report, _ = planted
     report.write_json(tmp_path / "check.json")
     content = json.loads((tmp_path / "check.json").read_text())
@@ -86,19 +86,8 @@ def test_the_report_for_programs(tmp_path: Path, planted: tuple[Report, Report, 
     assert list(tmp_path.iterdir()) == [tmp_path / "check.json"]
 
 
-def test_the_page_stands_alone(tmp_path: Path, planted: tuple[Report, Report, dict[str, faults.Fault]]) -> None:
-    original, report, _ = planted
-    write_page(report, tmp_path / "check.html")
-    text = (tmp_path / "check.html").read_text()
-    assert "swapped axes" in text
-    assert "data:image/jpeg;base64," in text
-    assert 'src="http' not in text
-    write_page(original, tmp_path / "clean.html")
-    assert "Settings to start from" in (tmp_path / "clean.html").read_text()
-
-
 def test_the_corrected_copy_has_no_errors(
-    tmp_path: Path, planted: tuple[Report, Report, dict[str, faults.Fault]]
+    tmp_path: Path, planted: tuple[DataCheck, DataCheck, dict[str, faults.Fault]]
 ) -> None:
     original, report, wanted = planted
     changes = repair(report, tmp_path / "fixed")

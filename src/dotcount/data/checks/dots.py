@@ -9,7 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dotcount.data.checks.finding import Finding
-from dotcount.data.checks.pictures import Picture
+from dotcount.data.checks.pictures import ImageFacts
 from dotcount.data.records import Record
 from dotcount.points import FloatArray, Points
 
@@ -17,7 +17,7 @@ _ENOUGH = 10  # dots from which on an arrangement is no accident
 _MANY_TWICE = 0.25
 
 
-def check_dots(record: Record, picture: Picture) -> Iterator[Finding]:
+def check_dots(record: Record, picture: ImageFacts) -> Iterator[Finding]:
     """Yield findings about the dots of one image."""
     points = record.points
     if points is None or not len(points):
@@ -29,7 +29,7 @@ def check_dots(record: Record, picture: Picture) -> Iterator[Finding]:
     yield from _repeated(record, points)
 
 
-def _outside(record: Record, points: Points, picture: Picture) -> Finding:
+def _outside(record: Record, points: Points, picture: ImageFacts) -> Finding:
     outside = ~points.inside()
     size = f"{points.width} x {points.height} px"
     said = f"{int(outside.sum())} of {len(points)} dots of {record.name} lie outside its {size}"

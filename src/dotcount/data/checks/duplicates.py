@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dotcount.data.checks.finding import Finding, Severity
-from dotcount.data.checks.pictures import Picture
+from dotcount.data.checks.pictures import ImageFacts
 from dotcount.data.records import Record
 
 _MAX_BITS = 24  # of 256 that may differ in a first comparison
@@ -16,7 +16,7 @@ _MIN_CORRELATION = 0.98  # of the thumbnails, in a second
 _SIDE = 32
 
 
-def duplicate_images(records: Sequence[Record], pictures: Sequence[Picture]) -> Iterator[Finding]:
+def duplicate_images(records: Sequence[Record], pictures: Sequence[ImageFacts]) -> Iterator[Finding]:
     """Yield a finding for every pair of images that show the same photograph.
 
     Between splits it is an error, since a test image was then trained on; within one a warning. Candidates are pairs
@@ -38,12 +38,12 @@ def duplicate_images(records: Sequence[Record], pictures: Sequence[Picture]) -> 
                 yield _finding(records[first], records[second], same)
 
 
-def _alike(one: Picture, two: Picture) -> bool:
+def _alike(one: ImageFacts, two: ImageFacts) -> bool:
     left, right = _standardised(one), _standardised(two)
     return bool((left * right).mean() >= _MIN_CORRELATION)
 
 
-def _standardised(picture: Picture) -> np.ndarray:
+def _standardised(picture: ImageFacts) -> np.ndarray:
     small = np.asarray(Image.fromarray(np.asarray(picture.small)).resize((_SIDE, _SIDE), Image.Resampling.BOX))
     spread = small.std()
     # A blank image is like every other blank one, and says nothing.

@@ -22,7 +22,7 @@ _HASH_SIDE = 16
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class ImageFacts:
     """Facts about one image file.
 
     ``small`` is a grey thumbnail in [0, 1], ``bits`` a 256-bit difference hash (Krawetz 2013): whether each cell of a
@@ -36,13 +36,13 @@ class Picture:
     bits: npt.NDArray[np.bool_] | None = None
 
 
-def look_at(records: Sequence[Record], workers: int = 2) -> list[Picture]:
+def look_at(records: Sequence[Record], workers: int = 2) -> list[ImageFacts]:
     """Decode every image once, in threads (decoders release the interpreter's lock)."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(_look, records))
 
 
-def _look(record: Record) -> Picture:
+def _look(record: Record) -> ImageFacts:
     path = record.image
     try:
         regular_file(path)
@@ -50,16 +50,16 @@ def _look(record: Record) -> Picture:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         grey = _grey(record)
     except ImageReadError as error:
-        return Picture(str(error))
+        return ImageFacts(str(error))
     except OSError as error:
-        return Picture(f"image {path}: {error.strerror or error}; check the file")
+        return ImageFacts(f"image {path}: {error.strerror or error}; check the file")
     height, width = grey.shape
     scale = SMALL / max(width, height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     image = Image.fromarray(grey)
     small = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float32)
     tiny = np.asarray(image.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX))
-    return Picture(None, digest, orientation(path), small, (tiny[:, 1:] > tiny[:, :-1]).ravel())
+    return ImageFacts(None, digest, orientation(path), small, (tiny[:, 1:] > tiny[:, :-1]).ravel())
 
 
 def _grey(record: Record) -> npt.NDArray[np.float32]:

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import ndimage
 
 from dotcount.data.checks.finding import Finding
-from dotcount.data.checks.pictures import Picture
+from dotcount.data.checks.pictures import ImageFacts
 from dotcount.data.records import Record
 from dotcount.points import FloatArray, Points
 
@@ -42,7 +42,7 @@ def features(small: np.ndarray) -> FloatArray:
     return np.asarray((maps - maps.mean(axis=(1, 2), keepdims=True)) / np.where(deviation > 1e-6, deviation, 1.0))
 
 
-def check_relation(records: Sequence[Record], pictures: Sequence[Picture]) -> Iterator[Finding]:
+def check_relation(records: Sequence[Record], pictures: Sequence[ImageFacts]) -> Iterator[Finding]:
     """Yield a warning where a mistake explains the pictures better than the dots as they are."""
     usable = [
         (record.points, features(picture.small))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dotcount.data.checks.dots import explain
-from dotcount.data.checks.report import Report
+from dotcount.data.checks.report import DataCheck
 from dotcount.data.convert import convert
 from dotcount.data.images import orientation
 from dotcount.data.records import Record
@@ -18,7 +18,7 @@ from dotcount.points import Points
 CHANGES = "changes.txt"
 
 
-def repair(report: Report, out: str | Path, format: str = "csv") -> list[str]:
+def repair(report: DataCheck, out: str | Path, format: str = "csv") -> list[str]:
     """Write a corrected copy and return what was changed, one line a change; the original stays as it is.
 
     Only what can be proved is put right: dots on the far border are brought inside, a few dots outside (at most one in
@@ -77,7 +77,7 @@ _UNUSABLE = frozenset(
 _FEW = 0.05
 
 
-def _leaked(report: Report, changes: list[str]) -> set[str]:
+def _leaked(report: DataCheck, changes: list[str]) -> set[str]:
     split = {r.name: r.split for r in report.collection.records}
     left_out = set()
     for finding in report.findings:

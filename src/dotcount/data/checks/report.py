@@ -13,7 +13,7 @@ from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.data.checks.dots import check_dots
 from dotcount.data.checks.duplicates import duplicate_images
 from dotcount.data.checks.finding import Finding
-from dotcount.data.checks.pictures import Picture, look_at
+from dotcount.data.checks.pictures import ImageFacts, look_at
 from dotcount.data.checks.relation import check_relation
 from dotcount.data.checks.statistics import Statistics, Suggestions, statistics, suggest
 from dotcount.data.records import Collection, Record
@@ -24,7 +24,7 @@ _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
 @dataclass(frozen=True)
-class Report:
+class DataCheck:
     """Findings, worst first, with the figures and what they suggest."""
 
     collection: Collection
@@ -54,7 +54,7 @@ class Report:
         write_text(path, json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n")
 
 
-def check(collection: Collection, workers: int = 2) -> Report:
+def check(collection: Collection, workers: int = 2) -> DataCheck:
     """Look for everything that commonly goes wrong with dots and images.
 
     Parameters
@@ -90,7 +90,7 @@ def check(collection: Collection, workers: int = 2) -> Report:
         findings += _imbalance(figures)
         findings += _totals(collection, figures)
     findings.sort(key=lambda f: (_ORDER[f.severity], f.kind, f.name))
-    return Report(collection, tuple(findings), figures, suggest(figures) if figures is not None else None)
+    return DataCheck(collection, tuple(findings), figures, suggest(figures) if figures is not None else None)
 
 
 def _from_reader(collection: Collection) -> Iterator[Finding]:
@@ -99,7 +99,7 @@ def _from_reader(collection: Collection) -> Iterator[Finding]:
             yield Finding(problem.kind, "error", problem.name, problem.message)
 
 
-def _exif(records: Sequence[Record], pictures: Sequence[Picture], explained: set[str]) -> Iterator[Finding]:
+def _exif(records: Sequence[Record], pictures: Sequence[ImageFacts], explained: set[str]) -> Iterator[Finding]:
     for record, picture in zip(records, pictures):
         if picture.orientation != 1 and record.name not in explained:
             message = (
@@ -109,8 +109,8 @@ def _exif(records: Sequence[Record], pictures: Sequence[Picture], explained: set
             yield Finding("exif", "warning", record.name, message)
 
 
-def _changed(collection: Collection, pictures: Sequence[Picture]) -> Iterator[Finding]:
-    """Report files that differ from when the splits were made."""
+def _changed(collection: Collection, pictures: Sequence[ImageFacts]) -> Iterator[Finding]:
+    """DataCheck files that differ from when the splits were made."""
     listed = listed_digests(collection.root)
     for record, picture in zip(collection.records, pictures):
         if picture.digest and listed.get(record.name, picture.digest) != picture.digest:
@@ -121,7 +121,7 @@ def _changed(collection: Collection, pictures: Sequence[Picture]) -> Iterator[Fi
 
 
 def _empty(records: Sequence[Record]) -> Iterator[Finding]:
-    """Report images without dots where they are rare."""
+    """DataCheck images without dots where they are rare."""
     counted = [r for r in records if r.points is not None and r.error is None]
     empty = [r for r in counted if not r.count]
     if 0 < len(empty) <= max(1, len(counted) // 50):

@@ -1,0 +1,74 @@
+"""One image of an evaluation in three pictures: as it is, its density, and its points against its dots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+from dotcount.data.images import read_image
+from dotcount.evaluation import Example
+from dotcount.intensity import IntensityRule
+from dotcount.report.heat import heat_layer
+from dotcount.report.overlay import closest_look, draw_matches, match_points
+from dotcount.report.page import Panel, number, signed
+from dotcount.report.view import View, Window
+
+PANEL_SIDE = 520  # px of the longer side; three stand side by side on a wide screen
+
+
+@dataclass(frozen=True)
+class ExamplePanels:
+    """The panels of one image."""
+
+    name: str
+    caption: str
+    panels: Sequence[Panel]
+
+
+def example_panels(example: Example, rule: IntensityRule | None = None) -> ExamplePanels:
+    """Return image, density, and dots against located points of one image.
+
+    Parameters
+    ----------
+    example
+        Image, dots and prediction.
+    rule
+        The model's rule from stored values to brightness, so that the picture is what the network saw.
+    """
+    pixels, prediction = read_image(example.record.image, rule), example.prediction
+    view = View.fit(pixels, PANEL_SIDE)
+    matches = match_points(prediction.points, example.points.xy, example.radius)
+    window = closest_look(matches, prediction.width, prediction.height, PANEL_SIDE)
+    found, missed, extra = len(matches.found), len(matches.missed), len(matches.extra)
+    told = f"{found:,} found, {missed:,} missed, {extra:,} extra, within {number(matches.radius)} px"
+    close = view if window is None else View.fit(pixels, PANEL_SIDE, window=window)
+    if window is not None:
+        told += "; here a part, framed in the first picture"
+    interval = ""
+    if prediction.interval is not None:
+        interval = f" (interval {number(prediction.interval[0])} to {number(prediction.interval[1])})"
+    layer, scale = heat_layer(view, prediction)
+    return ExamplePanels(
+        name=example.record.name,
+        caption=f"{len(example.points):,} annotated, {number(prediction.count)} predicted{interval}, "
+        f"error {signed(example.difference)}",
+        panels=[
+            Panel.of(_framed(view, window), f"image, {prediction.width:,} × {prediction.height:,} px"),
+            Panel.of(layer, f"density, sum {number(prediction.count)}", scale),
+            Panel.of(draw_matches(close, matches), told),
+        ],
+    )
+
+
+def _framed(view: View, window: Window | None) -> Image.Image:
+    """Return the image with the outline of the window."""
+    if window is None:
+        return view.image
+    image = view.image.copy()
+    box = [value * view.scale for value in window]
+    pen = ImageDraw.Draw(image)
+    pen.rectangle(box, outline=(20, 20, 20), width=4)
+    pen.rectangle([box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=(255, 255, 255), width=2)
+    return image

@@ -1,0 +1,69 @@
+"""An image, or a window of it, at the size at which it is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dotcount.points import FloatArray
+
+Window = tuple[int, int, int, int]
+"""(left, top, right, bottom), px of the image."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """An image at display size, and where its pixels lie on the display.
+
+    Attributes
+    ----------
+    image
+        RGB, 8 bit.
+    scale
+        Display px per px of the image.
+    origin
+        The point (x, y) of the image, px, that is shown at the top-left corner.
+    """
+
+    image: Image.Image
+    scale: float
+    origin: tuple[float, float] = (0.0, 0.0)
+
+    @classmethod
+    def fit(
+        cls, pixels: npt.NDArray[np.float32], side: int, *, enlarge: bool = True, window: Window | None = None
+    ) -> View:
+        """Scale (H, W, 3) pixels in [0, 1] so that the longer side is ``side`` px.
+
+        Parameters
+        ----------
+        pixels
+            The whole image.
+        side
+            Longer side on the display, px.
+        enlarge
+            Without it, ``side`` is the most, and small images keep their size.
+        window
+            The part to show; None: all.
+        """
+        left, top, right, bottom = window or (0, 0, pixels.shape[1], pixels.shape[0])
+        part = pixels[top:bottom, left:right]
+        height, width = part.shape[:2]
+        scale = side / max(height, width)
+        if scale > 1 and not enlarge:
+            scale = 1.0
+        image = Image.fromarray((np.clip(part, 0, 1) * 255 + 0.5).astype(np.uint8))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return cls(image.resize(size, Image.Resampling.LANCZOS), scale, (float(left), float(top)))
+
+    def shown(self, xy: FloatArray) -> FloatArray:
+        """Return where points (n, 2) px of the image lie on the display, px."""
+        return (np.asarray(xy, dtype=np.float64).reshape(-1, 2) - self.origin) * self.scale
+
+    def inside(self, xy: FloatArray) -> npt.NDArray[np.bool_]:
+        """Return (n,) whether points of the image are shown."""
+        place = self.shown(xy)
+        return np.asarray(((place >= 0) & (place < self.image.size)).all(axis=1))
