@@ -124,7 +124,7 @@ class DensityLoss(nn.Module, ABC):
         """Return the loss of a checked batch; runs with autocast off."""
 
 
-LOSSES: Registry[DensityLoss] = Registry("loss")
+LOSSES: Registry[DensityLoss] = Registry("loss", group="dotcount.losses")
 """Every loss by its name; a class enters with ``@LOSSES.register("name")``."""
 
 

@@ -184,6 +184,8 @@ def table(tmp_path: Path, text: str | bytes, name: str = "dots.csv") -> dict[str
         ("name,x,y\na.png,10.5,20\n", [[10.5, 20]]),
         ("image,x,y\na.png,0,1\na.png,1,1\n", [[0.5, 1.5], [1.5, 1.5]]),
         ("image,x_px,y_px\na.png,0.25,0.75\n", [[0.25, 0.75]]),
+        ("image,x,y,z\na.png,1.5,2,0\na.png,3,4,0\n", [[1.5, 2], [3, 4]]),
+        ("# image x y\na.png 1.5 2\n", [[1.5, 2]]),
         ("image,x,y\na.png,,\n", []),
         ("a.png,,,,,\n", []),
     ],
@@ -226,6 +228,8 @@ def test_positions_within_the_first_pixel_are_written_so_that_they_read_back(tmp
         ("image,x,y,image_width,image_height\na.png,1,2,64,48\na.png,1,2,32,24\n", "more than one size"),
         ("image,x,y\na.png,1.5,\n", "line 2: 'a.png,1.5,' holds no numbers"),
         ("image,x,y\na.png,1_0,5\n", "holds no numbers"),
+        ("image,x,y,z\na.png,1.5,2,0\na.png,3,4,1\n", "points in 2 planes"),
+        (" ,Label,X,Y,Slice\n1,a.png,1.5,2,1\n2,a.png,3,4,2\n", "points in 2 planes"),
     ],
 )
 def test_what_is_unclear_is_refused(tmp_path: Path, text: str, message: str) -> None:

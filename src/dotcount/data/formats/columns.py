@@ -43,6 +43,7 @@ _BOXES = (
 _SIDED_BOXES = (("bboxx", "bboxy", "bboxwidth", "bboxheight"), ("left", "top", "width", "height"))
 _SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"))
 _SIDES = (("width", "height"), ("w", "h"))
+_PLANES = ("z", "slice", "frame", "plane", "page", "time", "timepoint", "t", "zslice", "positionz", "posz", "layer")
 _MAP = ("lon", "long", "longitude", "lat", "latitude", "lng", "easting", "northing", "utmx", "utmy", "pointx_m")
 _KNOWN_UNITS: dict[Unit | None, tuple[str, ...]] = {
     "auto": ("px", "pixel", "pixels", "pix"),
@@ -63,7 +64,7 @@ class Columns:
     """Where in a row the values stand.
 
     ``place`` holds the columns of x and y, or of the corners of a box; ``sided``: of a corner and the sides of a box.
-    ``sides`` are columns called width and height that may be of the image or of the object.
+    ``sides`` are columns called width and height that may be of the image or of the object; ``plane``: of a stack.
     """
 
     place: tuple[int, ...]
@@ -74,6 +75,7 @@ class Columns:
     label: int | None = None
     size: tuple[int, int] | None = None
     sides: tuple[int, int] | None = None
+    plane: int | None = None
     header: bool = True
     imagej: bool = False
 
@@ -157,7 +159,7 @@ def _named(sheet: Sheet) -> Columns | None:
     size = next((_pair(names, pair) for pair in _SIZES if _pair(names, pair)), None)
     own_box = imagej or "bx" in names or sided
     sides = None if own_box else next((_pair(names, pair) for pair in _SIDES if _pair(names, pair)), None)
-    return Columns(place, unit, sided, image, weak, label, size, sides, True, imagej)
+    return Columns(place, unit, sided, image, weak, label, size, sides, _find(names, _PLANES), True, imagej)
 
 
 def _place(

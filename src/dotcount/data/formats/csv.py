@@ -50,6 +50,7 @@ class Row:
     empty: bool = False
     size: tuple[int, int] | None = None
     sides: tuple[float, float] | None = None
+    plane: str = ""
 
 
 def parse(path: Path) -> tuple[list[Row], Columns]:
@@ -77,7 +78,8 @@ def _row(sheet: Sheet, columns: Columns, k: int) -> Row:
     size = tuple(sheet.number(k, column) for column in columns.size) if columns.size else None
     sides = tuple(sheet.number(k, column) for column in columns.sides) if columns.sides else None
     stated = (int(size[0]), int(size[1])) if size and all(map(math.isfinite, size)) else None
-    return Row(image, values[0], values[1], label, False, stated, (sides[0], sides[1]) if sides else None)
+    both = (sides[0], sides[1]) if sides else None
+    return Row(image, values[0], values[1], label, False, stated, both, sheet.text(k, columns.plane))
 
 
 def _whole(rows: Sequence[Row]) -> bool:
@@ -101,6 +103,12 @@ def _dots(rows: Sequence[Row], path: Path, unit: Unit, stated: bool, width: int,
                 f"{width} x {height} px; call the corners of boxes xmin, ymin, xmax, ymax, or leave those columns out"
             )
     rows = [row for row in rows if not row.empty]
+    planes = {row.plane for row in rows}
+    if len(planes) > 1:
+        raise AnnotationError(
+            f"annotation {path} has points in {len(planes)} planes of a stack or frames; save each as an image, with "
+            "its points, or leave out the column that tells them apart"
+        )
     xy = np.array([(row.x, row.y) for row in rows], dtype=np.float64).reshape(-1, 2)
     classes = tuple(row.label for row in rows) if any(row.label for row in rows) else ()
     if (

@@ -66,6 +66,7 @@ def is_number(cell: str, mark: str) -> bool:
 
 def _split(text: str) -> tuple[str, int, str]:
     """Return the text without a ``sep=`` line, the number of lines taken away, and what separates cells."""
+    text = re.sub(r"\A\s*#[ \t]+(?=\S)", "", text)  # a header as NumPy writes it
     first, _, rest = text.partition("\n")
     stated = _SEPARATOR_LINE.fullmatch(first.strip("\r"))
     if stated:
