@@ -119,7 +119,7 @@ def _unused(found: Found, format: str, used: Iterable[Path]) -> list[LeftOut]:
             continue
         pictures = isinstance(other, Sidecar) and other.pictures
         files = [f for f in ([] if pictures else found.of_format(other, forced=False)) if f not in taken]
-        if isinstance(other, Sidecar):
+        if files and isinstance(other, Sidecar):
             files = sorted(set(pair(found.images, files).values()))
         taken.update(files)
         reason = f"{other.title}, while {format} was read; name the format to read it instead"
