@@ -18,10 +18,10 @@ class Scripted:
     metadata = ModelMetadata("scripted", 4)
 
     def __init__(self, predictions):
-        self.predictions = predictions
+        self.predictions = iter(predictions)
 
-    def predict(self, path):
-        return self.predictions[path.name]
+    def predict_pixels(self, pixels, *, intensity=None):
+        return next(self.predictions)
 
 
 def prediction(xy, width=120, height=80, interval=None):
@@ -41,13 +41,13 @@ def evaluation(tmp_path) -> Evaluation:
         "b.png": dots,
         "c.png": [],
     }
-    records, predictions = [], {}
+    records, predictions = [], []
     for name, xy in seen.items():
         Image.fromarray(np.full((80, 120, 3), 90, np.uint8)).save(tmp_path / name.replace("<", "(").replace(">", ")"))
         path = tmp_path / name.replace("<", "(").replace(">", ")")
         true = [] if name == "c.png" else dots
         records.append(Record(path, name, Points(true, 120, 80), "test"))
-        predictions[path.name] = prediction(xy, interval=(max(0, len(xy) - 1.5), len(xy) + 1.5))
+        predictions.append(prediction(xy, interval=(max(0, len(xy) - 1.5), len(xy) + 1.5)))
     records.append(
         Record(tmp_path / "d.png", "d.png", Points([], 120, 80), "test", error="image d.png can't be decoded")
     )

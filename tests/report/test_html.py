@@ -9,13 +9,17 @@ import pytest
 import tifffile
 from PIL import Image
 
+from dotcount.data import Collection, Record
+from dotcount.evaluation import evaluate
 from dotcount.intensity import IntensityRule
-from dotcount.metadata import Checkpoint, CountingMetrics, ModelMetadata, ValidationFacts
+from dotcount.metadata import Checkpoint, CountingMetrics, InputRule, ModelMetadata, ValidationFacts
 from dotcount.metrics import BaselineComparison
+from dotcount.points import Points
 from dotcount.report import Report, render, write_report
 from dotcount.report.examples import example_panels
 from dotcount.report.html import headlines, sentence
 from dotcount.report.page import breakable, number, signed
+from tests.report.conftest import Scripted, prediction
 
 VOID = {"meta", "link", "img", "br", "wbr", "path", "use", "circle", "rect"}
 
@@ -185,13 +189,16 @@ def test_small_errors_are_called_right_only_if_they_are(evaluation):
         assert expected in page
 
 
-def test_a_deep_image_is_shown_through_the_model_s_brightness(tmp_path, evaluation):
+def test_a_deep_image_is_shown_through_the_model_s_brightness(tmp_path):
     values = np.full((80, 120), 300, np.uint16)
     values[:, 60:] = 3000
     tifffile.imwrite(tmp_path / "deep.tif", values)
-    example = replace(evaluation.best[0], record=replace(evaluation.best[0].record, image=tmp_path / "deep.tif"))
     rule = IntensityRule(200.0, 3100.0, "percentiles", 3, "integer")
-    panel = example_panels(example, rule).panels[0]
+    model = Scripted([prediction([(20, 20)])])
+    model.metadata = ModelMetadata("scripted", 4, input=InputRule(intensity=rule))
+    record = Record(tmp_path / "deep.tif", "deep.tif", Points([(20, 20)], 120, 80))
+    result = evaluate(model, Collection(tmp_path, "made", "csv", (record,)), None, examples=1)
+    panel = example_panels(result.worst[0]).panels[0]
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(panel.source.split(",")[1]))))
     assert shown[170, 100].mean() == pytest.approx(255 * 100 / 2900, abs=6)
     assert shown[170, 400].mean() == pytest.approx(255 * 2800 / 2900, abs=6)

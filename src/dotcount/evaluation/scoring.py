@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from dotcount.data import Collection, Record
-from dotcount.errors import DataError, InputError
+from dotcount.errors import DataError
+from dotcount.evaluation.reading import ByteImage, CountedImage, SetCounter
 from dotcount.files import CsvWriter, write_text
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
@@ -56,12 +57,21 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """An image with its dots and prediction, kept for the report; ``radius`` is an object's in this image, px."""
+    """An image with its dots and prediction, kept for the report.
+
+    Attributes
+    ----------
+    radius
+        An object's in this image, px.
+    shown
+        (h, w, 3) the image as the network saw it, reduced if it is large.
+    """
 
     record: Record
     points: Points
     prediction: Prediction
     radius: float
+    shown: ByteImage
 
     @property
     def difference(self) -> float:
@@ -127,9 +137,19 @@ class _Gallery:
     worst: list[Example] = field(default_factory=list)
     best: list[Example] = field(default_factory=list)
 
-    def add(self, example: Example) -> None:
-        self.worst = sorted([*self.worst, example], key=lambda e: -abs(e.difference))[: self.size]
-        self.best = sorted([*self.best, example], key=lambda e: abs(e.difference))[: self.size]
+    def add(self, record: Record, points: Points, radius: float, counted: CountedImage) -> None:
+        assert counted.prediction is not None
+        error = abs(counted.prediction.count - len(points))
+        full = self.size <= len(self.worst)
+        if full and not (self.size and (error > _error(self.worst[-1]) or error < _error(self.best[-1]))):
+            return
+        example = Example(record, points, counted.prediction, radius, counted.shown())
+        self.worst = sorted([*self.worst, example], key=lambda e: -_error(e))[: self.size]
+        self.best = sorted([*self.best, example], key=_error)[: self.size]
+
+
+def _error(example: Example) -> float:
+    return abs(example.difference)
 
 
 def select_split(collection: Collection, split: str | None) -> Collection:
@@ -194,9 +214,11 @@ def evaluate(
     greedy, optimal, patches = GreedyScorer(), {sigma: OptimalScorer() for sigma in SIGMAS}, []
     objects, radii = OptimalScorer(), _object_radii(predictor, chosen)
     gallery, rows, records = _Gallery(examples), [], []
+    reader = SetCounter(predictor, chosen)
     for done, record in enumerate(chosen.records, start=1):
-        prediction, error = _predict(predictor, record)
-        rows.append(_row(record, prediction, error))
+        counted = reader.count(record)
+        prediction = counted.prediction
+        rows.append(_row(record, prediction, counted.error))
         if prediction is not None and record.points is not None:
             records.append(record)
             greedy.update(prediction.points, record.points.xy)
@@ -204,7 +226,7 @@ def evaluate(
                 scorer.update(prediction.points, record.points.xy, sigma)
             objects.update(prediction.points, record.points.xy, radii[record.name])
             patches.append(_patch_errors(predictor, prediction, record.points))
-            gallery.add(Example(record, record.points, prediction, radii[record.name]))
+            gallery.add(record, record.points, radii[record.name], counted)
         if progress is not None:
             progress(done, len(chosen.records))
     if not records:
@@ -235,15 +257,6 @@ def evaluate(
         "seconds": round(time.perf_counter() - started, 3),
     }
     return Evaluation(metrics, tuple(rows), tuple(gallery.worst), tuple(gallery.best), localization)
-
-
-def _predict(predictor: ImageCounter, record: Record) -> tuple[Prediction | None, str | None]:
-    if record.error is not None:
-        return None, record.error
-    try:
-        return predictor.predict(record.image), None
-    except (DataError, InputError) as error:
-        return None, str(error)
 
 
 def _object_radii(predictor: ImageCounter, chosen: Collection) -> dict[str, float]:

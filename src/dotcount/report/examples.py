@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageDraw
 
-from dotcount.data.images import read_image
 from dotcount.evaluation import Example
-from dotcount.intensity import IntensityRule
 from dotcount.report.heat import heat_layer
 from dotcount.report.overlay import closest_look, draw_matches, match_points
 from dotcount.report.page import Panel, number, signed
@@ -27,23 +26,15 @@ class ExamplePanels:
     panels: Sequence[Panel]
 
 
-def example_panels(example: Example, rule: IntensityRule | None = None) -> ExamplePanels:
-    """Return image, density, and dots against located points of one image.
-
-    Parameters
-    ----------
-    example
-        Image, dots and prediction.
-    rule
-        The model's rule from stored values to brightness, so that the picture is what the network saw.
-    """
-    pixels, prediction = read_image(example.record.image, rule), example.prediction
-    view = View.fit(pixels, PANEL_SIDE)
+def example_panels(example: Example) -> ExamplePanels:
+    """Return image, density, and dots against located points of one image."""
+    prediction = example.prediction
+    view = _look(example, None)
     matches = match_points(prediction.points, example.points.xy, example.radius)
     window = closest_look(matches, prediction.width, prediction.height, PANEL_SIDE)
     found, missed, extra = len(matches.found), len(matches.missed), len(matches.extra)
     told = f"{found:,} found, {missed:,} missed, {extra:,} extra, within {number(matches.radius)} px"
-    close = view if window is None else View.fit(pixels, PANEL_SIDE, window=window)
+    close = view if window is None else _look(example, window)
     if window is not None:
         told += "; here a part, framed in the first picture"
     interval = ""
@@ -60,6 +51,14 @@ def example_panels(example: Example, rule: IntensityRule | None = None) -> Examp
             Panel.of(draw_matches(close, matches), told),
         ],
     )
+
+
+def _look(example: Example, window: Window | None) -> View:
+    """Return the image, or a window of it, at display size; what is kept of a large one is smaller than the image."""
+    zoom = example.shown.shape[1] / example.prediction.width
+    part = None if window is None else tuple(round(value * zoom) for value in window)
+    view = View.fit(example.shown / np.float32(255), PANEL_SIDE, window=part)  # type: ignore[arg-type]
+    return View(view.image, view.scale * zoom, (view.origin[0] / zoom, view.origin[1] / zoom))
 
 
 def _framed(view: View, window: Window | None) -> Image.Image:

@@ -99,10 +99,9 @@ def render(report: Report) -> str:
 
 def _results(report: Report) -> dict[str, Any]:
     """Return what the page shows of an evaluation."""
-    evaluation, model = report.evaluation, report.metadata
+    evaluation = report.evaluation
     if evaluation is None:
         return {}
-    rule = None if model is None else model.input.intensity
     metrics = evaluation.metrics
     place = metrics["localization"]
     shown = {id(example) for example in evaluation.worst}
@@ -122,8 +121,8 @@ def _results(report: Report) -> dict[str, Any]:
             *((name.replace("sigma ", ""), row) for name, row in place["optimal"].items()),
         ],
         "subsets": [(name, s) for name, s in metrics["subsets"].items() if s.get("mae") is not None],
-        "worst": [example_panels(example, rule) for example in evaluation.worst],
-        "best": [example_panels(example, rule) for example in best],
+        "worst": [example_panels(example) for example in evaluation.worst],
+        "best": [example_panels(example) for example in best],
         "best_text": _best_text([example.difference for example in best]),
         "rows": [_table_row(row) for row in evaluation.rows],
     }

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from dotcount.errors import OutputError
+from dotcount.metadata import CountRange, ModelMetadata, TrainingFacts
 from dotcount.prediction.engines import ENGINES, LocalEngine
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.predictor import Predictor
+from tests.prediction.oracles import write_dotted
 
 
 def frames(n, log=None, broken=()):
@@ -70,3 +72,13 @@ def test_an_output_that_fails_ends_the_run(bright):
 
 def test_the_registry_has_it():
     assert list(ENGINES) == ["local"]
+
+
+def test_counts_unlike_those_of_the_training_images_are_told(bright, tmp_path):
+    facts = TrainingFacts(count=CountRange(min=5, median=8, max=10))
+    metadata = ModelMetadata(model="Bright", stride=4, training=facts)
+    warned = []
+    for n in (0, 4, 8, 12, 14):
+        path = write_dotted(tmp_path / f"{n}.png", [(2 + 4 * k, 3) for k in range(n)])
+        warned.append(bool(next(Predictor(bright, metadata).predict_many(path))[0].warnings))
+    assert warned == [True, False, False, False, True]

@@ -11,6 +11,9 @@ from dotcount.inference.result import Prediction
 from dotcount.prediction.engines.base import ENGINES, Engine
 from dotcount.prediction.frame import Frame
 
+MARGIN = 0.1
+"""How far beyond the counts of the training images a count may lie until it is told, as a share of them."""
+
 
 @ENGINES.register("local")
 class LocalEngine(Engine):
@@ -38,6 +41,8 @@ class LocalEngine(Engine):
             while (frame := ahead.result()) is not None:
                 ahead = pool.submit(load)
                 prediction = self.predict(frame)
+                if prediction is not None:
+                    self._compare(frame, prediction)
                 yield frame, prediction
                 frame.release()
 
@@ -52,3 +57,12 @@ class LocalEngine(Engine):
         except Exception as error:  # whatever one picture does to the network, the others go on
             frame.fail(error)
             return None
+
+    def _compare(self, frame: Frame, prediction: Prediction) -> None:
+        """Warn of a count unlike those of the training images."""
+        facts = self.counter.metadata.training
+        if facts is None or not facts.count.max:
+            return
+        low, high = facts.count.min, facts.count.max
+        if prediction.count > high * (1 + MARGIN) + 1 or prediction.count < low * (1 - MARGIN) - 1:
+            frame.warn(f"count outside the {low:,} to {high:,} of the training images")

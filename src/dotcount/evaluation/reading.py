@@ -1,0 +1,81 @@
+"""Reading and counting the images of a set: each decoded once, deep ones by the range that the set has in common."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from dotcount.data import Collection, Record
+from dotcount.data.images import PixelArray, load_image, to_unit
+from dotcount.data.survey import survey
+from dotcount.errors import DataError, InputError
+from dotcount.inference.counter import ImageCounter
+from dotcount.inference.result import Prediction
+from dotcount.intensity import IntensityRule, rule_for
+
+SHOWN = 16_000_000
+"""Most pixels that are kept of an image for pictures; of larger ones a reduced copy is."""
+
+ByteImage = npt.NDArray[np.uint8]
+
+
+class CountedImage:
+    """One image of a set with its prediction, or with the reason why there is none."""
+
+    def __init__(self, prediction: Prediction | None, error: str | None = None) -> None:
+        self.prediction = prediction
+        self.error = error
+        self._pixels: PixelArray | None = None
+        self._rule: IntensityRule | None = None
+
+    def shown(self) -> ByteImage:
+        """(h, w, 3) the image as the network saw it, reduced to no more than :data:`SHOWN` pixels, for pictures."""
+        assert self._pixels is not None  # there is a prediction of them
+        image = (to_unit(self._pixels, self._rule) * 255 + 0.5).astype(np.uint8)
+        scale = (SHOWN / (image.shape[0] * image.shape[1])) ** 0.5
+        if scale >= 1:
+            return image
+        size = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
+        return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+    @classmethod
+    def of(cls, prediction: Prediction, pixels: PixelArray, rule: IntensityRule) -> CountedImage:
+        """Return what was counted, with the pixels it was counted from."""
+        counted = cls(prediction)
+        counted._pixels, counted._rule = pixels, rule
+        return counted
+
+
+class SetCounter:
+    """Counts the images of a set one by one.
+
+    Parameters
+    ----------
+    predictor
+        The network.
+    collection
+        The set.
+    """
+
+    def __init__(self, predictor: ImageCounter, collection: Collection) -> None:
+        self._predictor = predictor
+        self._collection = collection
+
+    def count(self, record: Record) -> CountedImage:
+        """Read and count one image; what is wrong with the image is its error."""
+        if record.error is not None:
+            return CountedImage(None, record.error)
+        try:
+            pixels = load_image(record.image).pixels
+            trained = self._predictor.metadata.input.intensity
+            rule, _ = rule_for(pixels, trained, None if trained.covers(pixels.dtype) else self._intensity)
+            return CountedImage.of(self._predictor.predict_pixels(pixels, intensity=rule), pixels, rule)
+        except (DataError, InputError) as error:
+            return CountedImage(None, str(error))
+
+    @cached_property
+    def _intensity(self) -> IntensityRule:
+        return survey([record.image for record in self._collection.records if record.error is None]).intensity()
