@@ -354,3 +354,20 @@ def test_a_listener_hears_of_everything(tiny, tmp_path, heard, capfd):
     assert heard.plans[0].config == result.plan.config
     assert [row["epoch"] for row in result.history] == [1, 2]
     assert capfd.readouterr() == ("", ""), "the library writes to no terminal"
+
+
+def test_images_that_look_the_same_from_all_sides_are_turned_unless_told_otherwise(tiny, tmp_path):
+    draw_scenes(tmp_path / "train", 24, 5)
+    plan = make_plan(tiny(data__path=str(tmp_path / "train")))
+    assert (plan.config.augment.flip_vertical, plan.config.augment.rotate90) == (True, True)
+    assert "crops are flipped and turned: 2" in plan.orientation
+    asked = make_plan(tiny("augment.flip_vertical=false", "augment.rotate90=false", data__path=str(tmp_path / "train")))
+    assert (asked.config.augment.flip_vertical, asked.config.augment.rotate90) == (False, False)
+    assert asked.orientation == ""
+
+
+def test_few_images_are_flipped_from_left_to_right_only_and_it_is_said(tiny):
+    plan = make_plan(tiny())
+    assert (plan.config.augment.flip_vertical, plan.config.augment.rotate90) == (False, False)
+    assert "too few" in plan.orientation
+    assert "augment.rotate90" in plan.orientation

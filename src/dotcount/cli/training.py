@@ -124,11 +124,13 @@ def described(plan: Plan) -> str:
     length = f"{training.epochs} epochs" if training.epochs else f"{training.max_minutes:g} min"
     lines = [
         f"data: {plan.note}",
-        f"images: {len(plan.train):,} to train on, {len(plan.validation):,} to validate on; {plan.orientation}",
+        f"images: {len(plan.train):,} to train on, {len(plan.validation):,} to validate on",
         f"model: {config.model.name}{_options(config.model.options)}, on {training.device}",
         f"loss: {config.loss.name}{_options(config.loss.options)}{_epsilon(config)}",
         f"training: {length}, crops of {training.crop} px, {training.batch_size} at a time, seed {training.seed}",
     ]
+    if plan.orientation:
+        lines.append(f"augmentation: {plan.orientation}")
     return "\n".join(lines)
 
 

@@ -145,12 +145,15 @@ class ScheduleConfig:
 
 @section
 class AugmentConfig:
-    """Random changes of the training images; dots follow exactly. All but the horizontal flip are off by default.
+    """Random changes of the training images; dots follow exactly. All but flips and turns are off by default.
 
     Parameters
     ----------
-    flip_horizontal, flip_vertical, rotate90
-        Whether to flip and to turn, each with equal chances.
+    flip_horizontal
+        Whether to flip from left to right, with equal chances.
+    flip_vertical, rotate90
+        Whether to flip upside down and to turn by quarters, each with equal chances; absent: if the images have no up
+        and no down, as from the air or in a microscope (see ``dotcount.data.orientation``). What was chosen is said.
     scale
         Range of magnifications, for objects that come in many sizes; leave it out where all images have the same.
     scale_chance

@@ -13,9 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from dotcount.config import RunConfig
+from dotcount.config import AugmentConfig, RunConfig
 from dotcount.data import Collection, ResizeRule, fitting_crop, hold_out, open_collection
 from dotcount.data.loading import padded_images, require_crop, scaled_size
+from dotcount.data.orientation import find_orientation
 from dotcount.data.survey import survey
 from dotcount.devices import choose_device
 from dotcount.errors import DataError, UsageError
@@ -110,18 +111,36 @@ def make_plan(config: RunConfig) -> Plan:
         precision=choose_precision(training.precision, device),
         workers=choose_workers(device, training.devices) if training.workers is None else training.workers,
     )
+    augment, orientation = settle_turns(config.augment, train)
     schedule = config.schedule
     if epochs is not None and schedule.name == "trapezoid":
         schedule = dataclasses.replace(schedule, cooldown_epochs=cooldown_epochs(schedule, epochs))
     loss = dataclasses.replace(config.loss, options=loss_options(config, crop))
     model = dataclasses.replace(config.model, options=model_options(config))
-    config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model)
+    config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model, augment=augment)
     images = survey([record.image for record in train.records])
     intensity = images.intensity(strict=True)
     told = [collection.note, padded_images(train.records, crop, rule), *images.told()]
     if intensity.low is not None:
         told.append(f"brightness is {intensity.described()}")
-    return Plan(config, train, validation, "; ".join(filter(None, told)), intensity)
+    return Plan(config, train, validation, "; ".join(filter(None, told)), intensity, orientation)
+
+
+def settle_turns(augment: AugmentConfig, train: Collection) -> tuple[AugmentConfig, str]:
+    """Return the augmentation with vertical flips and turns settled, and a sentence that says why, for people."""
+    asked = (augment.flip_vertical, augment.rotate90)
+    if None not in asked:
+        return augment, ""
+    found = find_orientation(train.records)
+    vertical, turns = (bool(found.free) if one is None else one for one in asked)
+    chosen = {(True, True): "flipped and turned", (False, False): "flipped from left to right only"}.get(
+        (vertical, turns), "flipped or turned as asked for"
+    )
+    if not augment.flip_horizontal and not vertical and not turns:
+        chosen = "neither flipped nor turned"
+    hint = "" if found.free else "; augment.flip_vertical and augment.rotate90 change that"
+    augment = dataclasses.replace(augment, flip_vertical=vertical, rotate90=turns)
+    return augment, f"crops are {chosen}: {found.reason}{hint}"
 
 
 def choose_images(collection: Collection, config: RunConfig) -> tuple[Collection, Collection]:
