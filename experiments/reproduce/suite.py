@@ -71,7 +71,7 @@ COMMON: dict[str, Tree] = {
     "vgg_cells": _SMALL | {"data": {"train_images": 50, "validation": 0.2}},
     "trees": _SMALL,
     "shb": {
-        "augment": {"flip_horizontal": True, "scale": [0.8, 1.25]},
+        "augment": {"flip_horizontal": True, "flip_vertical": False, "rotate90": False, "scale": [0.8, 1.25]},
         "training": {"batch_size": 4, "crop": 256, "steps_per_epoch": 180, "validate_every": 3},
     },
 }

@@ -1,9 +1,10 @@
 """Whether a set of images has an up and a down.
 
-Photos from the ground have, images from above or of a microscope have not. Images without an up and a down may be turned and flipped at will in training, which makes more of few of them. Nobody
-says of a folder which kind it holds; it shows. Turned upside down, such a set looks the same on average: what differs
-between the upper and the lower half of an image has a mean of about zero over the set. In photos from the ground the
-sky is bright, far objects are small and close together, and edges are rather upright.
+Photos from the ground have, images from above or of a microscope have not. Images without may be turned and flipped at
+will in training, which makes more of few of them. Nobody says of a folder which kind it holds; it shows. Turned upside
+down, a set without looks the same on average: what differs between the upper and the lower half of an image has a mean
+of about zero over the set. In photos from the ground the sky is bright, far objects are small and close together, and
+edges are rather upright.
 """
 
 from __future__ import annotations
