@@ -5,7 +5,15 @@ from hypothesis import strategies as st
 from dotcount import config
 from dotcount.errors import ConfigError
 from dotcount.training import train
-from dotcount.training.budget import LEAST_EPOCHS, OVERRUN, VALIDATION_SHARE, Pace, fit_cooldown, fit_epoch
+from dotcount.training.budget import (
+    LEAST_EPOCHS,
+    MOST_RESERVED,
+    VALIDATION_SHARE,
+    Pace,
+    fit_cooldown,
+    fit_epoch,
+    reserve,
+)
 from dotcount.training.folder import read_checkpoint
 
 from .helpers import rows_without_times
@@ -50,8 +58,16 @@ def test_a_steady_run_cools_down_as_asked_and_ends_with_its_budget(epoch, budget
         fitted = fit_cooldown(budget, elapsed, done, epoch, share)
     total, cooldown = fitted
     assert total - cooldown == done
-    assert abs(total * epoch - budget) <= 1.501 * epoch  # the cool-down has at least one epoch
+    assert budget - 1.001 * epoch <= total * epoch <= budget + 1.501 * epoch  # the cool-down has at least one epoch
     assert abs(cooldown * epoch - share * budget) <= 2.001 * epoch
+
+
+def test_the_end_of_a_run_is_reserved():
+    training = config.TrainingConfig(try_magnify=[1.0, 2.0], try_mirror=True)
+    plain = reserve(1e5, 30.0, 1000, config.TrainingConfig())
+    assert plain > 2 * 30 + 10
+    assert reserve(1e5, 30.0, 1000, training) - plain >= 6 * 30
+    assert reserve(60.0, 30.0, 1000, training) == MOST_RESERVED * 60
 
 
 def test_a_run_fits_its_budget_and_its_record_repeats_it_exactly(tiny, tmp_path):
@@ -61,7 +77,7 @@ def test_a_run_fits_its_budget_and_its_record_repeats_it_exactly(tiny, tmp_path)
     recorded = config.load(tmp_path / "timed" / "config.yaml")
     state = read_checkpoint(tmp_path / "timed")["run"]
     # A loaded machine may starve any epoch, but the last was begun within the budget, or else it was the second.
-    assert result.epochs == 2 or state["history"][-2]["elapsed"] < OVERRUN * 60 * minutes
+    assert result.epochs == 2 or state["history"][-2]["elapsed"] < 60 * minutes
     assert recorded.training.max_minutes is None
     assert recorded.schedule.cooldown_epochs >= 1
     assert recorded.training.epochs == state["epochs"]

@@ -205,7 +205,8 @@ class TrainingConfig:
     epochs
         Number of epochs; exclusive with ``max_minutes``. Absent with no budget: 100.
     max_minutes
-        Wall-clock budget for training with validation; the number of epochs and the cool-down are fitted to it.
+        Wall-clock budget for the whole run, from reading the data to the report; the number of epochs and the cool-down
+        are fitted to it.
     steps_per_epoch
         Optimiser steps between two validations; absent: one pass over the images, but at least 50 steps.
     batch_size

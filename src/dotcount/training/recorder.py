@@ -16,10 +16,13 @@ from torch import Tensor
 
 from dotcount.errors import OutputError
 from dotcount.files import replacing, write_text
-from dotcount.training.budget import OVERRUN, fit_cooldown
+from dotcount.training.budget import fit_cooldown, reserve
 from dotcount.training.folder import CHECKPOINT, METRICS
 from dotcount.training.module import CountingModule
 from dotcount.training.state import RunState
+
+LATEST = 3
+"""Epochs that show how fast the machine is now."""
 
 
 class WholeCheckpointIO(TorchCheckpointIO):
@@ -53,10 +56,14 @@ class Recorder(pl.Callback):
         Averaged weights of the best epoch so far, from the checkpoint that is resumed.
     started
         ``time.monotonic()`` at the start of this session.
+    dots
+        Number of dots in the validation images, on which depends how long the end of the run takes.
     """
 
-    def __init__(self, folder: Path, state: RunState, best_weights: dict[str, Tensor], started: float) -> None:
-        self.folder, self.state, self.best_weights = folder, state, best_weights
+    def __init__(
+        self, folder: Path, state: RunState, best_weights: dict[str, Tensor], started: float, dots: int
+    ) -> None:
+        self.folder, self.state, self.best_weights, self.dots = folder, state, best_weights, dots
         self.origin = started - state.elapsed
         self.validation_seconds = 0.0
         self.final = False
@@ -66,10 +73,21 @@ class Recorder(pl.Callback):
         return time.monotonic() - self.origin
 
     def epoch_seconds(self) -> float:
-        """Return the mean time of an epoch; the first, which fills caches, counts only while there are few others."""
+        """Return the time to expect of an epoch: the mean of all, or of the last few where the machine has got slower.
+
+        The first, which fills caches, counts only while there are few others.
+        """
         seconds = [row["seconds"] for row in self.state.history]
         seconds = seconds[1:] if len(seconds) > 2 else seconds
-        return sum(seconds) / len(seconds) if seconds else 0.0
+        latest = seconds[-LATEST:]
+        return max(sum(seconds) / len(seconds), sum(latest) / len(latest)) if seconds else 0.0
+
+    def time_for_training(self, trainer: pl.Trainer, module: CountingModule) -> float:
+        """Return the seconds that a time budget leaves for training, over all sessions."""
+        budget = 60 * (self.state.budget_minutes or 0.0)
+        known = max((row["validation_seconds"] for row in self.state.history[-LATEST:]), default=0.0)
+        validation = trainer.strategy.broadcast(max(known, self.validation_seconds))
+        return budget - reserve(budget, validation, self.dots, module.config.training)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find out whether this epoch is the last, which is always validated."""
@@ -78,7 +96,9 @@ class Recorder(pl.Callback):
         if state.budget_minutes is not None and state.history:
             # The last that fits. What the first process finds counts for all: they must stop at the same epoch.
             after_next = trainer.strategy.broadcast(self.elapsed()) + 2 * self.epoch_seconds()
-            self.final |= state.epochs is not None and after_next > OVERRUN * 60 * state.budget_minutes
+            left = self.time_for_training(trainer, _own(pl_module)) - after_next
+            # Half an epoch of grace: the cool-down that was fitted should not lose its end to a small delay.
+            self.final |= state.epochs is not None and left < -self.epoch_seconds() / 2
         trainer.check_val_every_n_epoch = 1 if self.final else _own(pl_module).config.training.validate_every or 1
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
@@ -131,11 +151,9 @@ class Recorder(pl.Callback):
         state = self.state
         if state.epochs is not None or state.budget_minutes is None:
             return
-        # One more pass over the validation images follows the training, to choose the peak threshold.
-        last_pass = trainer.strategy.broadcast(self.validation_seconds)
         schedule = module.config.schedule
         share = schedule.cooldown if schedule.name == "trapezoid" else 0.0
-        budget = 60 * state.budget_minutes - last_pass
+        budget = self.time_for_training(trainer, module)
         fitted = fit_cooldown(budget, state.elapsed, state.done, self.epoch_seconds(), share)
         if fitted is not None:
             state.epochs, state.cooldown_epochs = fitted

@@ -209,7 +209,7 @@ class _Run:
         state = self.state
         if not state.complete:
             weights = self.checkpoint["best_weights"] if self.checkpoint else {}
-            recorder = Recorder(self.out, state, weights, self.started)
+            recorder = Recorder(self.out, state, weights, self.started, plan.validation.n_dots)
             fit(plan, module, data, recorder, self.out / CHECKPOINT if self.checkpoint else None, self.listener)
             self.checkpoint = read_checkpoint(self.out)
             assert self.checkpoint is not None, "the recorder writes a checkpoint at the end of every epoch"
