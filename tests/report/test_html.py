@@ -157,7 +157,7 @@ def test_a_number_with_its_sign():
 
 
 def test_names_break_after_separators_only():
-    assert breakable("a_b/c-d.png") == "a_<wbr>b/<wbr>c-<wbr>d.<wbr>png"
+    assert breakable("a_b/c-d.png") == "a_<wbr>b/<wbr>c-<wbr>d.png"
     assert breakable("<b> & c") == "&lt;b&gt; &amp; c"
 
 

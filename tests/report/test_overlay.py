@@ -135,4 +135,4 @@ def test_crowded_images_are_enlarged_so_that_their_points_can_be_told_apart():
     few = overlay(pixels, prediction([(450, 100)], 2000, 400))
     many = prediction([], 2000, 400)
     crowded = overlay(pixels, type(many)(9.0, None, grid, np.ones(len(grid)), many.density, (4, 4), 2000, 400))
-    assert (few.width, crowded.width) == (1600, 2000)
+    assert (few.width, crowded.width) == (1600, 3000)

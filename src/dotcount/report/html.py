@@ -136,7 +136,7 @@ def headlines(evaluation: Evaluation) -> list[Headline]:
     near = place["object_radius"]
     found = [Headline(number(counting["mae"]), "mean absolute error", f"95 % interval {number(low)} to {number(high)}")]
     if mean > 0:
-        share = f"{100 * counting['mae'] / mean:.1f} %"
+        share = f"{number(100 * counting['mae'] / mean)} %"
         found.append(Headline(share, "error relative to the mean count", f"mean {mean:,.1f}"))
     found += [
         Headline(number(counting["rmse"]), "root mean squared error", "weighs large misses; papers print it as “MSE”"),

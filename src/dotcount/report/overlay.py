@@ -98,13 +98,14 @@ def overlay(pixels: npt.NDArray[np.float32], prediction: Prediction, *, side: in
     prediction
         Its prediction.
     side
-        Longer side of the image in the picture, px. None: that of the image, but 512 at least, and no more than 1,600
-        unless its points lie so close that they need more to be told apart (4,096 at most).
+        Longer side of the image in the picture, px. None: that of the image, between 512 and 1,600; more, up to twice
+        the image's and 4,096, where points lie so close that they could not be told apart.
     """
     longest = max(pixels.shape[:2])
     if side is None:
         needed = longest * _ROOM / spacing(prediction.points) if len(prediction.points) > 1 else 0.0
-        side = min(max(_SMALL, longest), round(np.clip(needed, _USUAL, _LARGEST)))
+        usual = min(max(_SMALL, longest), _USUAL)
+        side = max(usual, min(round(needed), 2 * longest, _LARGEST))
     view = View.fit(pixels, side)
     layer, scale = heat_layer(view, prediction, backdrop=1.0, strength=0.6)
     picture = draw_points(view, layer, prediction.points)

@@ -60,7 +60,7 @@ def signed(value: object, digits: int = 1) -> str:
 
 def breakable(text: object) -> Markup:
     """Return text that may be broken after the separators of file names, and nowhere else if that suffices."""
-    parts = re.split(r"(?<=[/\\_\-.,;:])(?=[^\s])", str(text))
+    parts = re.split(r"(?<=[/\\_\-,;])(?=[^\s])", str(text))
     return Markup("<wbr>").join(escape(part) for part in parts)
 
 
