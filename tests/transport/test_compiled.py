@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,13 +15,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dotcount.transport import compiled, kernels, solve, solve_batch
+import dotcount
+from dotcount.transport import compiled, solve, solve_batch
 from dotcount.transport.cells import make_cells
 from dotcount.transport.compiled import CompiledDual, make_dual
 from dotcount.transport.costs import Cost
 from dotcount.transport.dual import TensorDual
+from dotcount.transport.kernels import jit as jit_module
+from dotcount.transport.kernels.arithmetic import exp, log64
+from dotcount.transport.kernels.jit import entry_point, jit
 from dotcount.transport.penalties import KL
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 
 from . import problems as pb
 
@@ -29,10 +35,10 @@ def route():
     """Once is enough here: the tests choose their route."""
 
 
-@kernels._jit()
+@jit()
 def _logarithms(x, out):
     for k in range(len(x)):
-        out[k] = kernels._log64(x[k])
+        out[k] = log64(x[k])
 
 
 def test_the_logarithm_is_right_to_two_units():
@@ -46,10 +52,10 @@ def test_the_logarithm_is_right_to_two_units():
     assert np.abs((out - exact) / np.maximum(np.abs(exact), 1.0)).max() <= 2 * np.finfo(float).eps
 
 
-@kernels._jit()
+@jit()
 def _exponentials(x, out):
     for k in range(len(x)):
-        out[k] = kernels.exp(x[k])
+        out[k] = exp(x[k])
 
 
 @pytest.mark.parametrize(("dtype", "low", "high"), [(np.float32, -87.0, 88.0), (np.float64, -700.0, 700.0)])
@@ -67,7 +73,7 @@ def search(seed: int, rows: int, columns: int, m: int, name: str, epsilon: float
     density = torch.rand(1, rows, columns, generator=g, dtype=torch.float64)
     dots = torch.rand(1, m, 2, generator=g, dtype=torch.float64) * 1.2 - 0.1
     beta = torch.randn(1, m, generator=g, dtype=torch.float64) * 0.2
-    problem = Problem(
+    problem = TransportProblem(
         densities=density,
         units=[unit],
         dots=dots,
@@ -99,7 +105,7 @@ def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsi
         score = (now[0] - problem.cost.of_difference(apart[..., 0], apart[..., 1])) / epsilon
         spilled = 0.0
         for b in range(len(at)):
-            kept = dual._pairs.lists[dual._pairs.first[b] : dual._pairs.first[b] + dual._pairs.kept[b]].astype(np.int64)
+            kept = dual._pairs.dots[dual._pairs.first[b] : dual._pairs.first[b] + dual._pairs.kept[b]].astype(np.int64)
             kept = kept[kept < m]
             assert len(set(kept)) == len(kept), "no dot twice"
             listed[kept] = True
@@ -119,7 +125,7 @@ def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsi
 @pytest.mark.parametrize("side", [40, 130])
 def test_the_search_keeps_no_more_than_the_rule_asks_for(side):
     dual = search(0, side, side, 400, "l2", 0.01, 10.0)[-1]
-    assert len(dual._pairs.lists) < 0.4 * dual.cells.mass.shape[0] * 400
+    assert len(dual._pairs.dots) < 0.4 * dual.cells.mass.shape[0] * 400
 
 
 def test_the_matrix_between_parts_is_newtons_and_makes_its_systems_easier():
@@ -255,5 +261,44 @@ def test_a_place_to_keep_machine_code_is_not_needed(monkeypatch):
             return lambda function: (_ for _ in ()).throw(RuntimeError("cannot cache function: no locator available"))
         return lambda function: function
 
-    monkeypatch.setattr(kernels.numba, "njit", refuse)
-    assert kernels._jit()(len) is len
+    monkeypatch.setattr(jit_module.numba, "njit", refuse)
+
+    def function() -> None:
+        pass
+
+    assert entry_point()(function) is function
+
+
+def test_editing_a_helper_recompiles(tmp_path):
+    """Of what a cached entry point calls, numba looks at no file; here any edit of the package is seen."""
+    root = tmp_path / "dotcount"
+    shutil.copytree(
+        Path(dotcount.__file__).parent, root, ignore=shutil.ignore_patterns("__pycache__", "weights", "*.html")
+    )
+    code = """
+import numpy as np
+from dotcount.transport.kernels import Ground, PairLists, hard_minimum
+dots, corner, unit, out = np.array([[3.0, 4.0], [0.0, 0.0]]), np.zeros((1, 2)), np.ones(1), np.empty((1, 16))
+ground = Ground(1, np.inf, 0.1, 1.0, dots, corner, unit)
+block, plan = np.zeros(1, np.int64), np.zeros(0)
+index = np.zeros(1, np.uint32)
+ends = np.array([0, 1])
+lists = PairLists(
+    ends, ends, index, plan, plan, 0, out, block, block, block, plan, plan, block, np.zeros((1, 0, 0))
+)
+hard_minimum(0, 1, ground, lists, np.zeros(2), out)
+print(sum(hard_minimum.stats.cache_hits.values()), sum(hard_minimum.stats.cache_misses.values()), out[0, 0])
+"""
+
+    def solved() -> tuple[int, int, float]:
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+        hits, misses, value = run(code, **environment).split()
+        return int(hits), int(misses), float(value)
+
+    assert solved() == (0, 1, 5.0)
+    assert solved() == (1, 0, 5.0), "machine code is found on disk"
+    helper = root / "transport" / "kernels" / "ground.py"
+    text, line = helper.read_text(), "        return math.sqrt(squared)\n"
+    assert text.count(line) == 1
+    helper.write_text(text.replace(line, "        return 2.0 * math.sqrt(squared)\n"))
+    assert solved() == (0, 1, 10.0), "and is not once a helper has changed"

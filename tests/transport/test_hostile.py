@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from dotcount.errors import InputError
-from dotcount.transport import compiled, solve
+from dotcount.transport import solve
 
 from . import hostile
 
@@ -107,16 +108,16 @@ def test_the_gradients_bound_knows_float32():
 
 
 def test_places_are_sorted_whatever_the_scores_are():
-    kernels = compiled._kernels()
+    sort_places = importlib.import_module("dotcount.transport.kernels.stabilise").sort_places
     nan, inf = math.nan, math.inf
     for values in ([nan] * 5, [1.0, nan, -inf, 3.0, inf], [0.0] * 4, [-inf] * 3):
         for near, least in ((2.0, 0.5), (nan, nan), (nan, 0.0), (1.0, nan), (-inf, -inf), (0.5, 2.0), (inf, inf)):
             order = np.full(len(values) + 1, -7)
-            first, second = kernels._split(np.array(values), near, least, order)
+            first, second = sort_places(np.array(values), near, least, order)
             assert sorted(order[: len(values)]) == list(range(len(values)))
             assert 0 <= first <= second <= len(values)
 
 
 @pytest.mark.parametrize("place", [math.nan, math.inf, -math.inf, 1e300, -1e300, 7.0])
 def test_the_nearest_block_is_always_one_of_the_blocks(place):
-    assert 0 <= compiled._kernels()._block_of(place, 1e-3, 5) < 5
+    assert 0 <= importlib.import_module("dotcount.transport.kernels.search").nearest_block(place, 1e-3, 5) < 5

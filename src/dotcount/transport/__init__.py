@@ -4,7 +4,8 @@ Imports torch, at the first solve on a CPU numba, and nothing of the layers abov
 """
 
 from dotcount.transport.api import solve, solve_batch
+from dotcount.transport.options import SolverOptions
 from dotcount.transport.solution import Geometry, Solution, Terms
 from dotcount.transport.solver import Solver
 
-__all__ = ["Geometry", "Solution", "Solver", "Terms", "solve", "solve_batch"]
+__all__ = ["Geometry", "Solution", "Solver", "SolverOptions", "Terms", "solve", "solve_batch"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from dotcount.transport.options import SolverOptions
 from dotcount.transport.solution import Solution
 from dotcount.transport.solver import Solver
 
@@ -15,20 +16,20 @@ def solve(
     density: Tensor,
     points: Tensor,
     *,
-    stride: float = 1.0,
-    cost: str = "l2",
-    penalty: str = "kl",
-    epsilon: float = 0.01,
-    rho: float | tuple[float, float] = 1.0,
-    length_scale: float | None = None,
-    delta: float | None = None,
+    stride: float = SolverOptions.stride,
+    cost: str = SolverOptions.cost,
+    penalty: str = SolverOptions.penalty,
+    epsilon: float = SolverOptions.epsilon,
+    rho: float | tuple[float, float] = SolverOptions.rho,
+    length_scale: float | None = SolverOptions.length_scale,
+    delta: float | None = SolverOptions.delta,
     weights: Tensor | None = None,
     beta: Tensor | None = None,
     valid: Tensor | None = None,
-    tol: float = 1e-4,
-    tol_gradient: float | None = None,
-    max_iter: int = 500,
-    method: str = "auto",
+    tol: float = SolverOptions.tol,
+    tol_gradient: float | None = SolverOptions.tol_gradient,
+    max_iter: int = SolverOptions.max_iter,
+    method: str = SolverOptions.method,
 ) -> Solution:
     """Solve ``W(u, v) = max_beta -sum_i u_i phi*(-alpha_i) - sum_j v_j phi*(-beta_j)`` (paper Eq. 7, 8).
 
@@ -78,6 +79,15 @@ def solve(
     ------
     InputError, UnknownNameError
         For arguments that are out of range, of wrong shape, dtype or device, or not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount.transport import solve
+    >>> density = torch.full((4, 4), 1 / 16)
+    >>> solution = solve(density, torch.tensor([[2.0, 2.0]]))
+    >>> solution.converged, round(solution.value, 3)
+    (True, 0.336)
     """
     return solve_batch(
         [density],

@@ -34,24 +34,24 @@ TRIALS = 12
 class Progress:
     """Where a phase ended: the point, the evaluations each image took part in (B,), and which images converged.
 
-    ``strayed``: the phase ended because the pairs should be chosen anew.
+    ``stale``: the phase ended because the pairs should be chosen anew.
     """
 
     point: Point
     evaluations: Tensor
     converged: Tensor
-    strayed: bool
+    stale: bool
 
 
 def _direction(dual: TensorDual, point: Point, logarithmic: Tensor, todo: Tensor, goal: Tensor) -> Tensor:
     """Return the (B, m_max) step: Newton's for ``gamma = m``, or for ``ln gamma = ln m`` where ``logarithmic`` (B,)."""
     penalty, v = dual.problem.dot_penalty, dual.problem.weights
-    bend = v * penalty.curvature(-point.beta)
+    curvature = v * penalty.curvature(-point.beta)
     right = point.m - point.gamma
     if isinstance(penalty, KL) and bool(logarithmic.any()):
         ratio = torch.log(point.m.clamp(min=1e-300) / point.gamma.clamp(min=1e-300))
         paid = logarithmic[:, None] & (point.gamma > 0)
-        bend = torch.where(paid, point.gamma / penalty.rho, bend)
+        curvature = torch.where(paid, point.gamma / penalty.rho, curvature)
         right = torch.where(paid, point.gamma * ratio, right)
     # Each image on its own scale, so that float32 neither overflows nor underflows.
     right = right * todo[:, None]
@@ -59,10 +59,10 @@ def _direction(dual: TensorDual, point: Point, logarithmic: Tensor, todo: Tensor
     near = point.gap < NEAR * point.value.abs().clamp(min=1.0)
     exact = (0.5 * torch.sqrt(goal / point.gap.clamp(min=1e-300))).clamp(1e-3, FORCING)
     relative = torch.where(near & todo, exact, FORCING)
-    return dual.newton_step(point, bend, right / size, bool((near | ~todo).all()), relative, CG_STEPS) * size
+    return dual.newton_step(point, curvature, right / size, bool((near | ~todo).all()), relative, CG_STEPS) * size
 
 
-def _strayed(dual: TensorDual, point: Point) -> Tensor:
+def _stale(dual: TensorDual, point: Point) -> Tensor:
     """Return (B,) whether scores have changed so much since the pairs were chosen that others may matter now."""
     moved = point.beta - dual.search_beta
     low = torch.where(dual.problem.present, moved, math.inf).amin(1)
@@ -95,7 +95,7 @@ def ascend(
     known
         The point at ``beta``, if it has been evaluated already.
     faithful
-        End as soon as the potentials have strayed too far from those that the pairs were chosen for.
+        End as soon as the potentials have stale too far from those that the pairs were chosen for.
     """
     point = dual.at(beta) if known is None else known
     used = 1 if known is None else 0
@@ -106,9 +106,9 @@ def ascend(
         goal = tol * point.value.abs().clamp(min=1.0)
         converged = point.gap <= goal
         todo = active & ~converged & ~stalled
-        strayed = faithful and bool((_strayed(dual, point) & todo).any())
-        if used >= budget or strayed or not bool(todo.any()):
-            return Progress(point, evaluations, converged, strayed)
+        stale = faithful and bool((_stale(dual, point) & todo).any())
+        if used >= budget or stale or not bool(todo.any()):
+            return Progress(point, evaluations, converged, stale)
         step = _direction(dual, point, logarithmic, todo, goal)
         slope = ((point.m - point.gamma) * step).sum(1)
         size = (point.q.sum() + point.m.sum()).clamp(min=1.0) * noise * dual.epsilon

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 SIDE = 4
-"""Cells along the side of a block."""
+"""CellBlocks along the side of a block."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Cells:
+class CellBlocks:
     """All pixels of a batch in blocks of ``k = SIDE * SIDE`` cells, image after image.
 
     Attributes
@@ -124,7 +124,7 @@ def _pooled(stack: Tensor, factor: int) -> Tensor:
     return padded.view(n, padded.shape[1] // factor, factor, padded.shape[2] // factor, factor).sum((2, 4))
 
 
-def make_cells(densities: Tensor | Sequence[Tensor], units: Sequence[float], factor: int = 1) -> Cells:
+def make_cells(densities: Tensor | Sequence[Tensor], units: Sequence[float], factor: int = 1) -> CellBlocks:
     """Arrange densities as blocks.
 
     Parameters
@@ -140,14 +140,14 @@ def make_cells(densities: Tensor | Sequence[Tensor], units: Sequence[float], fac
     pooled = [_pooled(stack, factor) for stack in stacks]
     mass = _blocks(pooled[0]) if len(pooled) == 1 else torch.cat([_blocks(stack) for stack in pooled])
     shapes = tuple((stack.shape[1], stack.shape[2]) for stack in pooled for _ in range(len(stack)))
-    return Cells(mass, *_layout(shapes, tuple(unit * factor for unit in units), mass.device))
+    return CellBlocks(mass, *_layout(shapes, tuple(unit * factor for unit in units), mass.device))
 
 
 @functools.lru_cache(maxsize=64)
 def _layout(
     shapes: tuple[tuple[int, int], ...], units: tuple[float, ...], device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, tuple[Grid, ...]]:
-    """Return corner, unit, image and grids of :class:`Cells` for images of these rows and columns."""
+    """Return corner, unit, image and grids of :class:`CellBlocks` for images of these rows and columns."""
     grids: list[Grid] = []
     corners: list[Tensor] = []
     first = 0

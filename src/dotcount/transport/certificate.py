@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dotcount.transport.cells import Cells
+from dotcount.transport.cells import CellBlocks
 from dotcount.transport.dual import Dual, Point
 from dotcount.transport.penalties import KL
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 from dotcount.transport.rounding import OF_EPSILON, OF_UNIT, UNIT64, Scales, largest_error
 
 
@@ -46,8 +46,8 @@ class Certificate:
 class Setting:
     """What of a dual function a bound on the gradient depends on: all but its pairs, which are large."""
 
-    problem: Problem
-    cells: Cells
+    problem: TransportProblem
+    cells: CellBlocks
     epsilon: float
     log_floored: float
 
@@ -160,8 +160,8 @@ def _concavity_bound(dual: Dual | Setting, point: Point, gap: Tensor) -> Tensor:
     penalty, v = dual.problem.dot_penalty, dual.problem.weights
 
     def curvature(reach: Tensor) -> Tensor:
-        bend = v * penalty.curvature(-point.beta - reach[:, None])
-        return torch.where(dual.problem.present, bend, math.inf).amin(1)
+        each = v * penalty.curvature(-point.beta - reach[:, None])
+        return torch.where(dual.problem.present, each, math.inf).amin(1)
 
     reach = torch.zeros_like(gap)
     for _ in range(40):

@@ -26,11 +26,11 @@ from torch import Tensor
 
 from dotcount.transport.ascent import Progress
 from dotcount.transport.ascent import ascend as ascend_on_tensors
-from dotcount.transport.cells import Cells
+from dotcount.transport.cells import CellBlocks
 from dotcount.transport.costs import Cost
 from dotcount.transport.dual import Account, Dual, Point, TensorDual
 from dotcount.transport.penalties import Penalty
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 
 SWITCH = "DOTCOUNT_NUMBA"
 """Environment variable that turns the compiled loops off when it is ``0``."""
@@ -58,7 +58,9 @@ def usable(device: torch.device) -> bool:
     return device.type == "cpu" and os.environ.get(SWITCH, "") != "0" and _kernels() is not None
 
 
-def make_dual(problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: Tensor) -> Dual:
+def make_dual(
+    problem: TransportProblem, cells: CellBlocks, epsilon: float, beta: Tensor, cutoff: float, active: Tensor
+) -> Dual:
     """Return the dual function on neighbouring pairs, compiled where that is possible; see :class:`Dual`."""
     kind = CompiledDual if usable(beta.device) else TensorDual
     return kind(problem, cells, epsilon, beta, cutoff, active)
@@ -192,10 +194,9 @@ class CompiledDual(Dual):
             dots, start = places[b, :m], potentials[b, :m]
             largest = float(np.abs(dots).max()) + max(grid.rows, grid.columns) * grid.unit
             slack = 1e-12 * (max(largest, largest * largest) + float(np.abs(start).max()))
-            index, count, bound = self.kernels.search(
-                kind, delta, self.epsilon, cutoff * self.epsilon, slack, grid.rows, grid.columns, grid.unit,
-                dots, start, n_images * width, b * width,
-            )  # fmt: skip
+            rule = self.kernels.Rule(kind, delta, self.epsilon, cutoff * self.epsilon, slack)
+            field = self.kernels.Field(grid.rows, grid.columns, grid.unit, dots, start)
+            index, count, bound = self.kernels.search(rule, field, n_images * width, b * width)
             indices.append(index)
             lengths.append(count)
             bounds.append(bound)
@@ -208,7 +209,7 @@ class CompiledDual(Dual):
         else:
             self._loans, apart = [_Loan(2 * size, problem.dtype)], size
         block = [np.zeros(len(kept), np.int64) for _ in range(3)]
-        self._pairs = self.kernels.Pairs(
+        self._pairs = self.kernels.PairLists(
             np.array([grid.first_block for grid in cells.grids] + [len(kept)]),
             np.concatenate([[0], np.cumsum(kept)]), index, self._loans[0].array, self._loans[-1].array, apart,
             np.zeros(cells.mass.shape), *block, np.empty(len(kept)),
@@ -226,7 +227,7 @@ class CompiledDual(Dual):
         self._far = np.array(problem.far)
         self._accounted: tuple[Point, np.ndarray] | None = None
 
-    def renew(self, problem: Problem, cells: Cells) -> None:
+    def renew(self, problem: TransportProblem, cells: CellBlocks) -> None:
         """See :meth:`Dual.renew`."""
         super().renew(problem, cells)
         self._accounted = None
@@ -239,7 +240,7 @@ class CompiledDual(Dual):
         """Run a kernel on all images; where that pays, threads take one group of images after the other."""
         n_images = len(self.cells.grids)
         threads = min(self.problem.threads, n_images)
-        if threads <= 1 or len(self._pairs.lists) < THREADED:
+        if threads <= 1 or len(self._pairs.dots) < THREADED:
             kernel(0, n_images)
             return
         groups = iter(_groups(n_images, 2 * threads))
@@ -276,11 +277,13 @@ class CompiledDual(Dual):
         evaluations, ended = np.empty(n_images, np.int64), np.empty((2, n_images), np.bool_)
         accounts = np.empty((len(_FIELDS), n_images)) if faithful else None
 
+        anchor = self._anchor(faithful)
+        limits = self.kernels.Limits(tol, budget, known is not None)
+        progress = self.kernels.ImageFlags(active.numpy(), evaluations, *ended)
+
         def work(first: int, last: int) -> None:
             self.kernels.climb(
-                first, last, self._objective, self._ground, self._pairs, state, self._reference_beta, REACH,
-                self.search_beta.numpy(), self.span if faithful else math.inf, tol, budget, known is not None,
-                active.numpy(), evaluations, *ended,
+                first, last, self._objective, self._ground, self._pairs, state, anchor, limits, progress
             )  # fmt: skip
             if accounts is not None:
                 self._count(first, last, state, accounts)
@@ -304,8 +307,14 @@ class CompiledDual(Dual):
 
     def _count(self, first: int, last: int, state: Any, out: np.ndarray) -> None:
         self.kernels.account(
-            first, last, self._objective, self._ground, self._pairs, state, self.log_dropped.numpy(),
-            self.search_beta.numpy(), self._reference_beta, self._far, *out,
+            first, last, self._objective, self._ground, self._pairs, state, self._anchor(True), out
+        )  # fmt: skip
+
+    def _anchor(self, faithful: bool) -> Any:
+        """Return what the lists and plans at hand refer to."""
+        return self.kernels.Anchor(
+            self._reference_beta, REACH, self.search_beta.numpy(), self.span if faithful else math.inf,
+            self.log_dropped.numpy(), self._far,
         )  # fmt: skip
 
     def hard_minimum(self, beta: Tensor) -> Tensor:

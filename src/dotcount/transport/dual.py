@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from dotcount.transport.cells import Cells
+from dotcount.transport.cells import CellBlocks
 from dotcount.transport.neighbours import find_neighbours
-from dotcount.transport.pairs import Pairs
+from dotcount.transport.pairs import TensorPlans
 from dotcount.transport.penalties import KL
-from dotcount.transport.problem import LARGEST, LOWEST, Problem
+from dotcount.transport.problem import LARGEST, LOWEST, TransportProblem
 from dotcount.transport.rounding import UNIT64, Scales, Sizes, excess, largest_error
 
 
@@ -85,7 +85,7 @@ class Dual(ABC):
     """
 
     def __init__(
-        self, problem: Problem, cells: Cells, epsilon: float, beta: Tensor, cutoff: float, active: Tensor
+        self, problem: TransportProblem, cells: CellBlocks, epsilon: float, beta: Tensor, cutoff: float, active: Tensor
     ) -> None:
         self.problem = problem
         self.cells = cells
@@ -100,7 +100,7 @@ class Dual(ABC):
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         """Choose the pairs."""
 
-    def renew(self, problem: Problem, cells: Cells) -> None:
+    def renew(self, problem: TransportProblem, cells: CellBlocks) -> None:
         """Take another density on the same grid; dots, weights and pairs stay."""
         self.problem, self.cells = problem, cells
 
@@ -139,14 +139,14 @@ class TensorDual(Dual):
             cells, problem.dots, n_dots, beta, problem.cost, self.epsilon, cutoff * self.epsilon
         )
         self.log_dropped = neighbours.log_dropped
-        self.pairs = Pairs(cells, neighbours, problem.dots, problem.cost, problem.dtype)
-        self._refer(beta)
+        self.pairs = TensorPlans(cells, neighbours, problem.dots, problem.cost, problem.dtype)
+        self._stabilise(beta)
         self.concentration: Tensor | None = None
 
-    def _refer(self, beta: Tensor) -> None:
+    def _stabilise(self, beta: Tensor) -> None:
         """Compute the shares that later ones are scaled from."""
         self.reference_beta = beta
-        self.reference = self.pairs.refer(beta, self.epsilon)
+        self.reference = self.pairs.stabilise(beta, self.epsilon)
 
     def at(self, beta: Tensor) -> Point:
         """See :meth:`Dual.at`."""
@@ -156,7 +156,7 @@ class TensorDual(Dual):
             bounded = (beta.abs() <= LARGEST).all(1)
             if not bool(bounded.all()):
                 return self._refused(beta, bounded)
-            self._refer(beta)
+            self._stabilise(beta)
             change = torch.zeros_like(beta)
         factor = torch.cat([change.exp_().flatten(), change.new_zeros(1)])
         dtype = self.problem.dtype
@@ -199,15 +199,17 @@ class TensorDual(Dual):
         return (v * self.problem.dot_penalty.fenchel_young(ratio, -beta)).sum(1)
 
     def newton_step(
-        self, point: Point, bend: Tensor, right: Tensor, near: bool, relative: Tensor, steps: int
+        self, point: Point, curvature: Tensor, right: Tensor, near: bool, relative: Tensor, steps: int
     ) -> Tensor:
-        """Solve ``(diag(bend + gamma / eps) - P^T (q / eps - u phi*''(-alpha)) P) x = right``, about ``-d2G/dbeta2``.
+        """Solve ``(diag(curvature + gamma / eps) - P^T (q / eps - u phi*''(-alpha)) P) x = right``.
+
+        That is about ``-d2G/dbeta2``.
 
         Parameters
         ----------
         point
             Where.
-        bend
+        curvature
             (B, m_max) curvature of the dots' term; ``v phi*''(-beta)`` makes the matrix the exact second derivative.
         right
             (B, m_max), of a size that float32 can hold; rows of zeros give zeros.
@@ -224,7 +226,7 @@ class TensorDual(Dual):
         factor = point.factor.to(dtype)
         end = factor.new_zeros(1)
         spread = torch.cat([(point.gamma.flatten() / self.epsilon).to(dtype), end])
-        fixed = torch.cat([bend.flatten().to(dtype), end]) + spread
+        fixed = torch.cat([curvature.flatten().to(dtype), end]) + spread
 
         def product(x: Tensor) -> Tensor:
             passed = self.pairs.rows(factor * x).mul_(second)

@@ -18,7 +18,7 @@ from dotcount.transport.certificate import dot_term
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.methods.newton import newton
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 from dotcount.transport.rounding import UNIT64
 
 FIRST = 8.0
@@ -29,7 +29,7 @@ FALL = 4.0
 """Factor by which it is lowered."""
 
 
-def solve_hard(problem: Problem, start: Start, control: Control) -> Outcome:
+def solve_hard(problem: TransportProblem, start: Start, control: Control) -> Outcome:
     """Solve with epsilon = 0."""
     problem = replace(problem, dtype=torch.float64)
     mass = min(float(sum(one.sum() for one in problem.densities)), float(problem.weights.sum()))

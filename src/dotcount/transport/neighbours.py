@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dotcount.transport.cells import SIDE, Cells, Grid
+from dotcount.transport.cells import SIDE, CellBlocks, Grid
 from dotcount.transport.costs import Cost
 
 BRANCH = 4
@@ -200,7 +200,7 @@ def _with_every_dot(grid: Grid, dots: Tensor, flat: Tensor, counts: Tensor) -> t
 
 
 def find_neighbours(
-    cells: Cells, dots: Tensor, n_dots: list[int], beta: Tensor, cost: Cost, epsilon: float, cutoff: float
+    cells: CellBlocks, dots: Tensor, n_dots: list[int], beta: Tensor, cost: Cost, epsilon: float, cutoff: float
 ) -> Neighbours:
     """List for every block the dots that can matter to one of its cells.
 

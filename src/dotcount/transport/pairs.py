@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from dotcount.transport.cells import SIDE, Cells
+from dotcount.transport.cells import SIDE, CellBlocks
 from dotcount.transport.costs import Cost
 from dotcount.transport.neighbours import TILE, Neighbours
 from dotcount.transport.rounding import LARGEST_EXPONENT, UNIT64
@@ -24,7 +24,7 @@ CHUNK = 2048
 """Tiles worked on in one go where temporaries would add up, to bound the memory."""
 
 
-class Pairs:
+class TensorPlans:
     """Costs and shares of the neighbouring pairs.
 
     Vectors over dots are flat with the dummy dot's 0 at the end, (B * m_max + 1,); over cells (n_blocks, k).
@@ -41,7 +41,7 @@ class Pairs:
         Precision of the stored pairs.
     """
 
-    def __init__(self, cells: Cells, neighbours: Neighbours, dots: Tensor, cost: Cost, dtype: torch.dtype) -> None:
+    def __init__(self, cells: CellBlocks, neighbours: Neighbours, dots: Tensor, cost: Cost, dtype: torch.dtype) -> None:
         self.block = neighbours.block
         self.index = neighbours.dots.flatten()
         self.n_blocks, self.k = cells.mass.shape
@@ -58,14 +58,14 @@ class Pairs:
         # How much scores can differ within a block; only for costs that are norms is this known beforehand.
         side = (SIDE - 1) * float(cells.unit.max())
         self.spread = {"l1": 2.0, "l2": math.sqrt(2.0)}.get(cost.name, math.inf) * side
-        self.share = torch.empty(len(self.block), self.k, TILE, dtype=dtype, device=dots.device)
+        self.plans = torch.empty(len(self.block), self.k, TILE, dtype=dtype, device=dots.device)
 
     def costs(self, start: int, stop: int) -> Tensor:
         """Return the (n, k, TILE) costs of some tiles."""
         dx, dy = self._dx[start:stop, None], self._dy[start:stop, :, None]
         return self.ground.of_difference(dx, dy).flatten(1, 2)
 
-    def refer(self, beta: Tensor, epsilon: float) -> Tensor:
+    def stabilise(self, beta: Tensor, epsilon: float) -> Tensor:
         """Set the shares to ``exp((beta_j - c_ij - r_i) / eps)`` and return r, (n_blocks, 1 or k) float64.
 
         ``r_i`` is about the largest ``beta_j - c_ij``, so that shares neither overflow nor all vanish; ``beta`` is
@@ -91,7 +91,7 @@ class Pairs:
         offset = top.index_select(0, self.block)[:, :, None]
         for start in range(0, len(self.block), CHUNK):
             stop = start + CHUNK
-            part = self.share[start:stop]
+            part = self.plans[start:stop]
             torch.sub(
                 score[start:stop, None] - offset[start:stop], self.costs(start, stop), alpha=1.0 / epsilon, out=part
             )
@@ -123,18 +123,18 @@ class Pairs:
     def rows(self, x: Tensor) -> Tensor:
         """Return ``sum_j p_ij x_j`` (n_blocks, k) for x of the pairs' dtype whose last element is 0."""
         local = x.index_select(0, self.index).view(-1, 1, TILE)
-        partial = torch.bmm(local, self.share.transpose(1, 2))[:, 0]
+        partial = torch.bmm(local, self.plans.transpose(1, 2))[:, 0]
         return partial.new_zeros(self.n_blocks, self.k).index_add_(0, self.block, partial)
 
     def columns(self, w: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return ``sum_i w_i p_ij`` for w of the pairs' dtype, added up in ``dtype`` (theirs, if None)."""
-        return self._scatter(torch.bmm(self._local(w), self.share), dtype or self.dtype)
+        return self._scatter(torch.bmm(self._local(w), self.plans), dtype or self.dtype)
 
     def columns_squared(self, w: Tensor) -> Tensor:
         """Return ``sum_i w_i p_ij^2`` for w of the pairs' dtype."""
         local = self._local(w)
         parts = [
-            torch.bmm(local[start : start + CHUNK], self.share[start : start + CHUNK].square())
+            torch.bmm(local[start : start + CHUNK], self.plans[start : start + CHUNK].square())
             for start in range(0, len(self.block), CHUNK)
         ]
         return self._scatter(torch.cat(parts) if parts else local, self.dtype)
@@ -149,7 +149,7 @@ class Pairs:
             paid = self.costs(start, stop)
             if self.ground.delta is not None:
                 paid.masked_fill_(torch.isinf(paid), 0.0)
-            paid = torch.bmm(local[start:stop], paid.mul_(self.share[start:stop])).mul_(scale[start:stop])
+            paid = torch.bmm(local[start:stop], paid.mul_(self.plans[start:stop])).mul_(scale[start:stop])
             out.index_add_(0, self.block[start:stop], paid.double().sum((1, 2)))
         return out
 
@@ -167,7 +167,7 @@ class Pairs:
             turned = turn[block][:, None, None] * torch.exp(0.5 * cost)
             error = torch.where(turned < 0.25, turned + 8.0 * UNIT64 * cost, math.inf)
             more = torch.expm1((error / epsilon).clamp(max=LARGEST_EXPONENT))
-            share = self.share[start:stop] * scale[start:stop]
+            share = self.plans[start:stop] * scale[start:stop]
             out.index_add_(0, block, torch.where(share > 0, share * more, 0.0).sum(2).double())
         return out
 

@@ -29,7 +29,7 @@ SINGLE_MASS = 1e30
 
 
 @dataclass(frozen=True)
-class Problem:
+class TransportProblem:
     """What is to be solved, for B images; images never mix.
 
     Attributes
@@ -73,7 +73,7 @@ class Problem:
     threads: int = 1
     rough: bool = False
 
-    def in_double(self) -> Problem:
+    def in_double(self) -> TransportProblem:
         """Return the problem with pairs in float64, and Newton's systems too where float32 has not the range."""
         mass = max(float(one.sum()) for one in (*self.densities, self.weights))
         safe = mass * max(1.0, 1.0 / self.epsilon if self.epsilon > 0 else 1.0) < SINGLE_MASS
@@ -107,13 +107,14 @@ def make_problem(
     *,
     stride: float,
     cost: Cost,
-    penalties: tuple[Penalty, Penalty],
+    pixel_penalty: Penalty,
+    dot_penalty: Penalty,
     epsilon: float,
     weights: Sequence[Tensor | None],
     valid: Sequence[Tensor | None],
     exact: bool,
     threads: int,
-) -> Problem:
+) -> TransportProblem:
     """Bring checked arguments without graph to float64 and one padded layout; ``exact`` asks for float64 pairs, too."""
     n_dots = [len(one) for one in points]
     width = max(1, *n_dots)
@@ -132,7 +133,7 @@ def make_problem(
     sides = [max(one.shape) * unit for one, unit in zip(densities, units)]
     far = [float(reach) + side for reach, side in zip(dots.abs().amax((1, 2)).tolist(), sides)]
     check_scales(far, mass[present], units)
-    made = Problem(
+    made = TransportProblem(
         densities=mask(densities, valid),
         units=units,
         dots=dots,
@@ -141,8 +142,8 @@ def make_problem(
         n_dots=n_dots,
         far=far,
         cost=cost,
-        pixel_penalty=penalties[0],
-        dot_penalty=penalties[1],
+        pixel_penalty=pixel_penalty,
+        dot_penalty=dot_penalty,
         epsilon=epsilon,
         dtype=torch.float64 if exact or double else torch.float32,
         threads=threads,

@@ -4,56 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from dotcount.errors import InputError
-from dotcount.transport.cells import Cells
+from dotcount.transport.cells import CellBlocks
 from dotcount.transport.certificate import GradientBounds, dot_term
 from dotcount.transport.compiled import few_threads
-from dotcount.transport.costs import Cost
 from dotcount.transport.hard import solve_hard
 from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
 from dotcount.transport.methods.base import limit
-from dotcount.transport.penalties import penalty
-from dotcount.transport.problem import LARGEST_SCALE, LOWEST, Problem, check_density, check_image, make_problem, mask
+from dotcount.transport.options import SolverOptions
+from dotcount.transport.problem import (
+    LARGEST_SCALE,
+    LOWEST,
+    TransportProblem,
+    check_density,
+    check_image,
+    make_problem,
+    mask,
+)
 from dotcount.transport.solution import Geometry, Solution, Terms
 
 KNOWN_SHARE = 0.8
 """Share of an image's dots whose potential must be known for a warm start."""
-
-
-@dataclass(frozen=True)
-class _Options:
-    """The options of :func:`dotcount.transport.solve`, checked."""
-
-    stride: float = 1.0
-    cost: str = "l2"
-    penalty: str = "kl"
-    epsilon: float = 0.01
-    rho: float | tuple[float, float] = 1.0
-    length_scale: float | None = None
-    delta: float | None = None
-    tol: float = 1e-4
-    tol_gradient: float | None = None
-    max_iter: int = 500
-    method: str = "auto"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.epsilon <= LARGEST_SCALE or 0 < self.epsilon < 1.0 / LARGEST_SCALE:
-            raise InputError(
-                f"epsilon must be finite and not negative: 0, or between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}; "
-                f"got {self.epsilon}"
-            )
-        for name in ("stride", "length_scale", "tol", "tol_gradient"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise InputError(f"{name} must be positive and finite; got {value}")
-        if self.max_iter < 1:
-            raise InputError(f"max_iter must be at least 1; got {self.max_iter}")
 
 
 class Solver:
@@ -68,7 +45,7 @@ class Solver:
     points, weights, valid
         As in :func:`dotcount.transport.solve_batch`.
     options
-        Its other options, by name.
+        Its other options, by name: the fields of :class:`dotcount.transport.SolverOptions`.
 
     Notes
     -----
@@ -88,10 +65,10 @@ class Solver:
         self.points = [one.detach() if isinstance(one, Tensor) else one for one in points]
         self.weights, self.valid = weights or [None] * n, valid or [None] * n
         self._check_number(self.weights, self.valid)
-        self.options = _Options(**options)
-        self._cost = Cost(self.options.cost, self.options.delta)
+        self.options = SolverOptions(**options)
+        self._cost = self.options.ground_cost
         self._control = Control(self.options.tol, self.options.tol_gradient, self.options.max_iter)
-        self._problem: Problem | None = None
+        self._problem: TransportProblem | None = None
         self._geometries: list[Geometry] = []
         self._like: list[tuple[torch.Size, torch.dtype, torch.device]] = []
         self._outcome: Outcome | None = None
@@ -148,7 +125,7 @@ class Solver:
             if density.device != maps[0].device or density.dtype != maps[0].dtype:
                 raise InputError(f"{name}density is {density.dtype} on {density.device}; all must be as the first")
 
-    def _make_problem(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], threads: int) -> Problem:
+    def _make_problem(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], threads: int) -> TransportProblem:
         options = self.options
         scales = [float(options.length_scale or max(density.shape) * options.stride) for density in maps]
         doubled = torch.cat(self.points).double().split([len(one) for one in self.points])
@@ -156,14 +133,14 @@ class Solver:
             Geometry(one, float(options.stride), scale, self._cost, float(options.epsilon))
             for one, scale in zip(doubled, scales)
         ]
-        rho = options.rho if isinstance(options.rho, tuple) else (options.rho, options.rho)
         return make_problem(
             stack,
             [geometry.points for geometry in self._geometries],
             scales,
             stride=options.stride,
             cost=self._cost,
-            penalties=(penalty(options.penalty, rho[0]), penalty(options.penalty, rho[1])),
+            pixel_penalty=options.pixel_penalty,
+            dot_penalty=options.dot_penalty,
             epsilon=float(options.epsilon),
             weights=self.weights,
             valid=self.valid,
@@ -171,7 +148,7 @@ class Solver:
             threads=threads,
         )
 
-    def _start(self, problem: Problem, known: Sequence[Tensor | None]) -> Start:
+    def _start(self, problem: TransportProblem, known: Sequence[Tensor | None]) -> Start:
         """Return the start: that of the last solve with its dual if there is one, else at given potentials."""
         last = self._outcome
         if last is None:
@@ -181,7 +158,7 @@ class Solver:
         start = torch.where(warm[:, None], start, 0.0)
         return Start(start, warm, last.dual if problem.epsilon > 0 else None)
 
-    def _run(self, problem: Problem, start: Start) -> Outcome:
+    def _run(self, problem: TransportProblem, start: Start) -> Outcome:
         if problem.epsilon == 0:
             return solve_hard(problem, start, self._control)
         return METHODS[choose(self.options.method)](problem, start, self._control)
@@ -236,7 +213,7 @@ def _name(k: int, n: int) -> str:
     return "" if n == 1 else f"image {k}: "
 
 
-def _given(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
+def _given(problem: TransportProblem, beta: Sequence[Tensor | None]) -> Start:
     """Return a start at known potentials; unknown ones of an image are put at the mean of its known ones."""
     values = torch.zeros_like(problem.weights)
     if all(given is None for given in beta):
@@ -254,7 +231,9 @@ def _given(problem: Problem, beta: Sequence[Tensor | None]) -> Start:
     return Start(torch.where(warm[:, None] & problem.present, guess, 0.0), warm)
 
 
-def _finite(cells: Cells, n_dots: list[int], maps: list[Tensor], dots: list[Tensor], terms: list[Terms]) -> list[bool]:
+def _finite(
+    cells: CellBlocks, n_dots: list[int], maps: list[Tensor], dots: list[Tensor], terms: list[Terms]
+) -> list[bool]:
     """Return for each image whether all that belongs to it is finite: maps (n_blocks, k), dots (B, m_max), terms."""
     whole = float(sum(one.sum() for one in maps) + sum(one.sum() for one in dots))
     good = [math.isfinite(t.transport + t.pixel_mass + t.dot_mass + t.entropy) for t in terms]

@@ -10,9 +10,9 @@ from dotcount.transport.methods.base import Control, Outcome, Start
 from dotcount.transport.methods.lbfgs import lbfgs
 from dotcount.transport.methods.newton import dense, newton
 from dotcount.transport.methods.sinkhorn import sinkhorn
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 
-Method = Callable[[Problem, Start, Control], Outcome]
+Method = Callable[[TransportProblem, Start, Control], Outcome]
 
 METHODS: dict[str, Method] = {"newton": newton, "dense": dense, "lbfgs": lbfgs, "sinkhorn": sinkhorn}
 

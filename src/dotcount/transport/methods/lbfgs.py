@@ -11,7 +11,7 @@ from dotcount.transport.cells import make_cells
 from dotcount.transport.certificate import certify
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 
 HISTORY = 20
 """Pairs of steps and gradient changes that are remembered."""
@@ -19,7 +19,7 @@ SHRINK = 0.4
 """Factor of the step length after a step that was refused."""
 
 
-def lbfgs(problem: Problem, start: Start, control: Control) -> Outcome:
+def lbfgs(problem: TransportProblem, start: Start, control: Control) -> Outcome:
     """Maximise with limited-memory BFGS and backtracking (Nocedal and Wright, Algorithm 7.4)."""
     present = problem.present.any(1)
     cells = make_cells(problem.densities, problem.units)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from dotcount.transport.ascent import Progress
-from dotcount.transport.cells import Cells, make_cells
+from dotcount.transport.cells import CellBlocks, make_cells
 from dotcount.transport.certificate import certify, gradient_bound, least_rounding
 from dotcount.transport.compiled import ascend, make_dual
 from dotcount.transport.dual import Dual, Point
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.penalties import KL
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 from dotcount.transport.rounding import UNIT32
 
 FIRST_WIDTH = 0.1
@@ -53,17 +53,17 @@ REBUILDS = 6
 """How often the last phase may choose its neighbours anew."""
 
 
-def newton(problem: Problem, start: Start, control: Control) -> Outcome:
+def newton(problem: TransportProblem, start: Start, control: Control) -> Outcome:
     """Solve with neighbouring pairs only."""
     return _newton(problem, start, control, dense=False)
 
 
-def dense(problem: Problem, start: Start, control: Control) -> Outcome:
+def dense(problem: TransportProblem, start: Start, control: Control) -> Outcome:
     """Solve with all pairs."""
     return _newton(problem, start, control, dense=True)
 
 
-def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Outcome:
+def _newton(problem: TransportProblem, start: Start, control: Control, dense: bool) -> Outcome:
     present = problem.present.any(1)
     evaluations = nobody(start)
     beta, cold, warm = start.beta, present & ~start.warm, present & start.warm
@@ -102,14 +102,14 @@ def _newton(problem: Problem, start: Start, control: Control, dense: bool) -> Ou
     return _finish(problem, cells, beta, control, dense, evaluations, last, None)
 
 
-def _serves(dual: Dual, problem: Problem, cutoff: float) -> bool:
+def _serves(dual: Dual, problem: TransportProblem, cutoff: float) -> bool:
     """Whether the pairs of an earlier problem with the same dots are those that would be chosen for this one."""
     old = dual.problem
     enough = dual.whole or cutoff <= dual.cutoff + SPARE_CUTOFF
     return enough and dual.epsilon == problem.epsilon and (old.dtype, old.rough) == (problem.dtype, problem.rough)
 
 
-def ladder(problem: Problem) -> list[tuple[float, int]]:
+def epsilon_schedule(problem: TransportProblem) -> list[tuple[float, int]]:
     """Return the (epsilon, pooling factor) of the phases before the last, the strongest blur first."""
     first = problem.cost.blur(FIRST_WIDTH * problem.extent)
     unit = max(problem.units)
@@ -126,12 +126,12 @@ def ladder(problem: Problem) -> list[tuple[float, int]]:
 
 
 def _descend(
-    problem: Problem, beta: Tensor, active: Tensor, control: Control, dense: bool, evaluations: Tensor
+    problem: TransportProblem, beta: Tensor, active: Tensor, control: Control, dense: bool, evaluations: Tensor
 ) -> tuple[Tensor, Point | None]:
     """Run the blurred phases on the active images; return the start of the last phase and the last point."""
     before: Tensor | None = None
     point: Point | None = None
-    for epsilon, factor in ladder(problem):
+    for epsilon, factor in epsilon_schedule(problem):
         left = control.max_iter - 1 - int(evaluations.max())
         if left <= 0:
             break
@@ -153,7 +153,7 @@ def _climb(
     progress = ascend(dual, beta, active, tol, budget, known)
     evaluations = progress.evaluations
     strays = 0
-    while progress.strayed and int(evaluations.max()) < budget:
+    while progress.stale and int(evaluations.max()) < budget:
         beta, strays = progress.point.beta, strays + 1
         cutoff = math.inf if strays > STRAYS and _affordable(dual.problem) else dual.cutoff
         dual = make_dual(dual.problem, dual.cells, dual.epsilon, beta, cutoff, active)
@@ -162,14 +162,14 @@ def _climb(
     return dual, replace(progress, evaluations=evaluations)
 
 
-def _affordable(problem: Problem) -> bool:
+def _affordable(problem: TransportProblem) -> bool:
     """Whether a solve that gets stuck may take all pairs."""
     return sum(one.numel() * m for one, m in zip(problem.densities, problem.n_dots)) <= MANY_PAIRS
 
 
 def _finish(
-    problem: Problem,
-    cells: Cells,
+    problem: TransportProblem,
+    cells: CellBlocks,
     beta: Tensor,
     control: Control,
     dense: bool,
@@ -238,8 +238,8 @@ def _exact_enough(outcome: Outcome, control: Control) -> Tensor:
 
 
 def _plan(
-    problem: Problem, control: Control, beta: Tensor | None, last: Point | None, dense: bool
-) -> tuple[float, Problem]:
+    problem: TransportProblem, control: Control, beta: Tensor | None, last: Point | None, dense: bool
+) -> tuple[float, TransportProblem]:
     """Guess what the last phase needs from potentials, or from a point, that are near the best.
 
     Returns how far below the best a score may lie, in units of epsilon, so that little enough is left out, and the
@@ -264,7 +264,7 @@ def _plan(
     return max(6.0, math.log(max(1.0, ratio))), problem
 
 
-def _expected(problem: Problem, beta: Tensor | None, last: Point | None) -> tuple[Tensor, Tensor]:
+def _expected(problem: TransportProblem, beta: Tensor | None, last: Point | None) -> tuple[Tensor, Tensor]:
     """Return guesses (B,) of ``|W|`` and of the mass that is moved."""
     dots = problem.weights.sum(1)
     if isinstance(problem.densities, Tensor):

@@ -12,10 +12,10 @@ from dotcount.transport.certificate import certify
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
 from dotcount.transport.penalties import KL
-from dotcount.transport.problem import Problem
+from dotcount.transport.problem import TransportProblem
 
 
-def sinkhorn(problem: Problem, start: Start, control: Control) -> Outcome:
+def sinkhorn(problem: TransportProblem, start: Start, control: Control) -> Outcome:
     """Iterate ``beta += rho eps / (rho + eps) ln(m / gamma)`` after the best common shift of each image's beta.
 
     The shift ``rho_p rho_d / (rho_p + rho_d) ln(sum m / sum q)`` solves the problem in the direction of a constant.

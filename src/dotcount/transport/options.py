@@ -1,0 +1,72 @@
+"""The options of a solve, with their defaults, which stand here only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dotcount.errors import InputError
+from dotcount.transport.costs import Cost
+from dotcount.transport.penalties import Penalty, penalty
+from dotcount.transport.problem import LARGEST_SCALE
+
+
+@dataclass(frozen=True)
+class SolverOptions:
+    """The options of :func:`dotcount.transport.solve`, checked; see there for what they mean.
+
+    Raises
+    ------
+    InputError, UnknownNameError
+        For values that are out of range, and for names of costs and penalties that there are not.
+
+    Examples
+    --------
+    >>> from dotcount.transport import SolverOptions
+    >>> SolverOptions(epsilon=0.05).strengths
+    (1.0, 1.0)
+    """
+
+    stride: float = 1.0
+    cost: str = "l2"
+    penalty: str = "kl"
+    epsilon: float = 0.01
+    rho: float | tuple[float, float] = 1.0
+    length_scale: float | None = None
+    delta: float | None = None
+    tol: float = 1e-4
+    tol_gradient: float | None = None
+    max_iter: int = 500
+    method: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.epsilon <= LARGEST_SCALE or 0 < self.epsilon < 1.0 / LARGEST_SCALE:
+            raise InputError(
+                f"epsilon must be finite and not negative: 0, or between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}; "
+                f"got {self.epsilon}"
+            )
+        for name in ("stride", "length_scale", "tol", "tol_gradient"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise InputError(f"{name} must be positive and finite; got {value}")
+        if self.max_iter < 1:
+            raise InputError(f"max_iter must be at least 1; got {self.max_iter}")
+
+    @property
+    def strengths(self) -> tuple[float, float]:
+        """Strength of the penalties on pixels and dots."""
+        return self.rho if isinstance(self.rho, tuple) else (self.rho, self.rho)
+
+    @property
+    def ground_cost(self) -> Cost:
+        """The cost."""
+        return Cost(self.cost, self.delta)
+
+    @property
+    def pixel_penalty(self) -> Penalty:
+        """The penalty on the change of the pixels' mass."""
+        return penalty(self.penalty, self.strengths[0])
+
+    @property
+    def dot_penalty(self) -> Penalty:
+        """The penalty on the change of the dots' mass."""
+        return penalty(self.penalty, self.strengths[1])
