@@ -103,7 +103,7 @@ def scatter(
             axes.axhline(mean, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label="always the mean")
         axes.plot([bottom, top], [bottom, top], color=SECOND, linewidth=1.2, label="perfect count")
         size = float(np.clip(1400 / max(len(x), 1), 9, 30))
-        axes.scatter(x, y, s=size, color=ACCENT, alpha=0.8, linewidths=0, label="image")
+        axes.scatter(x, y, s=size, color=ACCENT, alpha=0.8, linewidths=0, label="image", clip_on=False, zorder=3)
         axes.set(xlim=(bottom, top), ylim=(bottom, top), aspect="equal", xlabel="true count", ylabel="predicted count")
         _legend(axes)
         return _svg(figure, "scatter", "Predicted against true counts")
