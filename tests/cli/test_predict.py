@@ -1,4 +1,5 @@
 import csv
+import os
 import shutil
 
 import numpy as np
@@ -23,7 +24,7 @@ def test_counts_points_and_overlays(dotcount, trained, data, tmp_path):
     assert next(csv.reader((out / "points.csv").open())) == ["image", "x", "y", "score"]
     for row in counts:
         with Image.open(out / "overlays" / f"{row['image']}.jpg") as picture:
-            assert picture.size == (512, 512)
+            assert picture.width == 512
 
 
 def test_one_broken_image_among_many_costs_one_row(dotcount, trained, data, tmp_path):
@@ -84,3 +85,59 @@ def test_bad_input(fails, trained, data, tmp_path):
     (tmp_path / "file").write_text("")
     assert "is a file" in fails("predict", trained, data, "--out", tmp_path / "file" / "x")
     assert "not available" in fails("predict", trained, data, *out, "--device", "cuda:99", code=2)
+
+
+def test_the_last_line_sums_up_everything_and_strict_fails(dotcount, trained, data, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    source = sorted((data / "train" / "images").iterdir())
+    for k in range(14):
+        shutil.copy(source[k % len(source)], photos / f"{k}.png")
+    for k in (3, 7, 9):
+        (photos / f"{k}.png").write_bytes(b"broken")
+    (photos / "film.MP4").write_bytes(b"x")
+    words = ["predict", trained, photos, "--write", "csv"]
+    code, out, _ = dotcount(*words, "--out", tmp_path / "out")
+    last = out.splitlines()[-1]
+    assert code == 0
+    assert "11 of 14 images counted" in last
+    assert "3 FAILED" in last
+    assert "1 left out" in last
+    assert "film.MP4" in out
+    assert dotcount(*words, "--out", tmp_path / "out", "--strict")[0] == 1  # the second run repeats nothing, and knows
+    for path in (photos / "3.png", photos / "7.png", photos / "9.png", photos / "film.MP4"):
+        path.unlink()
+    code, out, _ = dotcount(*words, "--out", tmp_path / "out2")
+    warned = sum(bool(row["warning"]) for row in rows(tmp_path / "out2" / "counts.csv"))
+    assert dotcount(*words, "--out", tmp_path / "out2", "--strict")[0] == (1 if warned else 0)
+
+
+def test_the_same_command_goes_on_and_another_is_refused(dotcount, trained, data, tmp_path):
+    words = ["predict", trained, data / "test", "--out", tmp_path / "out", "--write", "csv,coco"]
+    assert dotcount(*words)[0] == 0
+    before = (tmp_path / "out" / "counts.csv").stat()
+    code, out, _ = dotcount(*words)
+    assert code == 0
+    assert "by an earlier run" in out
+    assert (tmp_path / "out" / "counts.csv").stat() == before
+    code, _, err = dotcount(*words[:-1], "csv")
+    assert code == 1
+    assert "choose another --out, or set --overwrite" in err
+    assert dotcount(*words[:-1], "csv", "--overwrite")[0] == 0
+    assert not (tmp_path / "out" / "coco").exists()
+
+
+def test_names_of_any_bytes_and_length_cost_nothing(dotcount, trained, data, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    image = next((data / "test" / "images").iterdir())
+    names = [b"caf\xe9.png", b"n" * 251 + b".png", b"=cmd.png", b"new\nline.png", b"a b\xc3\xa9.png"]
+    for name in names:
+        shutil.copy(image, os.fsencode(photos) + b"/" + name)
+    code, out, err = dotcount("predict", trained, photos, "--out", tmp_path / "out", "--write", "csv,overlays,yolo")
+    assert code == 0, err
+    assert "5 of 5 images counted" in out
+    table = {row["image"]: row for row in rows(tmp_path / "out" / "counts.csv")}
+    assert {"caf\\xe9.png", "'=cmd.png", "new\nline.png"} < set(table)
+    assert {row["status"] for row in table.values()} == {"ok"}
+    assert all(len(os.fsencode(p.name)) <= 255 for p in (tmp_path / "out").rglob("*"))

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from dotcount.errors import OutputError, UsageError
+from dotcount.files import mark_output
 from dotcount.prediction import Predictor, Sink
 from tests.prediction.oracles import Bright, tree, write_dotted
 
@@ -139,6 +140,19 @@ def test_foreign_files_are_neither_mixed_with_nor_removed(tmp_path):
     assert (out / "overlays" / "keep.txt").read_text() == "mine"
     run(source, out, sinks=["csv"])
     assert (out / "overlays" / "keep.txt").exists()
+
+
+def test_a_marker_can_not_make_other_things_be_removed(tmp_path):
+    out = photos(tmp_path / "out", 1)
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "victim" / "a.txt").write_text("mine")
+    (out / "overlays").symlink_to(tmp_path / "victim")
+    names = ["../victim", "0.png", "overlays", "coco", str(tmp_path / "victim")]
+    mark_output(out, "predictions", "dotcount predict", names)
+    (out / "coco").symlink_to(tmp_path / "victim")
+    run(photos(tmp_path / "in", 1), out, sinks=["csv"], overwrite=True)
+    assert (tmp_path / "victim" / "a.txt").read_text() == "mine"
+    assert (out / "0.png").exists()
 
 
 def test_two_runs_into_one_folder_are_refused(tmp_path):

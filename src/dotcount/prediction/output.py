@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -17,6 +17,9 @@ from dotcount.prediction.journal import MANIFEST, Done, Journal, Settings, Summa
 from dotcount.temporary import remove, remove_leftovers
 
 PART = ".part"
+KIND = "predictions"
+"""What the marker calls these results."""
+
 _LONGEST = 255
 """Bytes that file systems allow for a name."""
 
@@ -89,6 +92,8 @@ class OutputFolder:
         What the results are of.
     names
         What the sinks write into the folder: files, and folders with a ``/`` behind their names.
+    others
+        What other sinks would write; of an earlier run in this folder it is removed as well.
     overwrite
         Whether results of other settings are removed instead of refused.
 
@@ -105,9 +110,17 @@ class OutputFolder:
         If the folder can't be written to, holds results of other settings, or is being written to.
     """
 
-    def __init__(self, path: Path, settings: Settings, names: Sequence[str], *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: Settings,
+        names: Sequence[str],
+        *,
+        others: Iterable[str] = (),
+        overwrite: bool = False,
+    ) -> None:
         self.path, self.settings = path, settings
-        self.names = (*names, MANIFEST)
+        self.names, self._others = (*names, MANIFEST), tuple(others)
         make_folder(path)
         self._lock = ExitStack()
         locks = (path / LOCK).exists()
@@ -151,7 +164,7 @@ class OutputFolder:
             )
         for place in (self.path, *(path for path in self.path.rglob("*") if path.is_dir())):
             remove_leftovers(place)
-        mark_output(self.path, "predictions", "dotcount predict", [name.rstrip("/") for name in self.names])
+        mark_output(self.path, KIND, "dotcount predict", [name.rstrip("/") for name in self.names])
 
     def _continue(self, growing: list[str], done: list[Done]) -> None:
         """Keep the frames whose rows are all there; after a loss of power the last ones may lack some."""
@@ -165,15 +178,18 @@ class OutputFolder:
     def _remove(self) -> None:
         """Remove what an earlier run left here; a folder only where the marker says that it is one of ours."""
         found = output_of(self.path)
-        for name in self.names:
-            path = self.path / name
-            if not name.endswith("/"):
-                path.unlink(missing_ok=True)
-                path.with_name(path.name + PART).unlink(missing_ok=True)
-            elif path.exists():
-                if found is None or name.rstrip("/") not in found.names or path.is_symlink():
+        marked = set(found.names) if found is not None and found.kind == KIND else set()
+        for name in dict.fromkeys((*self._others, *self.names)):  # the manifest last
+            path, ours = self.path / name.rstrip("/"), name.rstrip("/") in marked
+            if name not in self.names and not ours:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                if not ours:
                     raise OutputError(f"{path} is there already, and not from this package; choose another `out`")
                 shutil.rmtree(path)
+            else:
+                remove(path)
+                remove(path.with_name(path.name + PART))
 
     # For sinks
 

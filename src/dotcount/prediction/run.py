@@ -14,7 +14,7 @@ from dotcount.prediction.engines import Engine
 from dotcount.prediction.frame import Frame, told
 from dotcount.prediction.journal import Settings, Summary
 from dotcount.prediction.output import OutputFolder
-from dotcount.prediction.sinks import Sink, create_sink
+from dotcount.prediction.sinks import Sink, create_sink, writable
 from dotcount.prediction.sources import Listing
 
 _OF_ONE_FRAME = (None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
@@ -72,7 +72,8 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         write = tuple(sink if isinstance(sink, str) else type(sink).__name__ for sink in sinks)
         settings = _settings(listing, model=model, weights=weights, write=write)
         names = list(dict.fromkeys(name for sink in self._sinks for name in sink.names))
-        self._out = OutputFolder(out, settings, names, overwrite=overwrite)
+        others = (name for sink in map(create_sink, writable()) for name in sink.names) if overwrite else ()
+        self._out = OutputFolder(out, settings, names, others=others, overwrite=overwrite)
         self.summary = self._out.complete or Summary()
         self.summary.left_out = [(item.name, item.kind, item.remedy) for item in listing.left_out]
         for done in self._out.done.values():
