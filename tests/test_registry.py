@@ -1,7 +1,9 @@
+import sys
+
 import pytest
 
 from dotcount.errors import UnknownNameError, UsageError
-from dotcount.registry import Registry, did_you_mean
+from dotcount.registry import Registry, did_you_mean, import_folder
 
 
 def make_registry():
@@ -72,3 +74,14 @@ def test_other_packages_add_entries(tmp_path, monkeypatch):
     assert set(registry.broken) == {"no_call", "gone", "absent", "bayesian"}
     with pytest.raises(UnknownNameError, match=r"'gone'\. It could not be loaded: AttributeError"):
         registry.get("gone")
+
+
+def test_every_module_of_a_folder_is_imported(tmp_path, monkeypatch):
+    folder = tmp_path / "folder_of_a_user"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    for name in ("one", "two"):
+        (folder / f"{name}.py").write_text("there = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import_folder("folder_of_a_user")
+    assert all(sys.modules.pop(f"folder_of_a_user.{name}").there for name in ("one", "two"))

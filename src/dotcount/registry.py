@@ -1,7 +1,8 @@
-"""A name -> factory table with did-you-mean, shared by losses, models, formats, sinks and benchmarks.
+"""A name -> factory table with did-you-mean, shared by losses, models, formats, sources, sinks and benchmarks.
 
-A package of its own can add entries: it names them under an entry point group such as ``dotcount.losses``, in its
-``pyproject.toml``::
+What belongs to dotcount is a file of its folder with a registering decorator; the folder is searched by
+:func:`import_folder`, no list is kept. Another package can add entries: it names them under an entry point group such
+as ``dotcount.losses``, in its ``pyproject.toml``::
 
     [project.entry-points."dotcount.losses"]
     my_loss = "my_package.losses:MyLoss"
@@ -12,7 +13,9 @@ They are loaded when the table is first asked for a name. One that can't be load
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
+import pkgutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import entry_points
@@ -27,6 +30,18 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string when none is near."""
     close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def import_folder(package: str) -> None:
+    """Import every module of a package's folder, so that each registers what it defines.
+
+    Parameters
+    ----------
+    package
+        Full name of the package, ``__name__`` in its ``__init__.py``.
+    """
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        importlib.import_module(module.name)
 
 
 class Registry(Generic[T]):

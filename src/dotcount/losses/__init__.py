@@ -6,18 +6,15 @@ this folder with ``@LOSSES.register("name")`` on its class; the folder is search
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput, valid_cells
 from dotcount.losses.bayesian import BayesianLoss
 from dotcount.losses.dm_count import DMCountLoss
 from dotcount.losses.gaussian_l2 import GaussianL2Loss
 from dotcount.losses.generalized import GeneralizedLoss
 from dotcount.losses.uot import PotentialCache, UOTLoss
+from dotcount.registry import import_folder
 
-for _module in pkgutil.iter_modules(__path__, __name__ + "."):
-    importlib.import_module(_module.name)
+import_folder(__name__)
 
 
 def create(name: str, **options: object) -> DensityLoss:

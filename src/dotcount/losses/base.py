@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dotcount.density import cells_inside
 from dotcount.errors import InputError
 from dotcount.registry import Registry
 
@@ -124,7 +123,7 @@ class DensityLoss(nn.Module, ABC):
         """Return the loss of a checked batch; runs with autocast off."""
 
 
-LOSSES: Registry[DensityLoss] = Registry("loss", group="dotcount.losses")
+LOSSES: Registry[DensityLoss] = Registry("loss", "dotcount.losses", DensityLoss)
 """Every loss by its name; a class enters with ``@LOSSES.register("name")``."""
 
 
@@ -133,10 +132,10 @@ def valid_cells(density: Tensor, stride: float, image_size: ImageSizes | None) -
     b, _, h, w = density.shape
     if image_size is None:
         return torch.ones(b, h, w, dtype=torch.bool, device=density.device)
-    valid = torch.zeros(b, h, w, dtype=torch.bool)
-    for mask, (height, width) in zip(valid, image_size, strict=True):
-        mask[: cells_inside(h, stride, float(height)), : cells_inside(w, stride, float(width))] = True
-    return valid.to(density.device)
+    size = torch.tensor([[float(side) for side in pair] for pair in image_size], device=density.device)
+    y = (torch.arange(h, device=density.device) + 0.5) * stride
+    x = (torch.arange(w, device=density.device) + 0.5) * stride
+    return (y < size[:, 0, None])[:, :, None] & (x < size[:, 1, None])[:, None, :]
 
 
 def check_batch(

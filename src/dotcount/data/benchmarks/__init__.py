@@ -1,8 +1,10 @@
-"""Public benchmarks, one file a family; importing this package registers them all."""
+"""Public benchmarks, one file a family with ``@BENCHMARKS.register("name")``; the folder is searched."""
 
 from __future__ import annotations
 
-from dotcount.data.benchmarks import cells, jhu, nwpu, shanghaitech, trees, ucf
 from dotcount.data.benchmarks.base import BENCHMARKS, Benchmark, Totals
+from dotcount.registry import import_folder
 
-__all__ = ["BENCHMARKS", "Benchmark", "Totals", "cells", "jhu", "nwpu", "shanghaitech", "trees", "ucf"]
+import_folder(__name__)
+
+__all__ = ["BENCHMARKS", "Benchmark", "Totals"]

@@ -1,9 +1,11 @@
-"""Where frames come from, one file a source; importing this package registers them all."""
+"""Where frames come from, one file a source with ``@SOURCES.register("name")``; the folder is searched."""
 
 from __future__ import annotations
 
-from dotcount.prediction.sources import images
 from dotcount.prediction.sources.base import SOURCES, Source
 from dotcount.prediction.sources.listing import OWN, LeftOut, Listing, find, natural_key
+from dotcount.registry import import_folder
 
-__all__ = ["OWN", "SOURCES", "LeftOut", "Listing", "Source", "find", "images", "natural_key"]
+import_folder(__name__)
+
+__all__ = ["OWN", "SOURCES", "LeftOut", "Listing", "Source", "find", "natural_key"]
