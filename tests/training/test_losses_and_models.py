@@ -4,10 +4,13 @@ import importlib.util
 
 import pytest
 import torch
+from torch import nn
 
 from dotcount import losses, models
 from dotcount.config import OptimizerConfig
 from dotcount.losses import LOSSES
+from dotcount.prediction import load
+from dotcount.training import train
 from dotcount.training.module import make_optimizer
 
 HEAVY = ("vgg19", "csrnet", "can")
@@ -85,3 +88,29 @@ CROWDED = (30, 0, 24, 1, 40)
 def test_one_batch_is_overfitted_by_every_model(name, loss):
     values = fit(build(name), losses.create(loss), 40, 64, 1e-4 if name in HEAVY else 1e-3, CROWDED)
     assert sum(values[-5:]) / 5 < 0.9 * values[0]
+
+
+class Plain(nn.Module):
+    """Nothing of ours: a stride, and densities of the right shape."""
+
+    stride = 8
+
+    def __init__(self, width=4):
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, width, 8, stride=8), nn.ReLU(), nn.Conv2d(width, 1, 1), nn.Softplus())
+
+    def forward(self, images):
+        height, width = images.shape[-2:]
+        return self.net(nn.functional.pad(images, (0, -width % 8, 0, -height % 8)))
+
+
+def test_a_users_own_module_works_from_training_to_prediction(tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(models.models._entries, "plain", Plain)
+    request = tiny(model__name="plain", model__options={"width": 5}, training__try_magnify=[2.0])
+    result = train(request, tmp_path / "run")
+    assert result.plan.config.model.options == {"width": 5}
+    predictor = load(tmp_path / "run")
+    prediction = predictor.predict(result.plan.validation.records[0].image)
+    assert type(predictor.model).__name__ == "Plain"
+    assert prediction.count >= 0
+    assert (tmp_path / "run" / "report.html").exists()
