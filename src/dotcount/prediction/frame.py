@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dotcount.data.images import PixelArray, UnitArray, to_unit
 from dotcount.errors import DotcountError, ImageReadError
+from dotcount.intensity import IntensityRule, rule_for
 from dotcount.points import FloatArray
 
 Read = Callable[[], tuple[PixelArray, Sequence[str]]]
@@ -58,6 +59,9 @@ class Frame:
         Where the frame comes from.
     error
         Why there is nothing to read. Such a frame makes a row with its error.
+    of_set
+        Returns the rule of brightness of the images that are counted together; asked for where values have more than 8
+        bits and the model has not met such ones.
 
     Attributes
     ----------
@@ -65,6 +69,8 @@ class Frame:
         Why the frame could not be counted, one line; ``None`` while all is well.
     warnings
         What a person should know about this frame, one line each.
+    intensity
+        The rule from stored values to brightness by which the frame is counted and shown, once it is known.
 
     Examples
     --------
@@ -75,14 +81,22 @@ class Frame:
     """
 
     def __init__(
-        self, name: str, read: Read | None = None, meta: FrameMeta = FrameMeta(), *, error: str | None = None
+        self,
+        name: str,
+        read: Read | None = None,
+        meta: FrameMeta = FrameMeta(),
+        *,
+        error: str | None = None,
+        of_set: Callable[[], IntensityRule] | None = None,
     ) -> None:
         if (read is None) == (error is None):
             raise ValueError("a frame has either pixels to read or an error")
         self.name = name
         self.meta = meta
         self.error = error
+        self.of_set = of_set
         self.warnings: list[str] = []
+        self.intensity: IntensityRule | None = None
         self._read = read
         self._pixels: PixelArray | None = None
 
@@ -111,7 +125,20 @@ class Frame:
     @property
     def display(self) -> UnitArray:
         """(H, W, 3) float32 in [0, 1], for pictures."""
-        return to_unit(self.pixels)
+        return to_unit(self.pixels, self.intensity)
+
+    def choose_intensity(self, trained: IntensityRule) -> IntensityRule:
+        """Settle how stored values become brightness for a model trained with a rule, and warn where that is a choice.
+
+        The model's own rule holds for the depths that it has met; others are mapped by the rule of the set, or where
+        there is none by one fitted on this frame.
+        """
+        pixels = self.pixels
+        of_set = self.of_set() if self.of_set is not None and not trained.covers(pixels.dtype) else None
+        self.intensity, note = rule_for(pixels, trained, of_set)
+        if note is not None:
+            self.warn(note)
+        return self.intensity
 
     def load(self) -> Frame:
         """Read the pixels if that has not happened yet; whatever goes wrong becomes the frame's error."""

@@ -51,7 +51,8 @@ class LocalEngine(Engine):
         if frame.load().error is not None:
             return None
         try:
-            return self.counter.predict_pixels(frame.pixels)
+            intensity = frame.choose_intensity(self.counter.metadata.input.intensity)
+            return self.counter.predict_pixels(frame.pixels, intensity=intensity)
         except OutputError:
             raise
         except Exception as error:  # whatever one picture does to the network, the others go on

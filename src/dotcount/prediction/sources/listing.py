@@ -8,10 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from dotcount.data.survey import survey
 from dotcount.errors import DataError
 from dotcount.files import is_output, nearest, output_of
+from dotcount.intensity import IntensityRule
 from dotcount.prediction.frame import Frame, printable
 from dotcount.prediction.sources.base import SOURCES, source_of
 from dotcount.prediction.sources.unreadable import unreadable
@@ -44,7 +47,17 @@ class Listing:
 
     def __iter__(self) -> Iterator[Frame]:
         for path, name in self.files:
-            yield from source_of(path).frames(path, name)
+            for frame in source_of(path).frames(path, name):
+                frame.of_set = lambda: self.intensity
+                yield frame
+
+    @cached_property
+    def intensity(self) -> IntensityRule:
+        """The rule of brightness that all images of more than 8 bits share, so that equal values look alike.
+
+        Fitted when it is first asked for, from all files of the listing, whichever of them are still to be counted.
+        """
+        return survey([path for path, _ in self.files]).intensity()
 
     @property
     def note(self) -> str:
