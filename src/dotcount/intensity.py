@@ -23,7 +23,7 @@ TAIL = 0.05
 _METHODS = ("type", "bit_depth", "percentiles")
 _DEPTHS = (8, 10, 11, 12, 14, 16)  # bits that sensors deliver
 _STEPS = (257, 256, 128, 64, 32, 16, 8, 4, 2)  # by which software multiplies 8-bit values into deeper types
-_FILLED = (0.02, 0.9)  # values from below 2 % to above 90 % use a range in full
+_BLACK, _NEAR = 0.02, 0.7  # lows up to 2 % of a bit depth are its 0, highs from 70 % on have its end
 _DARK = 1 / 8  # floats below this use little of [0, 1]
 _NOISE = 0.8  # von Neumann's ratio from which an image is taken for noise alone; it is 1 for white noise
 _SAMPLE = 2**17  # values looked at in an image
@@ -44,8 +44,8 @@ class IntensityRule:
     low, high
         Stored values that become 0 and 1; ``None`` where only 8-bit values have been met.
     method
-        Where the range comes from: ``type`` (8 bit), ``bit_depth`` (the values fill the range of a bit depth, or are
-        8-bit values in a deeper type, or floats in [0, 1]) or ``percentiles`` (:data:`TAIL` and 100 - :data:`TAIL`).
+        Where the range comes from: ``type`` (8 bit), ``bit_depth`` (that of a bit depth, of 8-bit values in a deeper
+        type, or of floats in [0, 1]) or ``percentiles`` (:data:`TAIL` and 100 - :data:`TAIL` at one end or both).
     images
         Number of images it was fitted on.
     kind
@@ -57,9 +57,9 @@ class IntensityRule:
     >>> ramp = np.linspace(120, 4000, 10_000).astype(np.uint16).reshape(100, 100)
     >>> rule = IntensityRule.fit([ramp])
     >>> rule.method, round(rule.low), round(rule.high)
-    ('percentiles', 122, 3997)
-    >>> rule.apply(np.array([0, 2060, 5000], dtype=np.uint16)).round(2).tolist()
-    [0.0, 0.5, 1.0]
+    ('percentiles', 122, 4095)
+    >>> rule.apply(np.array([0, 2060, 5000], dtype=np.uint16)).round(2)
+    array([0.  , 0.49, 1.  ], dtype=float32)
     >>> IntensityRule().apply(np.array([0, 255], dtype=np.uint8)).tolist()
     [0.0, 1.0]
     """
@@ -89,10 +89,10 @@ class IntensityRule:
 
         Every image has about the same weight, whatever its size. Values that are not finite are left out.
 
-        The range is that of the data type or bit depth where the values fill it, or are 8-bit values in a deeper type
-        (at most 255, or multiples of 257 as converters make them); floats in [0, 1] stay as they are. Else it is
-        stretched from percentiles, of which single hot or dead pixels are no part. Images of noise alone are not
-        stretched: it would make objects of the noise.
+        Values of 8 bits in a deeper type (at most 255, or multiples such as 257 as converters make them) have the range
+        of 8 bits, floats in [0, 1] stay as they are. Else the range goes from a low percentile, or 0 where that is
+        near, to the end of the bit depth that the values come near, or a high percentile. Single hot or dead pixels
+        don't count. Images of noise alone are not stretched: it would make objects of the noise.
 
         Raises
         ------
@@ -258,9 +258,11 @@ def _range(values: npt.NDArray[np.float64], samples: list[npt.NDArray[np.float64
             return 0.0, top, "bit_depth"
         elif (values == np.rint(values)).all():
             top = _full(high)
-            filled = top is not None and low <= _FILLED[0] * top and high >= _FILLED[1] * top
-            if top is not None and (filled or _is_noise(samples, low, high)):
+            if top is not None and _is_noise(samples, low, high):
                 return 0.0, top, "bit_depth"
+            if top is not None and high >= _NEAR * top and low < top:
+                black = low <= _BLACK * top
+                return 0.0 if black else low, top, "bit_depth" if black else "percentiles"
     if low == high:
         low, high = (0.0, high) if high > 0 else (low, low + 1.0)
     return low, high, "percentiles"
