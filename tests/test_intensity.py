@@ -126,6 +126,24 @@ def test_deep_images_for_a_model_of_eight_bits_take_the_range_of_their_set_and_i
     assert rule_for(floats, IntensityRule(), of_set)[0] == IntensityRule.fit([floats])
 
 
+def test_deep_images_are_made_as_dark_and_bright_as_those_of_training() -> None:
+    """Without it, haze that the model knows from its training images would be stretched away."""
+    plain = (blobs() * 0.6 + 40).astype(np.uint8)
+    trained = IntensityRule().measured([plain])
+    assert trained.dark == pytest.approx(plain.min() / 255, abs=0.02)
+    assert trained.bright == pytest.approx(plain.max() / 255, abs=0.03)
+    assert IntensityRule().measured([np.zeros((9, 9), np.uint8)]) == IntensityRule()
+    expected = plain.astype(np.float32) / 255
+    for deep in ((plain * (2047 / 255)).astype(np.uint16), (plain * 4.2 + 250).astype(np.uint16)):
+        rule, note = rule_for(deep, trained, None)
+        assert note is not None
+        np.testing.assert_allclose(rule.apply(deep), expected, atol=0.01)
+        assert rule_for(deep, trained, rule)[0] == rule
+    np.testing.assert_array_equal(rule_for(plain, trained, None)[0].apply(plain), expected)
+    exact = plain.astype(np.uint16) * 257
+    np.testing.assert_array_equal(rule_for(exact, trained, None)[0].apply(exact), expected)
+
+
 def test_the_rule_is_described() -> None:
     assert "0 to 4,095" in IntensityRule(0, 4095, "bit_depth", 4, "integer").described()
     assert "4 images" in IntensityRule(0, 4095, "bit_depth", 4, "integer").described()
@@ -133,7 +151,7 @@ def test_the_rule_is_described() -> None:
 
 
 def test_the_rule_survives_json() -> None:
-    for rule in (IntensityRule(), IntensityRule(1.5, 99.25, "percentiles", 12, "float")):
+    for rule in (IntensityRule(), IntensityRule(1.5, 99.25, "percentiles", 12, "float", 0.1, 0.8)):
         assert IntensityRule.from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
 
 
@@ -151,6 +169,8 @@ def test_the_rule_survives_json() -> None:
         {"images": -2},
         {"kind": "complex"},
         {"kind": None},
+        {"dark": 1.0},
+        {"bright": 2.0},
     ],
     ids=str,
 )

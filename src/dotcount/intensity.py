@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,10 @@ from dotcount.errors import InputError
 TAIL = 0.05
 """Percentage of the values that may lie below, and above, a fitted range."""
 
-_METHODS = ("type", "bit_depth", "percentiles")
+_METHODS = ("type", "bit_depth", "offset", "percentiles")
 _DEPTHS = (8, 10, 11, 12, 14, 16)  # bits that sensors deliver
 _STEPS = (257, 256, 128, 64, 32, 16, 8, 4, 2)  # by which software multiplies 8-bit values into deeper types
-_BLACK, _NEAR = 0.02, 0.7  # lows up to 2 % of a bit depth are its 0, highs from 70 % on have its end
+_BLACK, _NEAR = 0.02, 0.7  # values from below 2 % to above 70 % of a bit depth use it in full
 _DARK = 1 / 8  # floats below this use little of [0, 1]
 _NOISE = 0.8  # von Neumann's ratio from which an image is taken for noise alone; it is 1 for white noise
 _SAMPLE = 2**17  # values looked at in an image
@@ -45,11 +45,15 @@ class IntensityRule:
         Stored values that become 0 and 1; ``None`` where only 8-bit values have been met.
     method
         Where the range comes from: ``type`` (8 bit), ``bit_depth`` (that of a bit depth, of 8-bit values in a deeper
-        type, or of floats in [0, 1]) or ``percentiles`` (:data:`TAIL` and 100 - :data:`TAIL` at one end or both).
+        type, or of floats in [0, 1]), ``offset`` (from percentile :data:`TAIL` to the end of the bit depth) or
+        ``percentiles`` (:data:`TAIL` and 100 - :data:`TAIL`).
     images
         Number of images it was fitted on.
     kind
         What the range holds for: ``integer`` or ``float``; ``type`` has none.
+    dark, bright
+        Brightness of the images at the same two percentiles. A model's rule states that of its training images, so that
+        images of other depths can be made as dark and as bright; 0 and 1 where it is not known.
 
     Examples
     --------
@@ -57,7 +61,7 @@ class IntensityRule:
     >>> ramp = np.linspace(120, 4000, 10_000).astype(np.uint16).reshape(100, 100)
     >>> rule = IntensityRule.fit([ramp])
     >>> rule.method, round(rule.low), round(rule.high)
-    ('percentiles', 122, 4095)
+    ('offset', 122, 4095)
     >>> rule.apply(np.array([0, 2060, 5000], dtype=np.uint16)).round(2)
     array([0.  , 0.49, 1.  ], dtype=float32)
     >>> IntensityRule().apply(np.array([0, 255], dtype=np.uint8)).tolist()
@@ -69,17 +73,21 @@ class IntensityRule:
     method: str = "type"
     images: int = 0
     kind: str = ""
+    dark: float = 0.0
+    bright: float = 1.0
 
     def __post_init__(self) -> None:
         if self.method not in _METHODS:
             raise InputError(f"intensity method must be one of {', '.join(_METHODS)}; got {self.method!r}")
         if (self.low is None) != (self.high is None) or (self.low is None) != (self.method == "type"):
-            raise InputError("intensity needs low and high for bit_depth and percentiles, and neither for type")
+            raise InputError("intensity needs low and high, and neither for the method type")
         if self.kind not in (("",) if self.low is None else ("integer", "float")):
             raise InputError(f"intensity kind must be integer or float where there is a range; got {self.kind!r}")
         low, high = self.low or 0.0, self.high if self.high is not None else 1.0
         if not (math.isfinite(low) and math.isfinite(high) and low < high):
             raise InputError(f"intensity range must be finite and rising; got {low} to {high}")
+        if not 0 <= self.dark < self.bright <= 1:
+            raise InputError(f"intensity dark and bright must rise within 0 to 1; got {self.dark} and {self.bright}")
         if self.images < 0:
             raise InputError(f"intensity must state how many images it was fitted on; got {self.images}")
 
@@ -144,14 +152,42 @@ class IntensityRule:
             values = np.nan_to_num(values, nan=0.0)
         return np.asarray(values.clip(0, 1), dtype=np.float32)
 
+    def measured(self, images: Iterable[Values]) -> IntensityRule:
+        """Return this rule with the dark and bright ends of what it makes of some images."""
+        samples = [_rows(self.apply(pixels)) for pixels in images if pixels.size]
+        if not samples:
+            return self
+        dark, bright = (float(np.clip(end, 0, 1)) for end in _ends(samples))
+        return replace(self, dark=round(dark, 4), bright=round(bright, 4)) if bright - dark >= _DARK else self
+
+    def like(self, other: IntensityRule) -> IntensityRule:
+        """Return the rule that makes images as dark and bright as another makes its own.
+
+        Ends that are percentiles are moved so that these percentiles become ``other.dark`` and ``other.bright``; those
+        of a bit depth have a meaning of their own and stay.
+        """
+        if self.method not in ("offset", "percentiles"):
+            return self
+        bright = other.bright if self.method == "percentiles" else 1.0
+        if (other.dark, bright) == (self.dark, self.bright):
+            return self
+        low, high = self.span
+        scale = (high - low) / (bright - other.dark)
+        start = low - other.dark * scale
+        if self.kind == "integer" and low >= 0:
+            start = max(0.0, start)  # no sensor counts less than nothing
+        return replace(self, low=start, high=start + scale, dark=other.dark, bright=bright)
+
     def described(self) -> str:
         """Return the rule in words that follow "brightness is"."""
         if self.low is None or self.high is None:
             return "taken from 8-bit values, 0 to 255"
         span = f"mapped from {_number(self.low)} to {_number(self.high)}"
-        how = (
-            "the range of their bit depth" if self.method == "bit_depth" else f"percentiles {TAIL:g} and {100 - TAIL:g}"
-        )
+        how = {
+            "bit_depth": "the range of their bit depth",
+            "offset": f"percentile {TAIL:g} and the end of their bit depth",
+            "percentiles": f"percentiles {TAIL:g} and {100 - TAIL:g}",
+        }[self.method]
         of = "one image" if self.images == 1 else f"{self.images:,} images"
         return f"{span} ({how}; {of} of more than 8 bits)"
 
@@ -164,7 +200,8 @@ class IntensityRule:
         """Rebuild from :meth:`to_dict`; an incomplete or altered mapping is an :class:`InputError`."""
         try:
             low, high, method, images, kind = (values[n] for n in ("low", "high", "method", "images", "kind"))
-            for number in (low, high):
+            dark, bright = values.get("dark", 0.0), values.get("bright", 1.0)
+            for number in (low, high, dark, bright):
                 if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
                     raise TypeError
             if isinstance(images, bool) or not isinstance(images, int):
@@ -174,7 +211,8 @@ class IntensityRule:
         except (KeyError, TypeError) as error:
             message = "intensity needs low, high, method, images and kind as to_dict writes them"
             raise InputError(f"{message}; got {values}") from error
-        return cls(None if low is None else float(low), None if high is None else float(high), method, images, kind)
+        low, high = (None if end is None else float(end) for end in (low, high))
+        return cls(low, high, method, images, kind, float(dark), float(bright))
 
 
 def rule_for(pixels: Values, trained: IntensityRule, of_set: IntensityRule | None) -> tuple[IntensityRule, str | None]:
@@ -204,6 +242,7 @@ def rule_for(pixels: Values, trained: IntensityRule, of_set: IntensityRule | Non
     rule, whose = of_set, "of the images counted together"
     if rule is None or not rule.covers(pixels.dtype):
         rule, whose = IntensityRule.fit([pixels]), "of this image"
+    rule = rule.like(trained)
     low, high = rule.span
     name = f"{pixels.dtype.itemsize * 8}-bit {'float ' if rule.kind == 'float' else ''}values"
     note = f"its {name} were mapped from {_number(low)} to {_number(high)}, the range {whose}"
@@ -261,8 +300,7 @@ def _range(values: npt.NDArray[np.float64], samples: list[npt.NDArray[np.float64
             if top is not None and _is_noise(samples, low, high):
                 return 0.0, top, "bit_depth"
             if top is not None and high >= _NEAR * top and low < top:
-                black = low <= _BLACK * top
-                return 0.0 if black else low, top, "bit_depth" if black else "percentiles"
+                return (0.0, top, "bit_depth") if low <= _BLACK * top else (low, top, "offset")
     if low == high:
         low, high = (0.0, high) if high > 0 else (low, low + 1.0)
     return low, high, "percentiles"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
+from dotcount.data.images import read_pixels
 from dotcount.data.survey import survey
 from dotcount.errors import DataError
 from dotcount.intensity import IntensityRule
@@ -64,3 +65,10 @@ def test_of_many_files_a_sample_is_read(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("dotcount.data.survey.SAMPLE", 2)
     assert survey(paths).intensity() == IntensityRule.fit([tifffile.imread(paths[0]), tifffile.imread(paths[4])])
     assert survey(paths).intensity().images == 2
+
+
+def test_how_dark_and_bright_the_images_are_is_measured(tmp_path: Path) -> None:
+    paths = [picture(tmp_path / name, 40, 30, seed=k) for k, name in enumerate(("a.png", "b.jpg", "c.tif"))]
+    rule = survey(paths).measured(IntensityRule())
+    assert 0 <= rule.dark < rule.bright <= 1
+    assert rule == IntensityRule().measured([read_pixels(path) for path in paths])

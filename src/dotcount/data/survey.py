@@ -64,8 +64,14 @@ class Survey:
             )
         floats = len(self.floats) > len(self.integers)
         deep = self.floats if floats else self.integers
-        places = np.linspace(0, len(deep) - 1, min(SAMPLE, len(deep))).round().astype(int)
-        return IntensityRule.fit(self._read([deep[k] for k in places], floats))
+        return IntensityRule.fit(
+            pixels for pixels in self._sample(deep) if pixels.dtype != np.uint8 and (pixels.dtype.kind == "f") == floats
+        )
+
+    def measured(self, rule: IntensityRule) -> IntensityRule:
+        """Return the rule with how dark and bright the images are under it; up to :data:`SAMPLE` are read."""
+        every = self.shallow + self.integers + self.floats
+        return rule.measured(pixels for pixels in self._sample(every) if rule.covers(pixels.dtype))
 
     def told(self) -> list[str]:
         """Return in words what a person should know of the set: mixed depths, and what is not read."""
@@ -82,14 +88,12 @@ class Survey:
             told.append(f"{note}: {_images(len(files))} (such as {files[0].name})")
         return told
 
-    def _read(self, paths: Sequence[Path], floats: bool) -> Iterator[PixelArray]:
-        for path in paths:
+    def _sample(self, paths: Sequence[Path]) -> Iterator[PixelArray]:
+        for place in np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths))).round().astype(int):
             try:
-                pixels = read_pixels(path, self.selection)
+                yield read_pixels(paths[place], self.selection)
             except ImageReadError:
                 continue
-            if pixels.dtype != np.uint8 and (pixels.dtype.kind == "f") == floats:
-                yield pixels
 
 
 def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST) -> Survey:

@@ -17,7 +17,7 @@ from dotcount.inference.peaks import find_peaks
 from dotcount.inference.pixels import UNIT, ImageLike, network_input, pixels_of
 from dotcount.inference.result import Prediction
 from dotcount.inference.tiling import density_of
-from dotcount.intensity import IntensityRule
+from dotcount.intensity import IntensityRule, rule_for
 from dotcount.metadata import CountInterval, ModelMetadata
 
 
@@ -110,8 +110,7 @@ class ImageCounter:
 
     def predict_pixels(self, pixels: PixelArray, *, intensity: IntensityRule | None = None) -> Prediction:
         """Count and locate the objects of (H, W, 3) pixels that :func:`dotcount.data.read_pixels` returned."""
-        own = self.metadata.input.intensity
-        return self._predict(pixels, own if own.covers(pixels.dtype) else intensity)
+        return self._predict(pixels, rule_for(pixels, self.metadata.input.intensity, intensity)[0])
 
     def _predict(self, pixels: PixelArray, intensity: IntensityRule | None) -> Prediction:
         metadata, (height, width) = self.metadata, pixels.shape[:2]

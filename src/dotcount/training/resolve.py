@@ -119,7 +119,7 @@ def make_plan(config: RunConfig) -> Plan:
     model = dataclasses.replace(config.model, options=model_options(config))
     config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model, augment=augment)
     images = survey([record.image for record in train.records])
-    intensity = images.intensity(strict=True)
+    intensity = images.measured(images.intensity(strict=True))
     told = [collection.note, padded_images(train.records, crop, rule), *images.told()]
     if intensity.low is not None:
         told.append(f"brightness is {intensity.described()}")
