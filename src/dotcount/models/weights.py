@@ -89,33 +89,30 @@ def check_header(module: nn.Module, path: Path) -> None:
         If the file is damaged, or a tensor is missing, unexpected, or of another shape or type.
     """
     header = _header(path)
-    shapes = {name: tuple(one["shape"]) for name, one in header.items()}
-    kinds = {name: str(one["dtype"]) for name, one in header.items()}
     own = module.state_dict()
-    _same_names(module, shapes, str(path))
-    for name, shape in shapes.items():
+    _same_names(module, header, str(path))
+    for name, (shape, kind) in header.items():
         _same_shape(module, name, shape, own[name], str(path))
-        if kinds[name] not in _DTYPES.get(own[name].dtype, ()):
-            raise ModelError(f"{path}: tensor {name!r} is of type {kinds[name]}; {type(module).__name__} needs F32")
+        if kind not in _DTYPES.get(own[name].dtype, ()):
+            raise ModelError(f"{path}: tensor {name!r} is of type {kind[:20]}; {type(module).__name__} needs F32")
 
 
-def _header(path: Path) -> dict[str, Any]:
-    """Return the table at the start of a safetensors file: its length in 8 bytes, then JSON."""
+def _header(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Return shape and type of every tensor, from the start of a safetensors file: a length in 8 bytes, then JSON."""
     _require_file(path)
     try:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             if size > min(LARGEST_HEADER, path.stat().st_size):
                 raise ValueError("its header is longer than the file")
-            header = json.loads(file.read(size))
-        header.pop("__metadata__", None)
-        for one in header.values():
-            if not all(type(side) is int and side >= 0 for side in one["shape"]):
-                raise ValueError("a shape is not of numbers")
+            content = json.loads(file.read(size))
+        content.pop("__metadata__", None)
+        header = {name: (tuple(one["shape"]), str(one["dtype"])) for name, one in content.items()}
+        if not all(type(side) is int and side >= 0 for shape, _ in header.values() for side in shape):
+            raise ValueError("a shape is not of numbers")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path}: corrupt or truncated ({error}); copy it again") from error
-    tensors: dict[str, Any] = header
-    return tensors
+    return header
 
 
 def _require_file(path: Path) -> None:
