@@ -219,7 +219,7 @@ class TrainingConfig:
     validate_every
         Epochs between two validations on whole images; absent: 1, or more where they would eat a time budget.
     select
-        Validation figure, lower is better, by which weights are kept: of the last epoch that is not worse beyond chance.
+        Validation figure, lower is better, by which weights are kept: the last that are not worse beyond chance.
     precision
         ``auto`` is bfloat16 or float16 autocast on a GPU and float32 on a CPU; the transport is always solved in
         float32/64.
