@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from dotcount.errors import InputError
 from dotcount.metrics._check import as_counts, as_pair
@@ -21,17 +22,6 @@ def check_level(level: float) -> None:
     """Raise an InputError unless ``level`` lies between 0 and 1."""
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, for example 0.95; got {level}")
-
-
-def _resampled_means(values: FloatArray, resamples: int, seed: int) -> FloatArray:
-    """Return (resamples,) means of samples drawn with replacement."""
-    rng = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // values.size)
-    parts = [
-        values[rng.integers(0, values.size, (min(rows, resamples - start), values.size))].mean(axis=1)
-        for start in range(0, resamples, rows)
-    ]
-    return np.concatenate(parts)
 
 
 def bootstrap_mean(
@@ -51,9 +41,18 @@ def bootstrap_mean(
     check_level(level)
     if not sample.size:
         raise InputError("values is empty: a mean needs at least one image")
-    means = _resampled_means(sample, resamples, seed)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    if sample.size == 1:
+        return float(sample[0]), float(sample[0])
+    interval = stats.bootstrap(
+        (sample,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="percentile",
+        batch=_batch(sample.size),
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)
@@ -96,18 +95,30 @@ def sign_flip_p_value(differences: npt.ArrayLike, *, permutations: int = 10_000,
     sample = as_counts(differences, "differences")
     if not sample.size:
         raise InputError("differences is empty: a test needs at least one image")
-    observed = abs(sample.sum())
-    # Sums of the same numbers in another order may differ in the last digits; those are ties, not misses.
-    bar = observed - 1e-12 * np.abs(sample).sum()
-    if sample.size < 60 and 2**sample.size <= permutations:
-        codes = np.arange(2**sample.size)[:, None] >> np.arange(sample.size)
-        return float(np.mean(np.abs((1 - 2 * (codes & 1)) @ sample) >= bar))
-    rng = np.random.default_rng(seed)
-    rows, hits = max(1, _CHUNK // sample.size), 0
-    for start in range(0, permutations, rows):
-        signs = 1 - 2 * rng.integers(0, 2, (min(rows, permutations - start), sample.size), dtype=np.int8)
-        hits += int((np.abs(signs @ sample) >= bar).sum())
-    return (1 + hits) / (1 + permutations)
+    if sample.size == 1:
+        return 1.0
+    # Sums of the same numbers in another order may differ in the last digits; rounded, those are ties, not misses.
+    digit = 1e-12 * float(np.abs(sample).sum()) or 1.0
+
+    def distance(values: FloatArray, axis: int = -1) -> FloatArray:
+        return np.asarray(np.rint(np.abs(values.sum(axis=axis)) / digit))
+
+    result = stats.permutation_test(
+        (sample,),
+        distance,
+        permutation_type="samples",
+        alternative="greater",
+        vectorized=True,
+        n_resamples=permutations,
+        batch=_batch(sample.size),
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.pvalue)
+
+
+def _batch(n: int) -> int:
+    """Return how many resamples of n images are held at a time."""
+    return max(1, _CHUNK // n)
 
 
 def compare_paired(
