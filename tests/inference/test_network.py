@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+import dotcount
 from dotcount.inference import counts, density_maps
 from dotcount.losses import valid_cells
 from dotcount.models import create
@@ -65,3 +70,25 @@ def test_the_mirror_works_with_a_network_that_only_has_a_stride() -> None:
     torch.testing.assert_close(found, 0.5 * (model(images) + model(images.flip(-1)).flip(-1)))
     assert density_maps(model, images[..., :13, :21], mirror=True).shape == (1, 1, 4, 6)
     assert not hasattr(model, "mirror")
+
+
+CALLERS = {
+    "inference/network.py": "the one place",
+    "training/module.py": "a training step, with gradient",
+    "training/measure.py": "the time of a training step",
+    "models/base.py": "the trial of a user's module, see check_model",
+}
+
+
+def test_no_other_file_calls_a_network() -> None:
+    """Calls of something named like a network with tensors of images, outside docstrings."""
+    root = Path(dotcount.__file__).parent
+    found = set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and len(node.args) == 1:
+                name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                argument = ast.unparse(node.args[0])
+                if name in ("model", "network", "average", "module") and re.search(r"image|pixel|rand|batch", argument):
+                    found.add(path.relative_to(root).as_posix())
+    assert found == set(CALLERS)
