@@ -105,7 +105,7 @@ def test_scores(model: Path, place: str) -> dict[str, Any]:
     collection = open_collection(place)
     started = time.process_time()
     result = evaluate(load(model, device="cpu"), collection, "test", examples=0)
-    metrics = result.metrics
+    metrics = result.metrics.to_dict()
     place_curve = metrics["localization"]
     at = [place_curve["thresholds"].index(float(distance)) for distance in KEPT_DISTANCES]
     curve = {key: [round(place_curve[key][i], 6) for i in at] for key in ("precision", "recall") if key in place_curve}

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from dotcount.metrics import GreedyScorer, OptimalScorer, by_count, metrics_summary
+from dotcount.metrics import GreedyScorer, Localization, OptimalScorer, by_count, metrics_summary
 
 
 def test_summary_has_the_parts_of_metrics_json():
@@ -16,10 +16,9 @@ def test_summary_has_the_parts_of_metrics_json():
         [2.0, 60.0],
         true,
         groupings={"count": by_count(true, "jhu")},
-        greedy=greedy.compute(),
-        optimal={"sigma 8 px": optimal.compute()},
+        localization=Localization(greedy.compute(), {"sigma 8 px": optimal.compute()}),
     )
-    read = json.loads(json.dumps(summary, allow_nan=False))
+    read = json.loads(json.dumps(summary.to_dict(), allow_nan=False))
     assert read["images"] == read["counting"]["n"] == 2
     assert set(read["counting"]) >= {"n", "mae", "rmse", "nae", "mae_ci95", "bias"}
     assert (read["localization"]["ap"], read["localization"]["ar"], read["localization"]["f"]) == (1.0, 1.0, 1.0)
@@ -32,6 +31,6 @@ def test_summary_has_the_parts_of_metrics_json():
 
 def test_counts_alone_need_no_points():
     summary = metrics_summary(np.array([1.0]), np.array([0]))
-    assert summary["localization"] is None
-    assert summary["subsets"] == {}
-    assert json.dumps(summary, allow_nan=False)
+    assert summary.localization is None
+    assert summary.subsets == {}
+    assert json.dumps(summary.to_dict(), allow_nan=False)

@@ -134,7 +134,7 @@ def test_headlines(evaluation):
 
 
 def test_sentence_for_one_image(evaluation):
-    evaluation = type(evaluation)(evaluation.metrics, evaluation.rows[:1], (), (), evaluation.localization)
+    evaluation = type(evaluation)(evaluation.metrics, evaluation.rows[:1], (), ())
     assert sentence(evaluation).startswith("On the one image with 4 to 4")
 
 
@@ -165,7 +165,7 @@ def test_the_verdict_comes_first(evaluation, html):
     assert html.index("Not clearly better than always answering the mean") < html.index("mean absolute error")
     assert "Too few images to say" in spoken(html)
     constant = BaselineComparison(9, 20.0, 117.6, True, 20.0, 117.6, 20.0, (-1.0, 1.0), 0.0, 117.6)
-    poor = replace(evaluation, metrics=evaluation.metrics | {"baseline": constant.to_dict()})
+    poor = replace(evaluation, metrics=replace(evaluation.metrics, baseline=constant))
     text = spoken(render(Report("Poor", evaluation=poor)))
     assert "No better than always answering the mean" in text
     assert "nearly the same count, 117.6, for every image" in text
@@ -176,8 +176,8 @@ def test_the_verdict_comes_first(evaluation, html):
     ("bias", "words"), [(3.0, "too many"), (-3.0, "too few"), (0.05, "neither too many nor too few")]
 )
 def test_the_mean_error_says_which_way(evaluation, bias, words):
-    counting = evaluation.metrics["counting"] | {"bias": bias, "mae": 4.0}
-    told = headlines(replace(evaluation, metrics=evaluation.metrics | {"counting": counting}))
+    counting = replace(evaluation.metrics.counting, bias=bias, mae=4.0)
+    told = headlines(replace(evaluation, metrics=replace(evaluation.metrics, counting=counting)))
     assert words in next(one.detail for one in told if one.name == "mean error")
 
 

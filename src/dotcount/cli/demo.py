@@ -144,14 +144,16 @@ def print_table(result: Evaluation, training: float, total: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    counting, place = result.metrics["counting"], result.metrics["localization"]["optimal"]["sigma 8 px"]
+    counting, located = result.metrics.counting, result.metrics.localization
+    assert located is not None, "an evaluation scores located points"
+    place = located.optimal["sigma 8 px"]
     mean = float(result.true.mean())
     table = Table(title="Held-out test images", title_justify="left", show_header=False)
-    table.add_row("images, cells per image", f"{counting['n']}, {result.true.min():.0f} to {result.true.max():.0f}")
-    low, high = counting["mae_ci95"]
-    table.add_row("mean absolute error", f"{counting['mae']:.2f} (95 % interval {low:.2f} to {high:.2f})")
-    table.add_row("as a share of the mean count", f"{100 * counting['mae'] / mean:.1f} % of {mean:.1f}")
-    table.add_row("mean error", f"{counting['bias']:+.2f}")
-    table.add_row("cells located within 8 px", f"{place['recall']:.1%}; {place['precision']:.1%} of points are cells")
+    table.add_row("images, cells per image", f"{counting.n}, {result.true.min():.0f} to {result.true.max():.0f}")
+    low, high = counting.mae_ci95
+    table.add_row("mean absolute error", f"{counting.mae:.2f} (95 % interval {low:.2f} to {high:.2f})")
+    table.add_row("as a share of the mean count", f"{100 * counting.mae / mean:.1f} % of {mean:.1f}")
+    table.add_row("mean error", f"{counting.bias:+.2f}")
+    table.add_row("cells located within 8 px", f"{place.recall:.1%}; {place.precision:.1%} of points are cells")
     table.add_row("time", f"{total / 60:.1f} min, of which training {training / 60:.1f}")
     Console().print(table)

@@ -89,23 +89,25 @@ def write(path: Path, result: Evaluation, predictor: Predictor, *, title: str) -
     from dotcount.report import Report, write_report
 
     metrics = result.metrics
-    split = "all images" if metrics["split"] == "all" else f"split “{metrics['split']}”"
-    subtitle = f"model {metrics['model']}, {split}, {metrics['images']:,} images, {metrics['seconds']:.1f} s"
+    split = "all images" if metrics.split == "all" else f"split “{metrics.split}”"
+    subtitle = f"model {metrics.model}, {split}, {metrics.images:,} images, {metrics.seconds:.1f} s"
     write_report(path, Report(title, subtitle, result, metadata=predictor.metadata))
 
 
 def summary(result: Evaluation) -> str:
     """Return the main figures as lines for the terminal."""
-    counting, place = result.metrics["counting"], result.metrics["localization"]
-    near = place["object_radius"]
-    low, high = counting["mae_ci95"]
-    nae = "" if counting["nae"] is None else f", NAE {counting['nae']:.3f}"
-    failed = f", {result.metrics['failed']} more not readable" if result.metrics["failed"] else ""
+    metrics, counting, located = result.metrics, result.metrics.counting, result.metrics.localization
+    assert located is not None, "an evaluation scores located points"
+    assert located.object_radius is not None, "and matches them within an object's radius"
+    place, near, radius = located.greedy, located.object_radius.matched, located.object_radius.median_px
+    low, high = counting.mae_ci95
+    nae = "" if counting.nae is None else f", NAE {counting.nae:.3f}"
+    failed = f", {metrics.failed} more not readable" if metrics.failed else ""
     return (
-        f"{counting['n']} images{failed}: MAE {counting['mae']:.2f} (95 % interval {low:.2f} to {high:.2f}), "
-        f"RMSE (the papers' MSE) {counting['rmse']:.2f}{nae}, mean error {counting['bias']:+.2f}\n"
-        f"{result.metrics['baseline']['sentence']}\n"
-        f"located points within an object's radius ({near['median_px']:.1f} px): precision {near['precision']:.3f}, "
-        f"recall {near['recall']:.3f}, F {near['f']:.3f}\n"
-        f"located points, mean over 1 to 100 px: AP {place['ap']:.3f}, AR {place['ar']:.3f}, F {place['f']:.3f}"
+        f"{counting.n} images{failed}: MAE {counting.mae:.2f} (95 % interval {low:.2f} to {high:.2f}), "
+        f"RMSE (the papers' MSE) {counting.rmse:.2f}{nae}, mean error {counting.bias:+.2f}\n"
+        f"{metrics.baseline.sentence()}\n"
+        f"located points within an object's radius ({radius:.1f} px): precision {near.precision:.3f}, "
+        f"recall {near.recall:.3f}, F {near.f:.3f}\n"
+        f"located points, mean over 1 to 100 px: AP {place.ap:.3f}, AR {place.ar:.3f}, F {place.f:.3f}"
     )

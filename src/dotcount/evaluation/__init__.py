@@ -6,22 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dotcount.evaluation.scoring import Evaluation, Example, Row, evaluate, select_split
+    from dotcount.evaluation.results import Evaluation, EvaluationMetrics, Example, IntervalCoverage, Row
+    from dotcount.evaluation.scoring import evaluate, select_split
 
 # Imported on first use: evaluating needs torch, whose import takes seconds.
 _HOME = {
-    "scoring": (
-        "Evaluation",
-        "Example",
-        "Row",
-        "evaluate",
-        "select_split",
-    ),
+    "results": ("Evaluation", "EvaluationMetrics", "Example", "IntervalCoverage", "Row"),
+    "scoring": ("evaluate", "select_split"),
 }
 
 __all__ = [
     "Evaluation",
+    "EvaluationMetrics",
     "Example",
+    "IntervalCoverage",
     "Row",
     "evaluate",
     "select_split",

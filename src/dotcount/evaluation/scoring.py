@@ -5,20 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dotcount.data import Collection, Record
 from dotcount.errors import DataError
-from dotcount.evaluation.reading import ByteImage, CountedImage, SetCounter
-from dotcount.files import CsvWriter, write_text
+from dotcount.evaluation.reading import CountedImage, SetCounter
+from dotcount.evaluation.results import Evaluation, EvaluationMetrics, Example, IntervalCoverage, Row
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
 from dotcount.metrics import (
-    GreedyResult,
     GreedyScorer,
+    Localization,
+    ObjectRadiusResult,
     OptimalScorer,
     by_count,
     by_count_quantile,
@@ -27,106 +27,13 @@ from dotcount.metrics import (
     metrics_summary,
     object_radii,
 )
-from dotcount.points import FloatArray, Points
+from dotcount.points import Points
 
 SIGMAS = (4.0, 8.0, 16.0)
 """Distances, px, at which the optimal matching is reported beside the paper's greedy one."""
 
 _PUBLISHED_BINS = {"jhu_crowd": "jhu", "nwpu": "nwpu"}
 """Benchmarks whose published figures are split by the true count, and the name of the bins."""
-
-PREDICTION_COLUMNS = ("image", "true", "count", "low", "high", "difference", "points", "status", "error")
-
-
-@dataclass(frozen=True, eq=False)
-class Row:
-    """One image of an evaluation; ``prediction`` without its map, unless it is kept as an example."""
-
-    name: str
-    true: int | None
-    count: float | None
-    interval: tuple[float, float] | None
-    points: int | None
-    error: str | None = None
-
-    @property
-    def difference(self) -> float | None:
-        """Return predicted minus true count."""
-        return None if self.count is None or self.true is None else self.count - self.true
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """An image with its dots and prediction, kept for the report.
-
-    Attributes
-    ----------
-    radius
-        An object's in this image, px.
-    shown
-        (h, w, 3) the image as the network saw it, reduced if it is large.
-    """
-
-    record: Record
-    points: Points
-    prediction: Prediction
-    radius: float
-    shown: ByteImage
-
-    @property
-    def difference(self) -> float:
-        """Return predicted minus true count."""
-        return self.prediction.count - len(self.points)
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """Result of :func:`evaluate`.
-
-    Attributes
-    ----------
-    metrics
-        What ``metrics.json`` holds: ``counting``, ``baseline``, ``localization``, ``subsets``, ``images``, ``split``,
-        ``recipe``, ``model``, ``seconds``, and ``failed`` (images that couldn't be read).
-    rows
-        One row per image in the order of the collection.
-    worst, best
-        Images with the largest and the smallest absolute count error.
-    localization
-        Precision and recall by distance.
-    """
-
-    metrics: dict[str, Any]
-    rows: tuple[Row, ...]
-    worst: tuple[Example, ...]
-    best: tuple[Example, ...]
-    localization: GreedyResult
-
-    @property
-    def scored(self) -> list[Row]:
-        """Return the rows that take part in the scores."""
-        return [row for row in self.rows if row.error is None]
-
-    @property
-    def true(self) -> FloatArray:
-        """Return (n,) annotated counts of the scored rows."""
-        return np.array([row.true for row in self.scored], dtype=np.float64)
-
-    @property
-    def predicted(self) -> FloatArray:
-        """Return (n,) predicted counts of the scored rows."""
-        return np.array([row.count for row in self.scored], dtype=np.float64)
-
-    def save(self, out: Path) -> None:
-        """Write ``metrics.json`` and ``predictions.csv`` into the folder ``out``."""
-        import json
-
-        with CsvWriter(out / "predictions.csv", PREDICTION_COLUMNS) as sink:
-            for row in self.rows:
-                low, high = row.interval or (None, None)
-                status = "error" if row.error else "ok"
-                sink.write(row.name, row.true, row.count, low, high, row.difference, row.points, status, row.error)
-        write_text(out / "metrics.json", json.dumps(self.metrics, indent=2, allow_nan=False) + "\n")
 
 
 @dataclass
@@ -202,7 +109,7 @@ def evaluate(
     -------
     Evaluation
         Distances of points are px of the original images. An image that can't be read is a row with its error, is
-        counted in ``metrics["failed"]`` and takes no part in the scores.
+        counted in ``metrics.failed`` and takes no part in the scores.
 
     Raises
     ------
@@ -236,27 +143,29 @@ def evaluate(
     groupings = {"count": by_count_quantile(true)} if len(scored) >= 8 else {}
     if collection.format in _PUBLISHED_BINS:
         groupings[f"count, {collection.format}"] = by_count(true, _PUBLISHED_BINS[collection.format])
-    localization = greedy.compute()
-    metrics = metrics_summary(
+    scores = metrics_summary(
         np.array([row.count for row in scored], dtype=np.float64),
         true,
         training_mean=_training_mean(predictor),
         groupings={**groupings, **_label_groups(records)},
-        greedy=localization,
-        optimal={f"sigma {sigma:g} px": scorer.compute() for sigma, scorer in optimal.items()},
-        object_radius=(float(np.median(list(radii.values()))), objects.compute()),
+        localization=Localization(
+            greedy.compute(),
+            {f"sigma {sigma:g} px": scorer.compute() for sigma, scorer in optimal.items()},
+            ObjectRadiusResult(float(np.median(list(radii.values()))), objects.compute()),
+        ),
         seed=seed,
     )
-    metrics["game"] = {f"{level}": float(value) for level, value in enumerate(np.mean(patches, axis=0), start=1)}
-    metrics |= _coverage(predictor, scored)
-    metrics |= {
-        "failed": len(rows) - len(scored),
-        "split": split or "all",
-        "recipe": collection.format,
-        "model": predictor.name,
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    return Evaluation(metrics, tuple(rows), tuple(gallery.worst), tuple(gallery.best), localization)
+    metrics = EvaluationMetrics(
+        **vars(scores),
+        game=tuple(float(value) for value in np.mean(patches, axis=0)),
+        interval=_coverage(predictor, scored),
+        failed=len(rows) - len(scored),
+        split=split or "all",
+        recipe=collection.format,
+        model=predictor.name,
+        seconds=round(time.perf_counter() - started, 3),
+    )
+    return Evaluation(metrics, tuple(rows), tuple(gallery.worst), tuple(gallery.best))
 
 
 def _object_radii(predictor: ImageCounter, chosen: Collection) -> dict[str, float]:
@@ -296,9 +205,9 @@ def _label_groups(records: list[Record]) -> dict[str, dict[str, Any]]:
     return {key: dict(by_label(column)) for key, column in columns.items() if 2 <= len(set(column) - {None}) <= 20}
 
 
-def _coverage(predictor: ImageCounter, rows: list[Row]) -> dict[str, Any]:
+def _coverage(predictor: ImageCounter, rows: list[Row]) -> IntervalCoverage | None:
     """Share of images whose true count lies in the predicted interval, beside what was promised."""
     inside = [row.interval[0] <= row.true <= row.interval[1] for row in rows if row.interval and row.true is not None]
     if not inside or predictor.interval is None:
-        return {}
-    return {"interval": {"level": predictor.interval.level, "coverage": float(np.mean(inside)), "n": len(inside)}}
+        return None
+    return IntervalCoverage(predictor.interval.level, float(np.mean(inside)), len(inside))

@@ -24,6 +24,7 @@ from dotcount.metrics.subsets import (
     COUNT_BINS,
     LUMINANCE_BINS,
     Bin,
+    SubsetAverage,
     average,
     by_count,
     by_count_quantile,
@@ -32,7 +33,7 @@ from dotcount.metrics.subsets import (
     mean_luminance,
     subset_metrics,
 )
-from dotcount.metrics.summary import metrics_summary
+from dotcount.metrics.summary import Localization, ObjectRadiusResult, Scores, metrics_summary
 
 __all__ = [
     "COUNT_BINS",
@@ -43,9 +44,13 @@ __all__ = [
     "CountingMetrics",
     "GreedyResult",
     "GreedyScorer",
+    "Localization",
+    "ObjectRadiusResult",
     "OptimalResult",
     "OptimalScorer",
     "PairedComparison",
+    "Scores",
+    "SubsetAverage",
     "average",
     "bootstrap_mean",
     "by_count",

@@ -7,7 +7,7 @@ images; "Avg." is the plain mean of the subsets' scores, as NWPU-Crowd reports i
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,11 +123,29 @@ def subset_metrics(
     return scores
 
 
-def average(scores: Mapping[str, CountingMetrics | None]) -> dict[str, float | None]:
-    """Return "Avg.": the mean of mae, rmse and nae over the subsets that have them (``None`` when none has)."""
+@dataclass(frozen=True)
+class SubsetAverage:
+    """Means of the errors over subsets, each with the same weight; None where no subset has one."""
+
+    mae: float | None
+    rmse: float | None
+    nae: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return plain values for JSON."""
+        return {"mae": self.mae, "rmse": self.rmse, "nae": self.nae}
+
+
+def average(scores: Mapping[str, CountingMetrics | None]) -> SubsetAverage:
+    """Return "Avg.": the mean of mae, rmse and nae over the subsets that have them."""
     present = [score for score in scores.values() if score is not None]
-    result: dict[str, float | None] = {}
-    for key in ("mae", "rmse", "nae"):
-        values = [value for value in (getattr(score, key) for score in present) if value is not None]
-        result[key] = float(np.mean(values)) if values else None
-    return result
+
+    def mean(values: Iterable[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if known else None
+
+    return SubsetAverage(
+        mean(score.mae for score in present),
+        mean(score.rmse for score in present),
+        mean(score.nae for score in present),
+    )

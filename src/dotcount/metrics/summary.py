@@ -1,15 +1,96 @@
-"""The parts of ``metrics.json`` that evaluation answers for."""
+"""The scores of a set of images together: what ``metrics.json`` is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy.typing as npt
 
-from dotcount.metrics.baseline import compare_with_constant
+from dotcount.metadata import CountingMetrics
+from dotcount.metrics.baseline import BaselineComparison, compare_with_constant
 from dotcount.metrics.counting import counting_metrics
 from dotcount.metrics.matching import GreedyResult, OptimalResult
-from dotcount.metrics.subsets import Grouping, average, subset_metrics
+from dotcount.metrics.subsets import Grouping, SubsetAverage, average, subset_metrics
+
+
+@dataclass(frozen=True)
+class ObjectRadiusResult:
+    """The optimal matching within an object's radius; ``median_px`` is the median radius over the images."""
+
+    median_px: float
+    matched: OptimalResult
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {"median_px": self.median_px} | self.matched.to_dict()
+
+
+@dataclass(frozen=True)
+class Localization:
+    """Located points against dots.
+
+    Attributes
+    ----------
+    greedy
+        The paper's matching, over distances.
+    optimal
+        The optimal matching by a name that tells the distance, for example ``sigma 8 px``.
+    object_radius
+        The optimal matching within an object's radius, see :func:`dotcount.metrics.object_radii`; None if not asked.
+    """
+
+    greedy: GreedyResult
+    optimal: Mapping[str, OptimalResult] = field(default_factory=dict)
+    object_radius: ObjectRadiusResult | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        first, last = self.greedy.thresholds[[0, -1]]
+        values = self.greedy.to_dict() | {
+            "matching": f"greedy one-to-one, nearest first, mean over {self.greedy.thresholds.size} thresholds "
+            f"from {first:g} to {last:g} px",
+            "optimal": {name: result.to_dict() for name, result in self.optimal.items()},
+        }
+        return values if self.object_radius is None else values | {"object_radius": self.object_radius.to_dict()}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of a set of images.
+
+    Attributes
+    ----------
+    counting
+        Errors of the counts.
+    baseline
+        The counts against always answering one number.
+    localization
+        Located points; None if there are none to score.
+    subsets
+        Errors by part of the set, ``family/subset``; ``family/Avg.`` is the mean over a family. None: no image.
+    """
+
+    counting: CountingMetrics
+    baseline: BaselineComparison
+    localization: Localization | None
+    subsets: Mapping[str, CountingMetrics | SubsetAverage | None]
+
+    @property
+    def images(self) -> int:
+        """Number of images that were scored."""
+        return self.counting.n
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            "images": self.images,
+            "counting": self.counting.to_dict(),
+            "baseline": self.baseline.to_dict(),
+            "localization": None if self.localization is None else self.localization.to_dict(),
+            "subsets": {name: {"n": 0} if score is None else score.to_dict() for name, score in self.subsets.items()},
+        }
 
 
 def metrics_summary(
@@ -18,12 +99,10 @@ def metrics_summary(
     *,
     training_mean: float | None = None,
     groupings: Mapping[str, Grouping] | None = None,
-    greedy: GreedyResult | None = None,
-    optimal: Mapping[str, OptimalResult] | None = None,
-    object_radius: tuple[float, OptimalResult] | None = None,
+    localization: Localization | None = None,
     seed: int = 0,
-) -> dict[str, object]:
-    """Build the JSON-ready parts "images", "counting", "baseline", "localization" and "subsets".
+) -> Scores:
+    """Score a set of images.
 
     Parameters
     ----------
@@ -33,37 +112,24 @@ def metrics_summary(
         Mean count of the training images, see :func:`dotcount.metrics.compare_with_constant`.
     groupings
         Family -> grouping; subsets are named ``family/subset``, with ``family/Avg.`` for the mean over its subsets.
-    greedy
-        The paper's localisation; "localization" is ``None`` without it.
-    optimal
-        Results of the optimal matching by a name that tells sigma, for example ``{"sigma 8 px": result}``.
-    object_radius
-        Median radius of an object, px, see :func:`dotcount.metrics.object_radii`, and the optimal matching within the
-        radii of the images.
+    localization
+        Of the located points.
     seed
         Of the bootstrap intervals.
+
+    Examples
+    --------
+    >>> metrics_summary([12, 8], [10, 10]).counting.mae
+    2.0
     """
-    counting = counting_metrics(predicted, true, seed=seed)
-    subsets: dict[str, object] = {}
+    subsets: dict[str, CountingMetrics | SubsetAverage | None] = {}
     for family, groups in (groupings or {}).items():
         scores = subset_metrics(predicted, true, groups, seed=seed)
-        for name, score in scores.items():
-            subsets[f"{family}/{name}"] = {"n": 0} if score is None else score.to_dict()
+        subsets |= {f"{family}/{name}": score for name, score in scores.items()}
         subsets[f"{family}/Avg."] = average(scores)
-    localization: dict[str, object] | None = None
-    if greedy is not None:
-        first, last = greedy.thresholds[[0, -1]]
-        localization = greedy.to_dict() | {
-            "matching": f"greedy one-to-one, nearest first, mean over {greedy.thresholds.size} thresholds "
-            f"from {first:g} to {last:g} px",
-            "optimal": {name: result.to_dict() for name, result in (optimal or {}).items()},
-        }
-        if object_radius is not None:
-            localization["object_radius"] = {"median_px": object_radius[0]} | object_radius[1].to_dict()
-    return {
-        "images": counting.n,
-        "counting": counting.to_dict(),
-        "baseline": compare_with_constant(predicted, true, training_mean, seed=seed).to_dict(),
-        "localization": localization,
-        "subsets": subsets,
-    }
+    return Scores(
+        counting=counting_metrics(predicted, true, seed=seed),
+        baseline=compare_with_constant(predicted, true, training_mean, seed=seed),
+        localization=localization,
+        subsets=subsets,
+    )

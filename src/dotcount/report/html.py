@@ -9,6 +9,7 @@ from typing import Any
 
 from dotcount.evaluation import Evaluation, Row
 from dotcount.metadata import ModelMetadata
+from dotcount.metrics import Localization, ObjectRadiusResult
 from dotcount.report import figures
 from dotcount.report.examples import example_panels
 from dotcount.report.page import number, render_page, signed, write_page
@@ -103,24 +104,25 @@ def _results(report: Report) -> dict[str, Any]:
     if evaluation is None:
         return {}
     metrics = evaluation.metrics
-    place = metrics["localization"]
+    place = _located(evaluation)
+    near = _near(place)
     shown = {id(example) for example in evaluation.worst}
     best = [example for example in evaluation.best if id(example) not in shown]
     return {
         "metrics": metrics,
-        "baseline": metrics["baseline"],
-        "verdict": _VERDICTS[metrics["baseline"]["verdict"]],
-        "advice": _ADVICE[metrics["baseline"]["verdict"]],
+        "baseline": metrics.baseline,
+        "verdict": _VERDICTS[metrics.baseline.verdict],
+        "advice": _ADVICE[metrics.baseline.verdict],
         "headlines": headlines(evaluation),
         "sentence": sentence(evaluation),
         "count_charts": _charts(evaluation),
-        "localization": figures.localization_curves(evaluation.localization, place["object_radius"]["median_px"]),
-        "object_radius": place["object_radius"],
+        "localization": figures.localization_curves(place.greedy, near.median_px),
+        "object_radius": near,
         "matchings": [
-            ("an object’s radius", place["object_radius"]),
-            *((name.replace("sigma ", ""), row) for name, row in place["optimal"].items()),
+            ("an object’s radius", near.matched),
+            *((name.replace("sigma ", ""), row) for name, row in place.optimal.items()),
         ],
-        "subsets": [(name, s) for name, s in metrics["subsets"].items() if s.get("mae") is not None],
+        "subsets": [(name, s) for name, s in metrics.subsets.items() if s is not None and s.mae is not None],
         "worst": [example_panels(example) for example in evaluation.worst],
         "best": [example_panels(example) for example in best],
         "best_text": _best_text([example.difference for example in best]),
@@ -128,35 +130,46 @@ def _results(report: Report) -> dict[str, Any]:
     }
 
 
+def _located(evaluation: Evaluation) -> Localization:
+    located = evaluation.metrics.localization
+    assert located is not None, "an evaluation scores located points"
+    return located
+
+
+def _near(place: Localization) -> ObjectRadiusResult:
+    assert place.object_radius is not None, "an evaluation matches within an object's radius"
+    return place.object_radius
+
+
 def headlines(evaluation: Evaluation) -> list[Headline]:
     """Return the figures for the top of the page."""
-    counting, place = evaluation.metrics["counting"], evaluation.metrics["localization"]
-    low, high = counting["mae_ci95"]
+    counting, place = evaluation.metrics.counting, _located(evaluation)
+    low, high = counting.mae_ci95
     mean = float(evaluation.true.mean())
-    near = place["object_radius"]
-    found = [Headline(number(counting["mae"]), "mean absolute error", f"95 % interval {number(low)} to {number(high)}")]
+    near = _near(place)
+    found = [Headline(number(counting.mae), "mean absolute error", f"95 % interval {number(low)} to {number(high)}")]
     if mean > 0:
-        share = f"{number(100 * counting['mae'] / mean)} %"
+        share = f"{number(100 * counting.mae / mean)} %"
         found.append(Headline(share, "error relative to the mean count", f"mean {mean:,.1f}"))
     found += [
-        Headline(number(counting["rmse"]), "root mean squared error", "weighs large misses; papers print it as “MSE”"),
-        Headline(signed(counting["bias"]), "mean error", _direction(counting["bias"], counting["mae"])),
+        Headline(number(counting.rmse), "root mean squared error", "weighs large misses; papers print it as “MSE”"),
+        Headline(signed(counting.bias), "mean error", _direction(counting.bias, counting.mae)),
         Headline(
-            f"{near['f']:.2f}",
+            f"{near.matched.f:.2f}",
             "F of located points within an object’s radius",
-            f"precision {near['precision']:.2f}, recall {near['recall']:.2f}, within {number(near['median_px'])} px",
+            f"precision {near.matched.precision:.2f}, recall {near.matched.recall:.2f}, within {number(near.median_px)} px",
         ),
         Headline(
-            f"{place['f']:.2f}",
+            f"{place.greedy.f:.2f}",
             "F of located points as in papers",
-            f"precision {place['ap']:.2f}, recall {place['ar']:.2f}, mean over 1 to 100 px",
+            f"precision {place.greedy.ap:.2f}, recall {place.greedy.ar:.2f}, mean over 1 to 100 px",
         ),
     ]
-    interval = evaluation.metrics.get("interval")
+    interval = evaluation.metrics.interval
     if interval:
         widths = [row.interval[1] - row.interval[0] for row in evaluation.scored if row.interval]
-        detail = f"promised {interval['level']:.0%}; they are {sum(widths) / len(widths):,.0f} objects wide on average"
-        found.append(Headline(f"{interval['coverage']:.0%}", "of true counts in their interval", detail))
+        detail = f"promised {interval.level:.0%}; they are {sum(widths) / len(widths):,.0f} objects wide on average"
+        found.append(Headline(f"{interval.coverage:.0%}", "of true counts in their interval", detail))
     return found
 
 
@@ -177,14 +190,14 @@ def _best_text(differences: Sequence[float]) -> str:
 
 def sentence(evaluation: Evaluation) -> str:
     """Return the result in one or two sentences."""
-    counting = evaluation.metrics["counting"]
+    counting = evaluation.metrics.counting
     true = evaluation.true
     images = "On the one image" if len(true) == 1 else f"On {len(true):,} images"
     text = (
         f"{images} with {true.min():,.0f} to {true.max():,.0f} annotated objects, the predicted count is off by "
-        f"{counting['mae']:,.1f} on average."
+        f"{counting.mae:,.1f} on average."
     )
-    failed = evaluation.metrics["failed"]
+    failed = evaluation.metrics.failed
     if failed:
         text += f" {failed:,} more could not be read and take no part in the scores; the table names them."
     return text
@@ -194,7 +207,7 @@ def _charts(evaluation: Evaluation) -> list[tuple[str, str]]:
     true, predicted = evaluation.true, evaluation.predicted
     bars = [row.interval for row in evaluation.scored]
     caption = "Predicted against true count" + (", with prediction intervals" if any(bars) else "")
-    answer = evaluation.metrics["baseline"]["answer"]
+    answer = evaluation.metrics.baseline.answer
     return [
         (caption, figures.scatter(true, predicted, bars, answer)),
         ("Error of the count", figures.error_histogram(predicted - true)),

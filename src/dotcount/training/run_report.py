@@ -41,7 +41,7 @@ def write_run_report(out: Path, plan: Plan, state: RunState, listener: Listener)
             metadata=metadata,
             config=to_dict(config),
             notes=[
-                f"The numbers below are from the {result.metrics['images']} validation images on which the weights "
+                f"The numbers below are from the {result.metrics.images} validation images on which the weights "
                 "were chosen; expect somewhat larger errors on new ones. Score test images with dotcount evaluate."
             ],
         ),

@@ -1,0 +1,150 @@
+"""What an evaluation comes to, as typed values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dotcount.data import Record
+from dotcount.evaluation.reading import ByteImage
+from dotcount.files import CsvWriter, write_text
+from dotcount.inference.result import Prediction
+from dotcount.metrics import Scores
+from dotcount.points import FloatArray, Points
+
+PREDICTION_COLUMNS = ("image", "true", "count", "low", "high", "difference", "points", "status", "error")
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One image of an evaluation; ``prediction`` without its map, unless it is kept as an example."""
+
+    name: str
+    true: int | None
+    count: float | None
+    interval: tuple[float, float] | None
+    points: int | None
+    error: str | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """Return predicted minus true count."""
+        return None if self.count is None or self.true is None else self.count - self.true
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """An image with its dots and prediction, kept for the report.
+
+    Attributes
+    ----------
+    radius
+        An object's in this image, px.
+    shown
+        (h, w, 3) the image as the network saw it, reduced if it is large.
+    """
+
+    record: Record
+    points: Points
+    prediction: Prediction
+    radius: float
+    shown: ByteImage
+
+    @property
+    def difference(self) -> float:
+        """Return predicted minus true count."""
+        return self.prediction.count - len(self.points)
+
+
+@dataclass(frozen=True)
+class IntervalCoverage:
+    """Share of the images whose true count lies in the interval that was predicted, beside what was promised."""
+
+    level: float
+    coverage: float
+    n: int
+
+
+@dataclass(frozen=True)
+class EvaluationMetrics(Scores):
+    """Scores of a model on a set of images, and what they are of.
+
+    Attributes
+    ----------
+    game
+        GAME(1), GAME(2), ...: mean errors over patches, see :func:`dotcount.metrics.game`.
+    interval
+        How often intervals held; None if the model gives none.
+    failed
+        Images that could not be read; they take no part in the scores.
+    split, recipe, model
+        Part of the data (``all``), its format, name of the architecture.
+    seconds
+        Time it took.
+    """
+
+    game: tuple[float, ...]
+    interval: IntervalCoverage | None
+    failed: int
+    split: str
+    recipe: str
+    model: str
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        interval = {} if self.interval is None else {"interval": asdict(self.interval)}
+        return (
+            super().to_dict()
+            | {"game": {f"{level}": value for level, value in enumerate(self.game, start=1)}}
+            | interval
+            | {name: getattr(self, name) for name in ("failed", "split", "recipe", "model", "seconds")}
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Result of :func:`evaluate`.
+
+    Attributes
+    ----------
+    metrics
+        What ``metrics.json`` holds.
+    rows
+        One row per image in the order of the collection.
+    worst, best
+        Images with the largest and the smallest absolute count error.
+    """
+
+    metrics: EvaluationMetrics
+    rows: tuple[Row, ...]
+    worst: tuple[Example, ...]
+    best: tuple[Example, ...]
+
+    @property
+    def scored(self) -> list[Row]:
+        """Return the rows that take part in the scores."""
+        return [row for row in self.rows if row.error is None]
+
+    @property
+    def true(self) -> FloatArray:
+        """Return (n,) annotated counts of the scored rows."""
+        return np.array([row.true for row in self.scored], dtype=np.float64)
+
+    @property
+    def predicted(self) -> FloatArray:
+        """Return (n,) predicted counts of the scored rows."""
+        return np.array([row.count for row in self.scored], dtype=np.float64)
+
+    def save(self, out: Path) -> None:
+        """Write ``metrics.json`` and ``predictions.csv`` into the folder ``out``."""
+        with CsvWriter(out / "predictions.csv", PREDICTION_COLUMNS) as sink:
+            for row in self.rows:
+                low, high = row.interval or (None, None)
+                status = "error" if row.error else "ok"
+                sink.write(row.name, row.true, row.count, low, high, row.difference, row.points, status, row.error)
+        write_text(out / "metrics.json", json.dumps(self.metrics.to_dict(), indent=2, allow_nan=False) + "\n")
