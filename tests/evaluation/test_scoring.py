@@ -35,12 +35,8 @@ def test_scores_follow_from_the_counts(bright, tmp_path):
     assert counting["nae"] == pytest.approx((0 + 2 / 6) / 2)
     place = result.metrics.to_dict()["localization"]["optimal"]["sigma 4 px"]
     assert (place["tp"], place["fp"], place["fn"]) == (9, 3, 2)
-    assert result.metrics.to_dict()["failed"] == 0
-    assert (
-        result.metrics.to_dict()["split"],
-        result.metrics.to_dict()["recipe"],
-        result.metrics.to_dict()["images"],
-    ) == ("test", "csv", 3)
+    assert result.metrics.failed == 0
+    assert (result.metrics.split, result.metrics.recipe, result.metrics.images) == ("test", "csv", 3)
     assert [row.difference for row in result.rows] == pytest.approx([0, -2, 3])
 
 
@@ -66,7 +62,7 @@ def test_patch_errors_see_what_totals_hide(bright, tmp_path):
     path = write_dotted(tmp_path / "a.png", [(2, 2), (10, 10)])
     points = Points([(60, 40), (50, 30)], 64, 48)
     result = evaluate(Predictor(bright), collection(tmp_path, Record(path, "a.png", points, "test")))
-    assert result.metrics.to_dict()["counting"]["mae"] == 0
+    assert result.metrics.counting.mae == 0
     assert result.metrics.to_dict()["game"] == {"1": 4, "2": 4, "3": 4}
 
 
@@ -90,8 +86,8 @@ def test_an_unreadable_image_is_a_row_and_takes_no_part(bright, tmp_path):
     bad.image.write_bytes(b"\x89PNG\r\n\x1a\n")
     result = evaluate(Predictor(bright), collection(tmp_path, good, bad, known))
     assert [bool(row.error) for row in result.rows] == [False, True, True]
-    assert result.metrics.to_dict()["images"] == 1
-    assert result.metrics.to_dict()["failed"] == 2
+    assert result.metrics.images == 1
+    assert result.metrics.failed == 2
     assert result.true.tolist() == [5]
     with pytest.raises(DataError, match="none of 1 images"):
         evaluate(Predictor(bright), collection(tmp_path, bad))
@@ -127,7 +123,9 @@ def test_splits_are_chosen_by_name_and_never_guessed(bright, tmp_path):
 def test_saved_files_hold_the_same_numbers(bright, tmp_path):
     result = evaluate(Predictor(bright), collection(tmp_path, record(tmp_path, 1, 5, 4)))
     result.save(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == json.loads(json.dumps(result.metrics))
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == json.loads(
+        json.dumps(result.metrics.to_dict())
+    )
     lines = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
     assert lines == ["image,true,count,low,high,difference,points,status,error", "1.png,4,5,,,1,5,ok,"]
 
@@ -137,7 +135,7 @@ def test_progress_is_told(bright, tmp_path):
     data = collection(tmp_path, record(tmp_path, 1, 1, 1), record(tmp_path, 2, 1, 1))
     evaluate(Predictor(bright), data, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 2), (2, 2)]
-    assert np.isfinite(evaluate(Predictor(bright), data).metrics.to_dict()["seconds"])
+    assert np.isfinite(evaluate(Predictor(bright), data).metrics.seconds)
 
 
 def test_the_verdict_and_the_f_within_an_objects_radius_are_told(bright, tmp_path):

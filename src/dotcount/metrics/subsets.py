@@ -144,8 +144,4 @@ def average(scores: Mapping[str, CountingMetrics | None]) -> SubsetAverage:
         known = [value for value in values if value is not None]
         return float(np.mean(known)) if known else None
 
-    return SubsetAverage(
-        mean(score.mae for score in present),
-        mean(score.rmse for score in present),
-        mean(score.nae for score in present),
-    )
+    return SubsetAverage(mean(s.mae for s in present), mean(s.rmse for s in present), mean(s.nae for s in present))

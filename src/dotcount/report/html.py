@@ -146,7 +146,7 @@ def headlines(evaluation: Evaluation) -> list[Headline]:
     counting, place = evaluation.metrics.counting, _located(evaluation)
     low, high = counting.mae_ci95
     mean = float(evaluation.true.mean())
-    near = _near(place)
+    near, within = _near(place).matched, number(_near(place).median_px)
     found = [Headline(number(counting.mae), "mean absolute error", f"95 % interval {number(low)} to {number(high)}")]
     if mean > 0:
         share = f"{number(100 * counting.mae / mean)} %"
@@ -155,9 +155,9 @@ def headlines(evaluation: Evaluation) -> list[Headline]:
         Headline(number(counting.rmse), "root mean squared error", "weighs large misses; papers print it as “MSE”"),
         Headline(signed(counting.bias), "mean error", _direction(counting.bias, counting.mae)),
         Headline(
-            f"{near.matched.f:.2f}",
+            f"{near.f:.2f}",
             "F of located points within an object’s radius",
-            f"precision {near.matched.precision:.2f}, recall {near.matched.recall:.2f}, within {number(near.median_px)} px",
+            f"precision {near.precision:.2f}, recall {near.recall:.2f}, within {within} px",
         ),
         Headline(
             f"{place.greedy.f:.2f}",
