@@ -19,14 +19,22 @@ from dotcount.points import FloatArray, Points
 
 
 def grid_shape(height: int, width: int, stride: int) -> tuple[int, int]:
-    """Return (rows, columns) of the grid that covers ``height`` x ``width`` px: ``ceil`` of each over ``stride``."""
+    """Return (rows, columns) of the grid that covers ``height`` x ``width`` px: ``ceil`` of each over ``stride``.
+
+    >>> grid_shape(65, 64, 8)
+    (9, 8)
+    """
     if stride < 1:
         raise InputError(f"stride must be a positive number of pixels; got {stride}")
     return -(-height // stride), -(-width // stride)
 
 
 def cell_centres(rows: int, columns: int, stride: float) -> FloatArray:
-    """Return (rows, columns, 2) centres (x, y) in px: ``(s (c + 1/2), s (r + 1/2))``."""
+    """Return (rows, columns, 2) centres (x, y) in px: ``(s (c + 1/2), s (r + 1/2))``.
+
+    >>> cell_centres(2, 3, 8)[1, 2].tolist()
+    [20.0, 12.0]
+    """
     y, x = np.meshgrid(np.arange(rows), np.arange(columns), indexing="ij")
     return np.stack([x + 0.5, y + 0.5], axis=-1) * float(stride)
 
@@ -57,6 +65,11 @@ def render(points: Points, stride: int = 1) -> FloatArray:
     ------
     InputError
         If a dot lies outside the image: it has no cell, and dropping it silently would change the count.
+
+    Examples
+    --------
+    >>> render(Points([[1.0, 1.0], [7.5, 3.0], [6.0, 2.0]], width=8, height=4), stride=4).tolist()
+    [[1.0, 2.0]]
     """
     rows, columns = grid_shape(points.height, points.width, stride)
     outside = np.flatnonzero(~points.inside())
@@ -79,6 +92,9 @@ def crop_cells(
     The last window of a row or column may end at the border of the image.
 
     Mass is conserved: windows that tile the image have masses that add up to the whole.
+
+    >>> crop_cells(np.arange(6.0).reshape(2, 3), 8, 0, 16, 8, 8).tolist()
+    [[1.0, 2.0]]
     """
     rows, columns = density.shape[-2:]
     if left % stride or top % stride:
@@ -125,6 +141,12 @@ def tiles(height: int, width: int, *, size: int, overlap: int, multiple: int) ->
     multiple
         The network's coarsest stride, px. Windows start on multiples of it, so that a tile sees the same grid phase as
         the whole image.
+
+    Examples
+    --------
+    >>> found = tiles(8, 20, size=8, overlap=4, multiple=4)
+    >>> [(tile.left, tile.right, tile.core_left, tile.core_right) for tile in found]
+    [(0, 12, 0, 8), (4, 20, 8, 16), (12, 20, 16, 20)]
     """
     if size < 1 or overlap < 0 or multiple < 1:
         raise InputError(f"tile size {size}, overlap {overlap}, multiple {multiple}: all must be positive")

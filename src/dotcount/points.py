@@ -67,7 +67,11 @@ class Points:
 
     @classmethod
     def empty(cls, width: int, height: int) -> Points:
-        """Return no dots in an image of ``width`` x ``height`` px."""
+        """Return no dots in an image of ``width`` x ``height`` px.
+
+        >>> len(Points.empty(width=8, height=4))
+        0
+        """
         return cls(np.zeros((0, 2)), width, height)
 
     @classmethod
@@ -76,17 +80,28 @@ class Points:
 
         A dot on the first pixel has the coordinate ``first`` there (0 for most software, 1 for MATLAB) and 1/2 here:
         ``x = x_source - first + 1/2``.
+
+        >>> Points.from_pixel_centres([[0, 3]], width=8, height=4).xy.tolist()
+        [[0.5, 3.5]]
         """
         source = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
         return cls(source - first + 0.5, width, height)
 
     def inside(self) -> BoolArray:
-        """Return (n,) whether each dot lies in ``[0, W) x [0, H)``, so that it is in exactly one pixel."""
+        """Return (n,) whether each dot lies in ``[0, W) x [0, H)``, so that it is in exactly one pixel.
+
+        >>> Points([[1, 1], [8, 1]], width=8, height=4).inside().tolist()
+        [True, False]
+        """
         within = (self.xy >= 0) & (self.xy < (self.width, self.height))
         return np.asarray(within.all(axis=1), dtype=np.bool_)
 
     def select(self, keep: npt.ArrayLike) -> Points:
-        """Return the dots chosen by a mask or an index array, with their identities."""
+        """Return the dots chosen by a mask or an index array, with their identities.
+
+        >>> Points([[1, 1], [2, 3]], width=8, height=4).select([False, True]).xy.tolist()
+        [[2.0, 3.0]]
+        """
         chosen = np.asarray(keep)
         return Points(self.xy[chosen], self.width, self.height, self.ids[chosen])
 
@@ -94,28 +109,46 @@ class Points:
         """Return the dots within ``[left, left + width) x [top, top + height)``, relative to its corner.
 
         Half-open, so that crops which tile an image share no dot and lose none.
+
+        >>> Points([[1, 1], [5, 3]], width=8, height=4).crop(4, 0, 4, 4).xy.tolist()
+        [[1.0, 3.0]]
         """
         moved = Points(self.xy - (left, top), width, height, self.ids)
         return moved.select(moved.inside())
 
     def pad(self, left: int = 0, top: int = 0, right: int = 0, bottom: int = 0) -> Points:
-        """Return the dots in the image enlarged by the given borders (px, not negative)."""
+        """Return the dots in the image enlarged by the given borders (px, not negative).
+
+        >>> Points([[1, 1]], width=8, height=4).pad(left=2, bottom=1).xy.tolist()
+        [[3.0, 1.0]]
+        """
         if min(left, top, right, bottom) < 0:
             raise InputError("pad takes borders >= 0; use crop to make an image smaller")
         return Points(self.xy + (left, top), self.width + left + right, self.height + top + bottom, self.ids)
 
     def flip_horizontal(self) -> Points:
-        """Mirror left to right: ``x -> W - x``."""
+        """Mirror left to right: ``x -> W - x``.
+
+        >>> Points([[1, 1]], width=8, height=4).flip_horizontal().xy.tolist()
+        [[7.0, 1.0]]
+        """
         return Points(self.xy * (-1, 1) + (self.width, 0), self.width, self.height, self.ids)
 
     def flip_vertical(self) -> Points:
-        """Mirror top to bottom: ``y -> H - y``."""
+        """Mirror top to bottom: ``y -> H - y``.
+
+        >>> Points([[1, 1]], width=8, height=4).flip_vertical().xy.tolist()
+        [[1.0, 3.0]]
+        """
         return Points(self.xy * (1, -1) + (0, self.height), self.width, self.height, self.ids)
 
     def rotate90(self, turns: int = 1) -> Points:
         """Turn by 90 degrees counter-clockwise ``turns`` times, as ``numpy.rot90`` turns the image.
 
         One turn maps ``(x, y)`` to ``(y, W - x)`` in an image of ``H x W`` (width x height).
+
+        >>> Points([[1, 1]], width=8, height=4).rotate90().xy.tolist()
+        [[1.0, 7.0]]
         """
         points = self
         for _ in range(turns % 4):
@@ -125,12 +158,20 @@ class Points:
         return points
 
     def resize(self, width: int, height: int) -> Points:
-        """Scale to an image of ``width`` x ``height`` px: ``x -> x width / W``, ``y -> y height / H``."""
+        """Scale to an image of ``width`` x ``height`` px: ``x -> x width / W``, ``y -> y height / H``.
+
+        >>> Points([[1, 1]], width=8, height=4).resize(16, 4).xy.tolist()
+        [[2.0, 1.0]]
+        """
         return Points(self.xy * (width / self.width, height / self.height), width, height, self.ids)
 
 
 def concatenate(parts: Sequence[Points]) -> Points:
-    """Join dots of the SAME image (equal sizes); identities are kept as they are."""
+    """Join dots of the SAME image (equal sizes); identities are kept as they are.
+
+    >>> len(concatenate([Points([[1, 1]], width=8, height=4), Points([[2, 1]], width=8, height=4)]))
+    2
+    """
     if not parts:
         raise InputError("concatenate needs at least one Points")
     sizes = {(p.width, p.height) for p in parts}

@@ -16,7 +16,11 @@ _ENDING = ".yaml"
 
 
 def names() -> list[str]:
-    """Return the names of all recipes, such as ``table1/shb-uot``, sorted."""
+    """Return the names of all recipes, sorted.
+
+    >>> "table1/shb-uot" in names()
+    True
+    """
     files = FOLDER.glob(f"*/*{_ENDING}")
     return sorted(file.relative_to(FOLDER).as_posix().removesuffix(_ENDING) for file in files)
 
@@ -28,6 +32,11 @@ def find(name: str | Path) -> Path:
     ------
     ConfigError
         If it is neither; the message suggests the nearest recipe.
+
+    Examples
+    --------
+    >>> find("table1/shb-uot").name
+    'shb-uot.yaml'
     """
     path = Path(name)
     if path.exists():

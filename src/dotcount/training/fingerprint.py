@@ -52,7 +52,11 @@ def image_digests(records: Iterable[Record]) -> dict[str, str]:
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Return which images differ, for people; empty if none does."""
+    """Return which images differ, for people; empty if none does.
+
+    >>> changes({"a.png": "1", "b.png": "2"}, {"a.png": "3"})
+    'b.png is missing, a.png is changed'
+    """
     kinds = {
         "missing": [name for name in before if name not in now],
         "new": [name for name in now if name not in before],

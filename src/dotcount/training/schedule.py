@@ -20,6 +20,11 @@ def rate_factor(schedule: ScheduleConfig, step: int, total: int | None, cooldown
         Number of steps of the whole run; ``None`` while a time budget has not fixed it, before the cool-down.
     cooldown
         Steps of the final linear descent of ``trapezoid``; the last step is taken at ``1 / cooldown``.
+
+    Examples
+    --------
+    >>> [rate_factor(ScheduleConfig(warmup_steps=2), step, total=8, cooldown=4) for step in range(8)]
+    [0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25]
     """
     warm = min(1.0, (step + 1) / schedule.warmup_steps) if schedule.warmup_steps > 0 else 1.0
     if schedule.name == "constant" or total is None:
