@@ -47,6 +47,12 @@ class ImageSelection:
             if not (whole and 1 <= len(self.channels) <= 3):
                 raise InputError(f"channels must be one to three whole numbers from 1; got {self.channels!r}")
 
+    @classmethod
+    def of(cls, source: Any) -> ImageSelection:
+        """Return the choice that an object states as ``page``, ``projection`` and ``channels``."""
+        channels = source.channels
+        return cls(source.page, source.projection, None if channels is None else tuple(channels))
+
     def described(self) -> str:
         """Return the choice in words."""
         pages = "maximum over all pages" if self.projection == "max" else f"page {self.page}"

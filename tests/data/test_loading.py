@@ -27,6 +27,7 @@ from dotcount.data.loading import (
 from dotcount.errors import DataError, ImageReadError
 from dotcount.intensity import IntensityRule
 from dotcount.points import Points
+from dotcount.selection import ImageSelection
 
 from .layouts import picture, spots
 
@@ -321,3 +322,15 @@ def test_crops_of_float_images_are_mapped_as_the_whole_is(tmp_path: Path) -> Non
         crop = data[epoch, 0][0].numpy()
         row, column = np.argwhere(np.isclose(whole[..., 0], crop[0, 0, 0], atol=1e-7))[0]
         np.testing.assert_allclose(crop[0], whole[row : row + 10, column : column + 10, 0])
+
+
+def test_chosen_pages_are_trained_on_whole_and_in_parts(tmp_path: Path) -> None:
+    planes = np.random.default_rng(0).integers(0, 256, (3, 60, 70)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="minisblack", metadata=None, rowsperstrip=5)
+    record = Record(tmp_path / "a.tif", "a.tif", Points.empty(70, 60))
+    for cache in (0, 1):
+        data = CropDataset([record], 60, AugmentConfig(False), selection=ImageSelection(page=3), cache_mb=cache)
+        crop = data[0, 0][0][0] * 255
+        assert any(np.allclose(crop, planes[2][:, left : left + 60], atol=0.01) for left in range(11))
+    whole = WholeImageDataset([record], selection=ImageSelection(projection="max"))[0].image
+    np.testing.assert_allclose(whole[..., 0] * 255, planes.max(axis=0), atol=0.01)

@@ -27,6 +27,7 @@ from dotcount.cli.common import (
 
 if TYPE_CHECKING:
     from dotcount.prediction import Summary
+    from dotcount.selection import ImageSelection
 
 EXAMPLES = """\
 examples:
@@ -65,6 +66,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict", action="store_true", help="exit code 1 if anything failed, was left out, or has a warning"
     )
+    parts = parser.add_argument_group("files of many pages or channels (default: what the model was trained on)")
+    parts.add_argument("--page", type=int, metavar="N", help="page, plane of a stack or frame to count, from 1")
+    parts.add_argument("--projection", choices=("none", "max"), help="max: the largest values over all pages")
+    parts.add_argument(
+        "--channels", type=int, nargs="+", metavar="N", help="one channel, shown grey, or those of red, green and blue"
+    )
     add_tile(parser)
     add_device(parser)
     add_seed(parser, "accepted for uniformity; prediction draws nothing at random")
@@ -76,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from dotcount.prediction import find
 
     require_model(args.run, args.sources)
-    listing = find(args.sources)
+    listing = find(args.sources, _selection(args))
     sinks = [name.strip() for name in args.sinks.split(",") if name.strip()]
     if "csv" not in sinks:
         sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
@@ -90,6 +97,15 @@ def run(args: argparse.Namespace) -> int:
     for line in told(going.summary, str(args.out / "counts.csv")):
         print(line)
     return exit_code(going.summary, strict=args.strict)
+
+
+def _selection(args: argparse.Namespace) -> ImageSelection | None:
+    if args.page is None and args.projection is None and args.channels is None:
+        return None
+    from dotcount.selection import ImageSelection
+
+    channels = None if args.channels is None else tuple(args.channels)
+    return ImageSelection(1 if args.page is None else args.page, args.projection or "none", channels)
 
 
 def told(summary: Summary, table: str) -> list[str]:

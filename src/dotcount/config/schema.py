@@ -68,6 +68,12 @@ class DataConfig:
     magnify
         Images that the bounds above have left are magnified so many times, in training and in use: objects of a few
         pixels are told apart better, at a cost that grows with the square.
+    page, projection
+        What is read of files of many pages, planes or frames: that page, counted from 1, or with ``max`` the largest
+        values of all. It is recorded in the model.
+    channels
+        One to three channels or bands, counted from 1; absent: of colours the first three, of a microscope's channels
+        the first.
     """
 
     path: Text = ""
@@ -82,6 +88,9 @@ class DataConfig:
     max_side: Pixels | None = None
     max_short_side: Pixels | None = None
     magnify: Factor | None = None
+    page: Annotated[StrictInt, Field(ge=1)] = 1
+    projection: Literal["none", "max"] = "none"
+    channels: Annotated[list[Annotated[StrictInt, Field(ge=1)]], Field(min_length=1, max_length=3)] | None = None
 
 
 @section

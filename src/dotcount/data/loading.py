@@ -28,8 +28,9 @@ from dotcount.data.transforms import training_sample
 from dotcount.errors import DataError, ImageReadError
 from dotcount.intensity import IntensityRule
 from dotcount.points import Points
+from dotcount.selection import ImageSelection
 
-AS_THEY_ARE = ResizeRule()
+AS_THEY_ARE, FIRST = ResizeRule(), ImageSelection()
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def scaled_size(record: Record, resize: ResizeRule = AS_THEY_ARE) -> tuple[int, 
     return resize.size(width, height)
 
 
-def _scaled(record: Record, resize: ResizeRule) -> tuple[PixelArray, Points | None]:
+def _scaled(record: Record, resize: ResizeRule, selection: ImageSelection = FIRST) -> tuple[PixelArray, Points | None]:
     """Return pixels, in the depth of the file, and dots of a record after the resize rule."""
-    pixels = read_pixels(record.image)
+    pixels = read_pixels(record.image, selection)
     height, width = pixels.shape[:2]
     points = record.points
     if points is not None and (points.width, points.height) != (width, height):
@@ -171,6 +172,8 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         Applied before cropping.
     intensity
         From stored values of more than 8 bits to brightness; absent: fitted on these images.
+    selection
+        What is read of files that hold more than one picture.
     cache_mb
         Memory for decoded images in each process, MB. Decoded images stay in the depth of their files. Of a TIFF that
         finds no room, only the tiles or strips under the crop are decoded.
@@ -195,6 +198,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         *,
         resize: ResizeRule = AS_THEY_ARE,
         intensity: IntensityRule | None = None,
+        selection: ImageSelection = FIRST,
         cache_mb: float = 0,
     ) -> None:
         if not records:
@@ -208,7 +212,9 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         self.augment = augment if augment is not None else AugmentConfig()
         self.seed = seed
         self.resize = resize
-        self.intensity = survey([r.image for r in self.records]).intensity() if intensity is None else intensity
+        self.selection = selection
+        paths = [record.image for record in self.records]
+        self.intensity = survey(paths, selection).intensity() if intensity is None else intensity
         counts = [len(r.points) for r in self.records if r.points is not None]
         self.first_keys = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self._cache = PixelCache(cache_mb)
@@ -263,18 +269,17 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         regions = self._regions_of(index)
         if regions is not None and not self._cache.fits(regions.nbytes):
             return regions, record.points
-        pixels, points = _scaled(record, self.resize)
+        pixels, points = _scaled(record, self.resize, self.selection)
         assert points is not None
         self._cache.put(index, pixels)
         return pixels, points
 
     def _regions_of(self, index: int) -> TiffRegions | None:
-        """Return an image that can be decoded in part, unless it has to be resized."""
+        """Return an image that can be decoded in part, unless it has to be resized or pages or channels are chosen."""
         if index not in self._regions:
             record = self.records[index]
-            regions = (
-                TiffRegions.open(record.image) if scaled_size(record, self.resize) == scaled_size(record) else None
-            )
+            whole = self.selection == FIRST and scaled_size(record, self.resize) == scaled_size(record)
+            regions = TiffRegions.open(record.image) if whole else None
             same = regions is not None and regions.shape[:2] == scaled_size(record)[::-1]
             self._regions[index] = regions if same else None
         return self._regions[index]
@@ -359,11 +364,12 @@ class WholeImageDataset(Dataset[Sample]):
         *,
         resize: ResizeRule = AS_THEY_ARE,
         intensity: IntensityRule | None = None,
+        selection: ImageSelection = FIRST,
         cache_mb: float = 0,
     ) -> None:
         self.records = tuple(records)
         self.resize = resize
-        self.intensity = intensity
+        self.intensity, self.selection = intensity, selection
         self._cache = PixelCache(cache_mb)
 
     def __len__(self) -> int:
@@ -375,7 +381,7 @@ class WholeImageDataset(Dataset[Sample]):
             raise DataError(record.error)
         kept = self._cache.get(index)
         if kept is None:
-            kept, points = _scaled(record, self.resize)
+            kept, points = _scaled(record, self.resize, self.selection)
             self._cache.put(index, kept)
         height, width = kept.shape[:2]
         points = record.points.resize(width, height) if record.points is not None else None

@@ -69,7 +69,7 @@ class SetCounter:
         if record.error is not None:
             return CountedImage(None, record.error)
         try:
-            pixels = load_image(record.image).pixels
+            pixels = load_image(record.image, self._predictor.metadata.input.selection).pixels
             trained = self._predictor.metadata.input.intensity
             rule, _ = rule_for(pixels, trained, None if trained.covers(pixels.dtype) else self._intensity)
             return CountedImage.of(self._predictor.predict_pixels(pixels, intensity=rule), pixels, rule)
@@ -78,4 +78,5 @@ class SetCounter:
 
     @cached_property
     def _intensity(self) -> IntensityRule:
-        return survey([record.image for record in self._collection.records if record.error is None]).intensity()
+        paths = [record.image for record in self._collection.records if record.error is None]
+        return survey(paths, self._predictor.metadata.input.selection).intensity()

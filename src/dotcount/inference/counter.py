@@ -103,7 +103,7 @@ class ImageCounter:
         ModelError
             If the model's density is not finite.
         """
-        pixels = pixels_of(image)
+        pixels = pixels_of(image, self.metadata.input.selection)
         if isinstance(image, (str, Path)) or pixels.dtype.kind != "f":
             return self.predict_pixels(pixels, intensity=intensity)
         return self._predict(pixels, UNIT)

@@ -14,11 +14,13 @@ from dotcount.data.resizing import resize_pixels
 from dotcount.errors import InputError
 from dotcount.intensity import IntensityRule
 from dotcount.resize import ResizeRule
+from dotcount.selection import ImageSelection
 
+FIRST = ImageSelection()
 ImageLike = str | Path | npt.NDArray[Any] | Image.Image
 
 
-def pixels_of(image: ImageLike) -> PixelArray:
+def pixels_of(image: ImageLike, selection: ImageSelection = FIRST) -> PixelArray:
     """Return (H, W, 3) pixels as stored: unsigned integers, or floats.
 
     Raises
@@ -28,7 +30,7 @@ def pixels_of(image: ImageLike) -> PixelArray:
     InputError
         If an array has another shape or type.
     """
-    return read_pixels(image) if isinstance(image, (str, Path)) else as_pixels(image)
+    return read_pixels(image, selection) if isinstance(image, (str, Path)) else as_pixels(image)
 
 
 UNIT = IntensityRule(0.0, 1.0, "bit_depth", 0, "float")

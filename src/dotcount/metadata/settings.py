@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Interval, Lt
 from dotcount.errors import InputError
 from dotcount.intensity import IntensityRule
 from dotcount.resize import ResizeRule
+from dotcount.selection import ImageSelection
 from dotcount.typed import Strict, parse
 
 
@@ -79,11 +80,14 @@ class InputRule(Strict):
         From stored values to brightness, fitted on the training images.
     channels
         What the three channels are.
+    selection
+        What is read of files that hold more than one picture.
     """
 
     resize: ResizeRule = field(default_factory=ResizeRule)
     intensity: IntensityRule = field(default_factory=IntensityRule)
     channels: Literal["rgb"] = "rgb"
+    selection: ImageSelection = field(default_factory=ImageSelection)
 
 
 @dataclass(frozen=True)

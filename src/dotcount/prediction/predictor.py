@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ class Predictor(ImageCounter):
         >>> for frame, prediction in dotcount.load("cells").predict_many("photos/"):  # doctest: +SKIP
         ...     print(frame.name, frame.error if prediction is None else prediction.count)
         """
-        listing = sources if isinstance(sources, Listing) else find(sources)
+        listing = self._listing(sources)
         return LocalEngine(self).run(listing)
 
     def stream(
@@ -81,7 +82,7 @@ class Predictor(ImageCounter):
         UsageError
             If a sink is unknown.
         """
-        listing = sources if isinstance(sources, Listing) else find(sources)
+        listing = self._listing(sources)
         return PredictionRun(
             LocalEngine(self),
             listing,
@@ -91,6 +92,10 @@ class Predictor(ImageCounter):
             weights=self.fingerprint(),
             overwrite=overwrite,
         )
+
+    def _listing(self, sources: str | Path | Iterable[str | Path] | Listing) -> Listing:
+        listing = sources if isinstance(sources, Listing) else find(sources)
+        return listing if listing.selection is not None else replace(listing, selection=self.metadata.input.selection)
 
     def fingerprint(self) -> str:
         """Return a digest of the weights and of everything else that a prediction depends on."""

@@ -22,6 +22,7 @@ from dotcount.metadata import (
 )
 from dotcount.models import io as model_io
 from dotcount.points import FloatArray
+from dotcount.selection import ImageSelection
 from dotcount.training.card import model_card
 from dotcount.training.folder import MODEL
 from dotcount.training.loader import CountingData
@@ -74,7 +75,11 @@ def describe(plan: Plan, state: RunState, stride: int, calibration: Calibration)
         model=config.model.name,
         stride=stride,
         options=dict(config.model.options),
-        input=InputRule(rule if calibration.magnify == 1 else rule.magnified(calibration.magnify), plan.intensity),
+        input=InputRule(
+            rule if calibration.magnify == 1 else rule.magnified(calibration.magnify),
+            plan.intensity,
+            selection=ImageSelection.of(config.data),
+        ),
         mirror=calibration.mirror,
         peaks=calibration.peaks,
         count_scale=calibration.count_scale,

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from dotcount.data import Batch, CropDataset, EpochSampler, ResizeRule, WholeImageDataset, crop_loader, whole_batch
 from dotcount.errors import ImageReadError
+from dotcount.selection import ImageSelection
 from dotcount.training.resolve import Plan
 from dotcount.training.state import RunState
 
@@ -38,6 +39,7 @@ class CountingData(pl.LightningDataModule):
             training.seed,
             resize=ResizeRule.of(config.data),
             intensity=self.plan.intensity,
+            selection=ImageSelection.of(self.plan.config.data),
             cache_mb=training.cache_mb / 2 / max(1, training.workers or 0),
         )
         self.sampler = EpochSampler(
@@ -55,6 +57,7 @@ class CountingData(pl.LightningDataModule):
                     self.plan.validation.records,
                     resize=ResizeRule.of(config.data),
                     intensity=self.plan.intensity,
+                    selection=ImageSelection.of(self.plan.config.data),
                     cache_mb=config.training.cache_mb / 2,
                 ),
                 self.warn,
@@ -68,6 +71,7 @@ class CountingData(pl.LightningDataModule):
             self.plan.validation.records,
             resize=ResizeRule.of(self.plan.config.data).magnified(factor),
             intensity=self.plan.intensity,
+            selection=ImageSelection.of(self.plan.config.data),
         )
         batches = ValidationBatches(images, self.warn)
         return (batches[i] for i in range(len(batches)))

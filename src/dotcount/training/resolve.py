@@ -24,6 +24,7 @@ from dotcount.intensity import IntensityRule
 from dotcount.losses import LOSSES
 from dotcount.models.names import TIMM_PREFIX
 from dotcount.models.names import check as check_model_options
+from dotcount.selection import ImageSelection
 from dotcount.training.fingerprint import dots_digest
 from dotcount.training.schedule import cooldown_epochs
 
@@ -118,7 +119,7 @@ def make_plan(config: RunConfig) -> Plan:
     loss = dataclasses.replace(config.loss, options=loss_options(config, crop))
     model = dataclasses.replace(config.model, options=model_options(config))
     config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model, augment=augment)
-    images = survey([record.image for record in train.records])
+    images = survey([record.image for record in train.records], ImageSelection.of(config.data))
     intensity = images.measured(images.intensity(strict=True))
     told = [collection.note, padded_images(train.records, crop, rule), *images.told()]
     if intensity.low is not None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dotcount.prediction.frame import Frame
 from dotcount.registry import Registry
+from dotcount.selection import ImageSelection
 
 
 class Source(ABC):
@@ -17,9 +18,12 @@ class Source(ABC):
     ----------
     suffixes
         Endings of the files it reads, lower case.
+    selection
+        What is read of files that hold more than one picture.
     """
 
     suffixes: frozenset[str]
+    selection: ImageSelection = ImageSelection()
 
     @abstractmethod
     def frames(self, path: Path, name: str) -> Iterator[Frame]:
@@ -37,10 +41,9 @@ class Source(ABC):
 SOURCES: Registry[Source] = Registry("source", "dotcount.sources", Source)
 
 
-def source_of(path: Path) -> Source:
+def source_of(path: Path, selection: ImageSelection = Source.selection) -> Source:
     """Return the source for a file by its ending; any other file is tried as an image."""
-    for name in SOURCES:
-        source = SOURCES.create(name)
-        if path.suffix.lower() in source.suffixes:
-            return source
-    return SOURCES.create("images")
+    made = (SOURCES.create(name) for name in SOURCES)
+    source = next((one for one in made if path.suffix.lower() in one.suffixes), None) or SOURCES.create("images")
+    source.selection = selection
+    return source

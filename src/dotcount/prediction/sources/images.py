@@ -20,7 +20,7 @@ class ImageFiles(Source):
         """Yield the one frame of the file."""
 
         def read() -> tuple[PixelArray, Sequence[str]]:
-            image = load_image(path)
+            image = load_image(path, self.selection)
             return image.pixels, image.notes
 
         yield Frame(name, read, FrameMeta(path))

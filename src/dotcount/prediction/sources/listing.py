@@ -18,6 +18,7 @@ from dotcount.intensity import IntensityRule
 from dotcount.prediction.frame import Frame, printable
 from dotcount.prediction.sources.base import SOURCES, source_of
 from dotcount.prediction.sources.unreadable import unreadable
+from dotcount.selection import ImageSelection
 
 OWN = "folder of results that dotcount wrote"
 """The kind of what is left out because it is no input; unlike the others it is nothing that lacks in the results."""
@@ -37,17 +38,25 @@ class Listing:
     """The files to count, each with the unique name that results carry, and what was left out.
 
     Iterating gives frames, whose pixels are read when asked for.
+
+    Attributes
+    ----------
+    files, left_out
+        See above.
+    selection
+        What is read of files that hold more than one picture; ``None``: what the model was trained on.
     """
 
     files: tuple[tuple[Path, str], ...]
     left_out: tuple[LeftOut, ...] = ()
+    selection: ImageSelection | None = None
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __iter__(self) -> Iterator[Frame]:
         for path, name in self.files:
-            for frame in source_of(path).frames(path, name):
+            for frame in source_of(path, self.selection or ImageSelection()).frames(path, name):
                 frame.of_set = lambda: self.intensity
                 yield frame
 
@@ -57,7 +66,7 @@ class Listing:
 
         Fitted when it is first asked for, from all files of the listing, whichever of them are still to be counted.
         """
-        return survey([path for path, _ in self.files]).intensity()
+        return survey([path for path, _ in self.files], self.selection or ImageSelection()).intensity()
 
     @property
     def note(self) -> str:
@@ -74,7 +83,7 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
-def find(sources: str | Path | Iterable[str | Path]) -> Listing:
+def find(sources: str | Path | Iterable[str | Path], selection: ImageSelection | None = None) -> Listing:
     """List the files that the given files, folders and patterns stand for, without duplicates.
 
     Folders are searched with their sub-folders, in natural order. Hidden files are passed over; results of this package
@@ -95,7 +104,7 @@ def find(sources: str | Path | Iterable[str | Path]) -> Listing:
     root = Path(given[0]) if len(given) == 1 and Path(given[0]).is_dir() else _common_folder(search.files)
     names = _unique(Path(os.path.relpath(path, root)).as_posix() for path in search.files)
     left_out = {item.name: item for item in search.left_out}
-    return Listing(tuple(zip(search.files, names)), tuple(left_out.values()))
+    return Listing(tuple(zip(search.files, names)), tuple(left_out.values()), selection)
 
 
 def _common_folder(paths: Iterable[Path]) -> Path:
