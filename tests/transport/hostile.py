@@ -223,6 +223,8 @@ def _work(pipe: Connection, seeds: range) -> None:
 def run(seeds: range) -> Iterator[tuple[int, list[str], str]]:
     """Yield (seed, faults, state) of each problem; a process that dies costs one problem."""
     context = multiprocessing.get_context("fork")
+    for dtype in (torch.float32, torch.float64):  # compiled here, loops need not be compiled again in every process
+        solve(torch.full((2, 2), 0.5, dtype=dtype), torch.ones(1, 2, dtype=dtype))
     following = seeds.start
     while following < seeds.stop:
         receiver, sender = context.Pipe(duplex=False)

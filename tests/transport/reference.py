@@ -132,6 +132,8 @@ def _step(problem: Dense, at: Look, damping: float) -> Array:
     diagonal = np.maximum(np.diag(matrix), np.finfo(LONG).tiny)
     scale = 1 / np.sqrt(diagonal)
     scaled = (scale[:, None] * matrix * scale).astype(float) + damping * np.eye(len(right))
+    if not (np.isfinite(scaled).all() and np.isfinite((scale * right).astype(float)).all()):
+        return np.zeros_like(right)  # too far away for float64; the logarithmic step comes back
     return scale * np.linalg.lstsq(scaled, (scale * right).astype(float), rcond=None)[0]
 
 

@@ -20,6 +20,9 @@ from dotcount.transport.penalties import KL
 from dotcount.transport.problem import TransportProblem
 from dotcount.transport.rounding import OF_EPSILON, OF_UNIT, UNIT64, Scales, largest_error
 
+LEAST_SLOPE = 2e-304
+"""Slopes of the pixels' conjugate below this are counted as about this by compiled loops, which clamp exponents."""
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -145,6 +148,7 @@ def _contraction_bound(
     error, precision = _score_error(dual, point), torch.finfo(dual.problem.dtype)
     noise = error * (2.0 / epsilon + 1.0 / rho_pixel) + 64.0 * precision.eps
     lost = dual.cells.mass.numel() * 1e3 * precision.tiny + point.gamma.sum(1) * math.exp(dual.log_floored)
+    lost = lost + dual.cells.per_image(dual.cells.mass) * LEAST_SLOPE
     share = (lost[:, None] / point.gamma).clamp(max=1.0)
     residual = residual + noise[:, None] - torch.log1p(-share)
     residual = torch.where(dual.problem.present, residual, 0.0).amax(1).nan_to_num(math.inf, posinf=math.inf)
