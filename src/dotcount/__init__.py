@@ -3,8 +3,11 @@
 The names below are imported on first use, so that ``import dotcount`` costs nothing:
 
 >>> import dotcount
->>> predictor = dotcount.load("runs/cells")  # doctest: +SKIP
->>> predictor.predict("image.png").count  # doctest: +SKIP
+>>> from dotcount.data.synthetic import generate
+>>> image, dots = generate("cells", size=96)
+>>> prediction = dotcount.load("cells").predict(image)
+>>> bool(abs(prediction.count - len(dots)) < 5)
+True
 """
 
 from __future__ import annotations

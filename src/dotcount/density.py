@@ -114,6 +114,14 @@ class Tile:
 
     ``left, top, right, bottom`` bound what the network sees; ``core_*`` bound the part that this tile answers for. The
     cores of all tiles partition the image on cell borders.
+
+    Examples
+    --------
+    >>> first, second = tiles(height=32, width=64, size=32, overlap=8, multiple=8)
+    >>> (first.left, first.right), (first.core_left, first.core_right)
+    ((0, 40), (0, 32))
+    >>> (second.left, second.right), (second.core_left, second.core_right)
+    ((24, 64), (32, 64))
     """
 
     left: int

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 
 class DotcountError(Exception):
-    """Base of all errors meant for the user; the command line prints the message and exits with 1."""
+    """Base of all errors meant for the user; the command line prints the message and exits with 1.
+
+    Examples
+    --------
+    >>> from dotcount import open_collection
+    >>> try:
+    ...     open_collection("no/such/folder")
+    ... except DotcountError as error:
+    ...     print(error)
+    no/such/folder does not exist; check the path
+    """
 
     exit_code = 1
 

@@ -29,6 +29,13 @@ def require_writable(path: Path) -> None:
     """Raise an :class:`OutputError` if the folder ``path`` can't be made or written to; creates nothing.
 
     Asked before hours of work, so that they aren't lost at the end.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> require_writable(Path("new/folder"))
+    >>> Path("new").exists()
+    False
     """
     place = path
     while not place.exists() and place != place.parent:
@@ -42,7 +49,14 @@ def require_writable(path: Path) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """Create the folder ``path`` with its parents and return it."""
+    """Create the folder ``path`` with its parents and return it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> make_folder(Path("new/folder")).is_dir()
+    True
+    """
     require_writable(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -52,14 +66,28 @@ def make_folder(path: Path) -> Path:
 
 
 def reason(error: OSError) -> str:
-    """Return what the system says of a failure."""
+    """Return what the system says of a failure.
+
+    Examples
+    --------
+    >>> import errno
+    >>> reason(OSError(errno.ENOSPC, "No space left on device"))
+    'no space is left on the disk'
+    """
     if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
         return "no space is left on the disk"
     return error.strerror or str(error) or type(error).__name__
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or a folder is on the disk, to outlast a power cut; where that can't be asked, don't."""
+    """Wait until a file or a folder is on the disk, to outlast a power cut; where that can't be asked, don't.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("a.txt").write_text("kept")
+    >>> sync(Path("a.txt"))
+    """
     with contextlib.suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -78,6 +106,14 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         The file to write; its folder is made if needed.
     durable
         Wait until it is on the disk, for what hours of work went into.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with replacing(Path("out/a.txt")) as temporary:
+    ...     _ = temporary.write_text("complete")
+    >>> Path("out/a.txt").read_text()
+    'complete'
     """
     make_folder(path.parent)
     temporary = temporary_name(path)
@@ -95,7 +131,15 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a UTF-8 text file in one step; see :func:`replacing`."""
+    """Write a UTF-8 text file in one step; see :func:`replacing`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> write_text(Path("out/a.txt"), "complete")
+    >>> Path("out/a.txt").read_text()
+    'complete'
+    """
     with replacing(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
@@ -109,6 +153,15 @@ class CsvWriter:
         The file to write; its folder is made if needed.
     columns
         Names in the first line.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with CsvWriter(Path("counts.csv"), ("image", "count")) as rows:
+    ...     rows.write("a.png", 12.34567)
+    ...     rows.write("b.png", None)
+    >>> Path("counts.csv").read_text().splitlines()
+    ['image,count', 'a.png,12.3457', 'b.png,']
     """
 
     def __init__(self, path: Path, columns: Iterable[str]) -> None:
@@ -150,7 +203,13 @@ class CsvWriter:
 
 
 def csv_line(*values: object) -> str:
-    """Return one row of a csv file; floats have up to four decimals, None is an empty field."""
+    """Return one row of a csv file; floats have up to four decimals, None is an empty field.
+
+    Examples
+    --------
+    >>> print(csv_line("a.png", 12.34567, None), end="")
+    a.png,12.3457,
+    """
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow([_text(value) for value in values])
     return line.getvalue()
@@ -174,6 +233,13 @@ class Output:
     """What the marker of a folder says: the kind of results, what wrote them, and their names (none: all of it).
 
     ``source``: the folder of the images that the folder holds copies of.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> mark_output(Path("."), "predictions", "dotcount predict", ["counts.csv"])
+    >>> output_of(Path("."))
+    Output(kind='predictions', created_by='dotcount predict', names=('counts.csv',), source=None)
     """
 
     kind: str
@@ -200,6 +266,13 @@ def mark_output(
         an earlier marker of the same folder are kept. None: the whole folder.
     source
         Where the images come from that a folder of data holds copies of: reading that place leaves the copies out.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> mark_output(Path("."), "predictions", "dotcount predict", ["counts.csv"])
+    >>> is_output(Path("."))
+    True
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -217,7 +290,17 @@ def mark_output(
 
 
 def output_of(folder: Path) -> Output | None:
-    """Return what the marker of a folder says, or ``None`` without one; never raises."""
+    """Return what the marker of a folder says, or ``None`` without one; never raises.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> output_of(Path(".")) is None
+    True
+    >>> mark_output(Path("."), "data", "dotcount data convert")
+    >>> output_of(Path(".")).kind
+    'data'
+    """
     try:
         content = json.loads(read_bytes(folder / MARKER, 1 << 20))
         kind, created_by, names = content["kind"], content["created_by"], content.get("names", [])
@@ -235,6 +318,14 @@ def marking(folder: Path, kind: str, created_by: str) -> Iterator[None]:
     """Mark what the block writes into a folder: the whole folder if it was empty or ours, else the names that are new.
 
     See :func:`mark_output`. What a block that fails has written is marked as well.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> with marking(Path("."), "predictions", "dotcount predict"):
+    ...     write_text(Path("counts.csv"), "image,count")
+    >>> output_of(Path(".")).kind
+    'predictions'
     """
     before = _contents(folder)
     earlier = output_of(folder)
@@ -258,7 +349,17 @@ def _contents(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def is_output(folder: Path) -> bool:
-    """Return whether the folder holds results of this package that are not data."""
+    """Return whether the folder holds results of this package that are not data.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> is_output(Path("."))
+    False
+    >>> mark_output(Path("."), "predictions", "dotcount predict")
+    >>> is_output(Path("."))
+    True
+    """
     found = output_of(folder)
     return found is not None and found.kind != "data"
 
@@ -273,6 +374,13 @@ def regular_file(path: Path) -> int:
     ------
     OSError
         If it is a folder, a pipe (which would wait for a writer) or a device (which may have no end), or is missing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("a.txt").write_text("four")
+    >>> regular_file(Path("a.txt"))
+    4
     """
     state = path.stat()
     if stat.S_ISREG(state.st_mode):
@@ -289,6 +397,13 @@ def read_bytes(path: Path, most: int) -> bytes:
     ------
     OSError
         If it is no regular file (a pipe or a device would never end), larger, or unreadable.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("a.txt").write_text("four")
+    >>> read_bytes(Path("a.txt"), most=100)
+    b'four'
     """
     regular_file(path)
     with path.open("rb") as file:
@@ -299,7 +414,15 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def nearest(path: Path) -> str:
-    """Return `` Did you mean 'PATH'?`` for what exists under a similar name, or an empty string."""
+    """Return `` Did you mean 'PATH'?`` for what exists under a similar name, or an empty string.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = make_folder(Path("images"))
+    >>> nearest(Path("imagse"))
+    " Did you mean 'images'?"
+    """
     place = path
     while not place.exists() and place != place.parent:
         place, missing = place.parent, place.name

@@ -39,6 +39,14 @@ class Points:
     ------
     InputError
         If shapes are wrong, a coordinate is not finite, or the image size is not positive.
+
+    Examples
+    --------
+    >>> points = Points([[10.0, 4.0], [30.5, 20.0]], width=40, height=30)
+    >>> points.flip_horizontal().xy.tolist()
+    [[30.0, 4.0], [9.5, 20.0]]
+    >>> points.crop(left=20, top=10, width=20, height=20).xy.tolist()
+    [[10.5, 10.0]]
     """
 
     xy: FloatArray

@@ -27,7 +27,13 @@ T = TypeVar("T")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string when none is near."""
+    """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string when none is near.
+
+    Examples
+    --------
+    >>> did_you_mean("baysian", ["uot", "bayesian"])
+    " Did you mean 'bayesian'?"
+    """
     close = difflib.get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 
@@ -39,6 +45,13 @@ def import_folder(package: str) -> None:
     ----------
     package
         Full name of the package, ``__name__`` in its ``__init__.py``.
+
+    Examples
+    --------
+    >>> import sys
+    >>> import_folder("dotcount.losses")
+    >>> "dotcount.losses.uot" in sys.modules
+    True
     """
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
         importlib.import_module(module.name)
@@ -60,6 +73,19 @@ class Registry(Generic[T]):
     ----------
     broken
         Why entries of other packages could not be loaded, by name.
+
+    Examples
+    --------
+    >>> shapes = Registry("shape")
+    >>> @shapes.register("square")
+    ... def square(side=1.0):
+    ...     return side * side
+    >>> shapes.create("square", side=3.0)
+    9.0
+    >>> shapes.create("sqare")
+    Traceback (most recent call last):
+    ...
+    dotcount.errors.UnknownNameError: unknown shape 'sqare'. Did you mean 'square'? Known: square.
     """
 
     def __init__(self, kind: str, group: str | None = None, base: type | None = None) -> None:

@@ -30,6 +30,11 @@ class Choice:
     held_out
         (n,) every image's count by the candidate that is best for the other images. Their errors, unlike those of
         ``best``, are not too low because the best of many was picked: what an interval should be computed from.
+
+    Examples
+    --------
+    >>> choose_best([[9, 30], [5, 22]], [9, 25]).held_out.tolist()
+    [5.0, 30.0]
     """
 
     best: int
@@ -52,6 +57,11 @@ def choose_best(candidates: npt.ArrayLike, true: npt.ArrayLike, select: Literal[
     ------
     InputError
         If there is no candidate, the shapes differ, or a count is negative.
+
+    Examples
+    --------
+    >>> choose_best([[12, 22, 33], [10, 21, 30]], [10, 20, 30]).best
+    1
     """
     counts, errors = _errors(candidates, true, select)
     total = errors.sum(axis=1)
@@ -99,7 +109,13 @@ def choose_checkpoint(candidates: npt.ArrayLike, true: npt.ArrayLike, select: Li
 
 
 def checkpoint_to_keep(candidates: npt.ArrayLike, true: npt.ArrayLike, select: Literal["mae", "rmse"] = "mae") -> int:
-    """Return :attr:`Choice.best` of :func:`choose_checkpoint` alone, which is quick enough after every epoch."""
+    """Return :attr:`Choice.best` of :func:`choose_checkpoint` alone, which is quick enough after every epoch.
+
+    Examples
+    --------
+    >>> checkpoint_to_keep([[9, 30], [5, 22], [8, 24], [8, 25]], [9, 25])
+    3
+    """
     errors = _errors(candidates, true, select)[1]
     return int(_kept(_smoothed(errors), np.zeros((1, errors.shape[1]), dtype=bool))[0])
 

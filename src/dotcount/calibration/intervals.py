@@ -24,6 +24,14 @@ def calibrate(predicted: npt.ArrayLike, true: npt.ArrayLike, *, level: float = 0
         (n,) counts; none at all is allowed and gives the infinite interval.
     level
         Wanted coverage, between 0 and 1.
+
+    Examples
+    --------
+    >>> interval = calibrate(predicted=[10] * 20, true=[9, 11] * 10, level=0.9)
+    >>> interval.n, interval.finite
+    (20, True)
+    >>> calibrate([10, 12], [9, 11]).reason
+    '2 calibration images are too few for a 90% interval; at least 9 are needed'
     """
     check_level(level)
     guess, truth = as_calibration(predicted, true)

@@ -41,6 +41,17 @@ class Calibration:
         The same counts against always answering the mean count of the training images.
     trials
         The augmentations that were tried.
+
+    Examples
+    --------
+    >>> from dotcount import data, models
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = data.open_collection(write_dataset("cells", train=3, val=0, test=0, size=64)).records
+    >>> batches = [data.whole_batch(data.load_sample(record)) for record in records]
+    >>> network = models.create("compact", width=4)
+    >>> found = calibrate_model(network, lambda magnify: batches, CalibrationOptions(), mean_count=3.0)
+    >>> found.magnify, found.counting.n
+    (1.0, 3)
     """
 
     magnify: float
@@ -79,6 +90,17 @@ def calibrate_model(
         images had no say in it.
     device
         Where to compute.
+
+    Examples
+    --------
+    >>> from dotcount import data, models
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = data.open_collection(write_dataset("cells", train=3, val=0, test=0, size=64)).records
+    >>> batches = [data.whole_batch(data.load_sample(record)) for record in records]
+    >>> network = models.create("compact", width=4)
+    >>> found = calibrate_model(network, lambda magnify: batches, CalibrationOptions(mirror=True), mean_count=3.0)
+    >>> len(found.trials), found.interval.finite  # three images are too few for an interval
+    (2, False)
     """
     trials, choice = try_augmentations(network, images, options, device)
     trial = trials[choice.best]
@@ -124,6 +146,13 @@ def choose_peaks(
         Side of a cell, px.
     method, radius
         Of :func:`dotcount.inference.find_peaks`; a radius of None is chosen among :data:`RADII`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> density = np.array([[0.0, 0.7, 0.0]])
+    >>> choose_peaks([density], [np.array([[6.0, 2.0]])], stride=4).radius
+    1
     """
     chosen = np.linspace(0, len(dots) - 1, min(len(dots), PEAK_IMAGES)).round().astype(int)
     radii = RADII if radius is None else (radius,)

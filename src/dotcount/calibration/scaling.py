@@ -25,6 +25,11 @@ class CountScale:
     held_out
         (n,) the calibration images' counts, each scaled by the factor fitted on the others: what an interval or an
         error may be computed from without looking at its own answer.
+
+    Examples
+    --------
+    >>> fit_count_scale([8, 16, 24], [10, 20, 30]).held_out.round(6).tolist()
+    [10.0, 20.0, 30.0]
     """
 
     scale: float
@@ -50,6 +55,11 @@ def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike, *, always: bo
     ------
     InputError
         If the shapes differ, or a predicted count is negative.
+
+    Examples
+    --------
+    >>> fit_count_scale([8, 16, 24], [10, 20, 30]).scale
+    1.25
     """
     guess, truth = as_calibration(predicted, true)
     unscaled = CountScale(1.0, guess)

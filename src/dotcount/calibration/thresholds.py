@@ -24,6 +24,12 @@ class ThresholdChoice:
         The choice and its F.
     candidates, f_by_candidate
         (k,) each.
+
+    Examples
+    --------
+    >>> choice = choose_threshold([[[0.0, 0.7, 0.0]]], [[[6.0, 2.0]]], stride=4, candidates=[0.5, 0.9])
+    >>> choice.threshold, choice.f_by_candidate.tolist()
+    (0.5, [1.0, 0.0])
     """
 
     threshold: float
@@ -57,6 +63,11 @@ def choose_threshold(
         chosen, so that an easy validation set does not push it to an end.
     method, radius
         As in :func:`find_peaks`.
+
+    Examples
+    --------
+    >>> choose_threshold([[[0.0, 0.7, 0.0]]], [[[6.0, 2.0]]], stride=4, candidates=[0.5, 0.9]).threshold
+    0.5
     """
     levels = np.arange(2, 21) / 20 if candidates is None else np.unique(np.asarray(candidates, dtype=np.float64))
     if not levels.size:

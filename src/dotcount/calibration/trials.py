@@ -40,6 +40,11 @@ class CalibrationOptions:
         Of the peaks; a radius of None is chosen from 1 to 4 cells.
     level
         Of the interval of a count.
+
+    Examples
+    --------
+    >>> CalibrationOptions(mirror=True).level
+    0.9
     """
 
     magnify: tuple[float, ...] = ()
@@ -88,6 +93,17 @@ def try_augmentations(
     """Return the held-out images counted at every magnification, then mirrored as well at the best; and the best.
 
     The first is at magnification 1 and without mirror. Only the best one keeps its densities, which may be large.
+
+    Examples
+    --------
+    >>> from dotcount import data, models
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = data.open_collection(write_dataset("cells", train=3, val=0, test=0, size=64)).records
+    >>> batches = [data.whole_batch(data.load_sample(record)) for record in records]
+    >>> network = models.create("compact", width=4)
+    >>> trials, choice = try_augmentations(network, lambda magnify: batches, CalibrationOptions(mirror=True))
+    >>> [trial.mirror for trial in trials], len(choice.held_out)
+    ([False, True], 3)
     """
     trials = list[Trial]()
     network = network.to(device).eval()

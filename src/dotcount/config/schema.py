@@ -74,6 +74,11 @@ class DataConfig:
     channels
         One to three channels or bands, counted from 1; absent: of colours the first three, of a microscope's channels
         the first.
+
+    Examples
+    --------
+    >>> DataConfig(path="cells", max_side=2048).max_side
+    2048
     """
 
     path: Text = ""
@@ -95,7 +100,13 @@ class DataConfig:
 
 @section
 class LossConfig:
-    """Name of the loss and its options (see ``dotcount.losses``)."""
+    """Name of the loss and its options (see ``dotcount.losses``).
+
+    Examples
+    --------
+    >>> load(overrides=["loss.name=bayesian", "loss.options.sigma=4"]).loss
+    LossConfig(name='bayesian', options={'sigma': 4})
+    """
 
     name: StrictStr = "uot"
     options: dict[str, Any] = field(default_factory=dict)
@@ -106,6 +117,11 @@ class ModelConfig:
     """Name of the model, where its weights start from, and its options (see ``dotcount.models``).
 
     ``pretrained`` is false, true (the weights the model's authors publish) or the path of a weights file or folder.
+
+    Examples
+    --------
+    >>> ModelConfig(name="compact", options={"stride": 8}).options
+    {'stride': 8}
     """
 
     name: StrictStr = "compact"
@@ -115,7 +131,13 @@ class ModelConfig:
 
 @section
 class OptimizerConfig:
-    """AdamW, or Adam (whose weight decay is added to the gradient), and the clip of the gradient's norm."""
+    """AdamW, or Adam (whose weight decay is added to the gradient), and the clip of the gradient's norm.
+
+    Examples
+    --------
+    >>> load(overrides=["optimizer.learning_rate=0.0003"]).optimizer.learning_rate
+    0.0003
+    """
 
     name: Literal["adam", "adamw"] = "adamw"
     learning_rate: Annotated[Positive, Field(le=1000)] = 1e-3
@@ -143,6 +165,11 @@ class ScheduleConfig:
         ``max_minutes``, and recorded.
     power
         Exponent of ``polynomial``.
+
+    Examples
+    --------
+    >>> ScheduleConfig(name="cosine").warmup_steps
+    50
     """
 
     name: Literal["trapezoid", "cosine", "polynomial", "constant"] = "trapezoid"
@@ -175,6 +202,11 @@ class AugmentConfig:
     crowded
         Share of the crops for which two places of the image are drawn and the one with more dots is taken: dense places
         are then seen more often.
+
+    Examples
+    --------
+    >>> load(overrides=["augment.rotate90=true"]).augment.rotate90
+    True
     """
 
     flip_horizontal: StrictBool = True
@@ -199,6 +231,11 @@ class PeaksConfig:
         suppression. See ``dotcount.inference.find_peaks``.
     radius
         Windows are ``(2 radius + 1)^2`` cells; absent: 1 to 4, chosen with the threshold.
+
+    Examples
+    --------
+    >>> load(overrides=["peaks.method=nms"]).peaks.method
+    'nms'
     """
 
     method: Literal["mass", "nms"] = "mass"
@@ -252,6 +289,11 @@ class TrainingConfig:
         lower ``select``. Prediction then takes twice as long.
     seed
         Seed of weights, data order and augmentation.
+
+    Examples
+    --------
+    >>> TrainingConfig(max_minutes=20.0, seed=3).max_minutes
+    20.0
     """
 
     epochs: Epochs | None = None

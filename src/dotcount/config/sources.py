@@ -89,12 +89,28 @@ def _plain(value: Any) -> Any:
 
 
 def save_yaml(config: RunConfig, path: Path) -> None:
-    """Write the configuration to ``path``, which appears whole or not at all."""
+    """Write the configuration to ``path``, which appears whole or not at all.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> save_yaml(load(training__seed=3), Path("config.yaml"))
+    >>> load(Path("config.yaml")).training.seed
+    3
+    """
     write_text(path, yaml_text(to_dict(config)))
 
 
 def read_tree(file: Path) -> dict[str, Any]:
-    """Return the settings of a YAML file as nested plain values, with those of the files it ``extends``, unchecked."""
+    """Return the settings of a YAML file as nested plain values, with those of the files it ``extends``, unchecked.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("small.yaml").write_text("training: {batch_size: 2}")
+    >>> read_tree(Path("small.yaml"))
+    {'training': {'batch_size': 2}}
+    """
     return _with_base(file, ())
 
 

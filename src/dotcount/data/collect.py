@@ -69,6 +69,13 @@ def open_collection(
         ``complete`` for anything left out.
     UnknownNameError
         If the format or recipe does not exist, or no dot is of one of the classes.
+
+    Examples
+    --------
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = open_collection(write_dataset("cells", train=2, val=1, test=0, size=64))
+    >>> collection.format, len(collection), collection.splits
+    ('csv', 3, ('train', 'val'))
     """
     recipe, root = _parse(path)
     if not root.exists():

@@ -57,6 +57,15 @@ def convert(
         (see :func:`dotcount.files.below`); nothing is written then.
     OutputError
         If ``out`` exists and is not empty, or can't be written.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = open_collection(write_dataset("cells", train=2, val=1, test=0, size=64))
+    >>> folder = convert(collection, "as_coco", "coco")
+    >>> open_collection(folder).n_dots == collection.n_dots
+    True
     """
     if not FORMATS.create(format).writable:
         raise UsageError(f"format {format!r} can only be read; write csv, for example")

@@ -35,7 +35,17 @@ AS_THEY_ARE, FIRST = ResizeRule(), ImageSelection()
 
 @dataclass(frozen=True)
 class Sample:
-    """One whole image, float32 (H, W, 3) in [0, 1], with its dots in the pixels of that image."""
+    """One whole image, float32 (H, W, 3) in [0, 1], with its dots in the pixels of that image.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> sample = load_sample(records[0])
+    >>> sample.image.shape, len(sample.points) == records[0].count
+    ((64, 64, 3), True)
+    """
 
     image: UnitArray
     points: Points | None
@@ -58,6 +68,15 @@ class Batch:
         B pairs (height, width) px of the part that is image.
     indices
         Positions of the records in the data set.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> batch = whole_batch(load_sample(records[0]))
+    >>> batch.images.shape, batch.image_sizes
+    (torch.Size([1, 3, 64, 64]), [(64, 64)])
     """
 
     images: Tensor
@@ -112,6 +131,14 @@ def load_sample(record: Record, resize: ResizeRule = AS_THEY_ARE, intensity: Int
     ------
     DataError
         If the record carries an error, or the image can't be decoded.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> load_sample(records[0]).image.shape
+    (64, 64, 3)
     """
     if record.error is not None:
         raise DataError(record.error)
@@ -137,7 +164,16 @@ def require_crop(records: Sequence[Record], crop: int, resize: ResizeRule = AS_T
 
 
 def fitting_crop(records: Sequence[Record], limit: int = 256, resize: ResizeRule = AS_THEY_ARE) -> int:
-    """Return the crop for these images; see :func:`dotcount.data.resizing.crop_for`."""
+    """Return the crop for these images; see :func:`dotcount.data.resizing.crop_for`.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> fitting_crop(records)
+    64
+    """
     return crop_for([min(scaled_size(record, resize)) for record in records], limit)
 
 
@@ -187,6 +223,16 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
     -----
     An image that turns out to be undecodable is named in a warning and replaced by the next one, so that one broken
     file does not end a run; if none can be decoded the error is raised.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> crops = CropDataset(records, crop=32)
+    >>> image, dots, keys, index = crops[0, 2]
+    >>> image.shape, index
+    (torch.Size([3, 32, 32]), 2)
     """
 
     def __init__(
@@ -302,6 +348,13 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
         Batches per epoch; ``None``: as many as one pass needs, rounded up.
     seed, rank, world_size
         Seed of the order; the place of this process among all.
+
+    Examples
+    --------
+    >>> sampler = EpochSampler(size=5, batch_size=2, seed=3)
+    >>> sampler.set_epoch(1)
+    >>> len(sampler), len(list(sampler))
+    (3, 3)
     """
 
     def __init__(
@@ -334,7 +387,17 @@ class EpochSampler(Sampler[list[tuple[int, int]]]):
 
 
 def collate(samples: Sequence[tuple[Tensor, Tensor, Tensor, int]]) -> Batch:
-    """Join crops to a :class:`Batch`; smaller ones are padded with zeros on the right and at the bottom."""
+    """Join crops to a :class:`Batch`; smaller ones are padded with zeros on the right and at the bottom.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> crops = CropDataset(records, crop=32)
+    >>> collate([crops[0, 0], crops[0, 1]]).images.shape
+    torch.Size([2, 3, 32, 32])
+    """
     images, points, keys, indices = zip(*samples)
     sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in images]
     height, width = (max(sides) for sides in zip(*sizes))
@@ -343,7 +406,17 @@ def collate(samples: Sequence[tuple[Tensor, Tensor, Tensor, int]]) -> Batch:
 
 
 def crop_loader(dataset: CropDataset, sampler: EpochSampler, workers: int = 0, pin_memory: bool = False) -> DataLoader:
-    """Return the loader of training batches; processes persist, so that their caches live on over epochs."""
+    """Return the loader of training batches; processes persist, so that their caches live on over epochs.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> loader = crop_loader(CropDataset(records, crop=32), EpochSampler(len(records), batch_size=2))
+    >>> [len(batch.points) for batch in loader]
+    [2, 2]
+    """
     return DataLoader(
         dataset,
         batch_sampler=sampler,
@@ -356,7 +429,17 @@ def crop_loader(dataset: CropDataset, sampler: EpochSampler, workers: int = 0, p
 
 
 class WholeImageDataset(Dataset[Sample]):
-    """Whole images after the resize rule, in the order of the records; for validation, one at a time."""
+    """Whole images after the resize rule, in the order of the records; for validation, one at a time.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> images = WholeImageDataset(records)
+    >>> len(images), images[3].image.shape
+    (4, (64, 64, 3))
+    """
 
     def __init__(
         self,
@@ -389,7 +472,16 @@ class WholeImageDataset(Dataset[Sample]):
 
 
 def whole_batch(sample: Sample, index: int = 0) -> Batch:
-    """Return one whole image as a :class:`Batch` of one."""
+    """Return one whole image as a :class:`Batch` of one.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> records = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64)).records
+    >>> whole_batch(load_sample(records[0])).images.shape
+    torch.Size([1, 3, 64, 64])
+    """
     height, width = sample.image.shape[:2]
     points = sample.points if sample.points is not None else Points.empty(width, height)
     return Batch(

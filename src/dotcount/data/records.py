@@ -36,6 +36,14 @@ class Record:
         Class of each dot, in the order of ``points``; empty where the annotation knows no classes.
     error
         Why the image or its dots can't be used. Such a record makes a row with an error, not a crash.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dotcount.points import Points
+    >>> record = Record(Path("a.png"), "a.png", Points([[3.0, 4.0]], width=64, height=48))
+    >>> record.count, Record(Path("b.png"), "b.png").count
+    (1, None)
     """
 
     image: Path
@@ -54,7 +62,13 @@ class Record:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with the files: ``kind`` for programs, ``message`` (one line, with the remedy) for people."""
+    """Something wrong with the files: ``kind`` for programs, ``message`` (one line, with the remedy) for people.
+
+    Examples
+    --------
+    >>> Problem("outside", "a.png", "a dot of a.png lies outside the image; correct it").kind
+    'outside'
+    """
 
     kind: str
     name: str
@@ -74,6 +88,16 @@ class Collection:
     """Records read from one place, with what was recognised there.
 
     ``note`` is a sentence for people: the layout, the number of images and of dots, and what was left out.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = open_collection(write_dataset("cells", train=3, val=1, test=0, size=64))
+    >>> collection.splits, len(collection.split("train"))
+    (('train', 'val'), 3)
+    >>> collection.n_dots == sum(record.count for record in collection.records)
+    True
     """
 
     root: Path
@@ -172,6 +196,15 @@ def hold_out(collection: Collection, fraction: float, seed: int) -> tuple[Collec
     ------
     DataError
         If there are fewer than two annotated images, of which one could be held out.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = open_collection(write_dataset("cells", train=5, val=0, test=0, size=64))
+    >>> rest, held_out = hold_out(collection, fraction=0.2, seed=0)
+    >>> len(rest), len(held_out)
+    (4, 1)
     """
     records = list(collection.annotated().records)
     if len(records) < 2:

@@ -14,7 +14,14 @@ __all__ = ["ResizeRule", "crop_for", "resize_pixels"]
 
 
 def resize_pixels(pixels: PixelArray, width: int, height: int) -> PixelArray:
-    """Resample an (H, W, 3) array with an antialiased bilinear filter in the corner convention; the depth stays."""
+    """Resample an (H, W, 3) array with an antialiased bilinear filter in the corner convention; the depth stays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> resize_pixels(np.full((30, 40, 3), 7, np.uint8), width=20, height=15).shape
+    (15, 20, 3)
+    """
     if pixels.shape[:2] == (height, width):
         return pixels
     if pixels.dtype == np.uint8:

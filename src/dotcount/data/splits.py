@@ -57,6 +57,15 @@ def assign_splits(
         If a record has no group or no time, or there are fewer groups than splits.
     InputError
         If the fractions make no sense.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64))
+    >>> split = assign_splits(collection, {"train": 0.75, "test": 0.25}, seed=1)
+    >>> len(split.split("train")), len(split.split("test"))
+    (3, 1)
     """
     shares = dict(fractions or {"train": 0.7, "val": 0.15, "test": 0.15})
     if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
@@ -150,6 +159,16 @@ def write_splits(collection: Collection, path: Path, by: str = "image") -> None:
     ------
     OutputError
         If the file exists already or can't be written.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = open_collection(write_dataset("cells", train=4, val=0, test=0, size=64))
+    >>> write_splits(assign_splits(collection, {"train": 0.75, "test": 0.25}), Path("splits.csv"))
+    >>> Path("splits.csv").read_text().splitlines()[0]
+    'image,split,group,count,sha256'
     """
     if path.exists():
         raise OutputError(f"{path} exists already; remove it to split anew, or give another name")

@@ -68,6 +68,14 @@ def select_split(collection: Collection, split: str | None) -> Collection:
     ------
     DataError
         If the split does not exist or holds no annotated image.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = open_collection(write_dataset("data", train=3, val=0, test=2, size=64))
+    >>> len(select_split(collection, "test")), len(select_split(collection, None))
+    (2, 5)
     """
     chosen = collection
     if split is not None and (collection.splits or split != "test"):
@@ -115,6 +123,14 @@ def evaluate(
     ------
     DataError
         If there is no such split, or no image of it could be evaluated.
+
+    Examples
+    --------
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = dotcount.open_collection(write_dataset("data", train=0, val=0, test=2, size=96))
+    >>> evaluate(dotcount.load("cells"), collection, split="test").metrics["images"]
+    2
     """
     started = time.perf_counter()
     chosen = select_split(collection, split)

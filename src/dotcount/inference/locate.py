@@ -11,7 +11,18 @@ from dotcount.registry import did_you_mean
 
 
 def model_folder(run: Path) -> Path:
-    """Return the folder with the weights of a run or a published model; a :class:`ModelError` says what is missing."""
+    """Return the folder with the weights of a run or a published model; a :class:`ModelError` says what is missing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> model_folder(Path("cells")).name
+    'cells'
+    >>> model_folder(Path("nothing here"))
+    Traceback (most recent call last):
+    ...
+    dotcount.errors.ModelError: run nothing here does not exist; give what ...
+    """
     published = weights.find(run)
     if published is not None:
         return published

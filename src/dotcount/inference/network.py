@@ -24,6 +24,14 @@ def density_maps(network: nn.Module, images: Tensor, *, mirror: bool = False) ->
     mirror
         Test-time augmentation: the mean with the density of the mirror image, mirrored back; less chance in every
         count, at twice the time.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount import models
+    >>> network = models.create("compact", width=4).eval()
+    >>> density_maps(network, torch.zeros(1, 3, 64, 48), mirror=True).shape
+    torch.Size([1, 1, 16, 12])
     """
     density: Tensor = network(images).float()
     if not mirror:
@@ -45,6 +53,12 @@ def counts(density: Tensor, stride: int, image_sizes: Sequence[Sequence[int]]) -
         Side of a cell, px.
     image_sizes
         (height, width) px of each image; cells with their centre outside are left out.
+
+    Examples
+    --------
+    >>> import torch
+    >>> counts(torch.full((1, 1, 2, 2), 0.5), stride=4, image_sizes=[(8, 4)]).tolist()
+    [1.0]
     """
     maps = density.detach().cpu().double()
     _, _, rows, columns = maps.shape

@@ -163,6 +163,12 @@ def find_peaks(
     ------
     InputError
         If the map is not two-dimensional, not finite or negative, or an option is out of range.
+
+    Examples
+    --------
+    >>> xy, scores = find_peaks([[0.0, 0.75, 0.25, 0.0, 0.1]], stride=4)
+    >>> xy.tolist(), scores.tolist()
+    ([[7.0, 2.0]], [1.0])
     """
     cells = as_density(density, stride)
     if radius < 1:

@@ -27,7 +27,7 @@ class Prediction:
     points
         (n, 2) located objects (x, y) in px of the original image, strongest first.
     scores
-        (n,) strength of each point: the height of its peak, in objects per cell.
+        (n,) mass of each point, objects; see :func:`dotcount.inference.find_peaks`.
     density
         (h, w) float32, expected objects per cell; zero where a cell's centre lies outside the image.
     stride
@@ -35,6 +35,17 @@ class Prediction:
         resized for the model.
     width, height
         Size of the original image, px, after its EXIF orientation.
+
+    Examples
+    --------
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> image, dots = generate("cells", size=96)
+    >>> prediction = dotcount.load("cells").predict(image)
+    >>> prediction.density.shape, prediction.points.shape[1]
+    ((24, 24), 2)
+    >>> bool(abs(prediction.count - prediction.density.sum()) < 1e-3)
+    True
     """
 
     count: float

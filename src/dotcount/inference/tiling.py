@@ -57,6 +57,17 @@ def density_of(
     ------
     InputError
         If tiles are asked of a model whose cells depend on the whole image: the result would depend on the tiling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dotcount import models
+    >>> model = models.create("compact", width=4).eval()
+    >>> image = np.zeros((64, 48, 3), np.float32)
+    >>> density_of(model, image).shape
+    (16, 12)
+    >>> np.allclose(density_of(model, image), density_of(model, image, tile=32), atol=1e-5)
+    True
     """
     height, width = image.shape[:2]
     margin = receptive_margin(model)

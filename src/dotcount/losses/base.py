@@ -27,6 +27,15 @@ class LossOutput:
         (B,) detached values.
     terms
         Readable parts as floats, means over the images; names depend on the loss.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount import losses
+    >>> density = torch.full((2, 1, 8, 8), 0.05, requires_grad=True)
+    >>> out = losses.create("uot")(density, [torch.tensor([[20.0, 30.0]]), torch.zeros(0, 2)], stride=8)
+    >>> out.per_image.shape, out.total.requires_grad, "transport" in out.terms
+    (torch.Size([2]), True, True)
     """
 
     total: Tensor
@@ -52,6 +61,14 @@ class LossInput:
         (height, width) px of the largest image of the batch.
     keys
         B tensors (m_b,) int64 of global dot ids, or None.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount.losses.base import check_batch
+    >>> batch = check_batch(torch.rand(1, 1, 2, 3), [torch.zeros(0, 2)], 8, [(10, 24)], None)
+    >>> batch.density.shape, batch.valid.tolist()
+    (torch.Size([1, 2, 3]), [[[True, True, True], [False, False, False]]])
     """
 
     density: Tensor
@@ -63,7 +80,19 @@ class LossInput:
 
 
 class DensityLoss(nn.Module, ABC):
-    """Base of all losses; a subclass implements :meth:`compute` on checked input."""
+    """Base of all losses; a subclass implements :meth:`compute` on checked input.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class CountLoss(DensityLoss):
+    ...     def compute(self, batch):
+    ...         mass = (batch.density * batch.valid).sum(dim=(1, 2))
+    ...         error = (mass - mass.new_tensor([len(xy) for xy in batch.points])).abs()
+    ...         return LossOutput(error.mean(), error.detach(), {})
+    >>> CountLoss()(torch.full((1, 1, 4, 4), 0.25), [torch.rand(3, 2)], stride=8).total
+    tensor(1.)
+    """
 
     @torch.compiler.disable
     def forward(
@@ -128,7 +157,14 @@ LOSSES: Registry[DensityLoss] = Registry("loss", "dotcount.losses", DensityLoss)
 
 
 def valid_cells(density: Tensor, stride: float, image_size: ImageSizes | None) -> Tensor:
-    """Return (B, h, w) bool: whether the centre of each cell of ``density`` (B, 1, h, w) lies inside its image."""
+    """Return (B, h, w) bool: whether the centre of each cell of ``density`` (B, 1, h, w) lies inside its image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> valid_cells(torch.zeros(1, 1, 2, 3), 8, [(10, 24)]).tolist()
+    [[[True, True, True], [False, False, False]]]
+    """
     b, _, h, w = density.shape
     if image_size is None:
         return torch.ones(b, h, w, dtype=torch.bool, device=density.device)

@@ -24,6 +24,14 @@ class PotentialCache(nn.Module):
     ----------
     n_dots
         Size of the table; it grows when a larger id comes.
+
+    Examples
+    --------
+    >>> import torch
+    >>> cache = PotentialCache()
+    >>> cache.write(torch.tensor([2, 0]), torch.tensor([0.5, 0.25]))
+    >>> cache.read(torch.tensor([0, 1, 2]))
+    tensor([0.2500,    nan, 0.5000])
     """
 
     potentials: Tensor

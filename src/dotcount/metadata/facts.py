@@ -25,6 +25,11 @@ class LossFacts(Strict):
     ----------
     name, options
         As given to :func:`dotcount.losses.create`.
+
+    Examples
+    --------
+    >>> LossFacts("uot", {"length_scale": 256.0}).length_scale
+    256.0
     """
 
     name: Name = "uot"
@@ -39,7 +44,13 @@ class LossFacts(Strict):
 
 @dataclass(frozen=True)
 class CountRange(Strict):
-    """Least, median and largest number of dots in a training image."""
+    """Least, median and largest number of dots in a training image.
+
+    Examples
+    --------
+    >>> CountRange(min=3, median=12.5, max=40).max
+    40
+    """
 
     min: Number = 0
     median: Amount = 0.0
@@ -68,6 +79,11 @@ class TrainingFacts(Strict):
         Of weights, order of the data and augmentation.
     loss
         What was minimised.
+
+    Examples
+    --------
+    >>> TrainingFacts(data="cells", images=80, dots=4000).mean_count
+    50.0
     """
 
     data: str = ""
@@ -108,6 +124,11 @@ class CountingMetrics(Strict):
         Mean of ``p - c``; positive when too many are counted.
     mae_ci95
         95 % bootstrap interval of ``mae`` over images.
+
+    Examples
+    --------
+    >>> CountingMetrics(n=2, mae=2.0, rmse=2.0, nae=0.2, bias=0.0, mae_ci95=(2.0, 2.0)).to_dict()["mae"]
+    2.0
     """
 
     n: Annotated[int, Ge(1)]
@@ -124,7 +145,13 @@ class CountingMetrics(Strict):
 
 @dataclass(frozen=True)
 class Checkpoint(Strict):
-    """The epoch whose weights a model has, and its errors in training: before calibration, chosen by these images."""
+    """The epoch whose weights a model has, and its errors in training: before calibration, chosen by these images.
+
+    Examples
+    --------
+    >>> Checkpoint(epoch=12, mae=3.4).epoch
+    12
+    """
 
     epoch: Number
     step: Number = 0
@@ -147,6 +174,12 @@ class AugmentationTrial(Strict):
         Errors, each image scaled by the factor that the others give.
     count_scale
         Factor on the counts.
+
+    Examples
+    --------
+    >>> trial = AugmentationTrial(magnify=1.5, mirror=True, mae=2.9, rmse=4.0, bias=0.1, count_scale=1.02)
+    >>> trial.magnify, trial.mirror
+    (1.5, True)
     """
 
     magnify: Annotated[float, Gt(0)]
@@ -176,6 +209,12 @@ class ValidationFacts(Strict):
     verdict, sentence
         What comes of the comparison with always answering the mean count, see
         :class:`dotcount.metrics.BaselineComparison`; None and "" if unknown.
+
+    Examples
+    --------
+    >>> errors = CountingMetrics(n=20, mae=2.9, rmse=4.0, nae=0.1, bias=0.1, mae_ci95=(2.0, 3.8))
+    >>> ValidationFacts(errors, baseline_mae=11.0).no_better_than_constant
+    False
     """
 
     counting: CountingMetrics

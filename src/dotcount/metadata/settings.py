@@ -82,6 +82,12 @@ class InputRule(Strict):
         What the three channels are.
     selection
         What is read of files that hold more than one picture.
+
+    Examples
+    --------
+    >>> from dotcount.data import ResizeRule
+    >>> InputRule(ResizeRule(max_side=2048)).resize.size(4096, 3000)
+    (2048, 1500)
     """
 
     resize: ResizeRule = field(default_factory=ResizeRule)
@@ -102,6 +108,11 @@ class PeakRule(Strict):
         Windows are ``(2 radius + 1)^2`` cells.
     threshold
         Least mass of a point, objects.
+
+    Examples
+    --------
+    >>> PeakRule(method="nms", radius=2).threshold
+    0.5
     """
 
     method: Literal["mass", "nms"] = "mass"

@@ -19,7 +19,13 @@ _CONSTANT = 0.05  # spread of the predictions, relative to that of the true coun
 
 
 def constant_baseline(answer: float, true: npt.ArrayLike) -> float:
-    """Return the mean absolute error of always answering ``answer`` for the counts ``true`` (n,), n >= 1."""
+    """Return the mean absolute error of always answering ``answer`` for the counts ``true`` (n,), n >= 1.
+
+    Examples
+    --------
+    >>> constant_baseline(20, [10, 20, 60])
+    16.666666666666668
+    """
     guess, truth = as_pair(np.full(np.shape(true), float(answer)), true)
     return float(np.abs(guess - truth).mean())
 
@@ -134,6 +140,12 @@ def compare_with_constant(
     ------
     InputError
         If the lengths differ, there is no image, or a count is not finite.
+
+    Examples
+    --------
+    >>> comparison = compare_with_constant([11, 19, 58], [10, 20, 60], training_mean=25)
+    >>> comparison.mae < comparison.baseline_mae
+    True
     """
     guess, truth = as_pair(predicted, true)
     if training_mean is not None and not (np.isfinite(training_mean) and training_mean >= 0):

@@ -36,6 +36,12 @@ def bootstrap_mean(
     ------
     InputError
         If there is no value, or ``level`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> low, high = bootstrap_mean([1.0, 2.0, 3.0, 6.0])
+    >>> 1.0 <= low < 3.0 < high <= 6.0
+    True
     """
     sample = as_counts(values, "values")
     check_level(level)
@@ -71,6 +77,12 @@ class PairedComparison:
         Paired bootstrap interval of the difference, at ``level``.
     p_value
         Two-sided sign-flip permutation test of "swapping the two runs on any image changes nothing".
+
+    Examples
+    --------
+    >>> comparison = compare_paired([10, 21, 29], [14, 26, 37], [10, 20, 30])
+    >>> comparison.mae_a < comparison.mae_b, comparison.n
+    (True, 3)
     """
 
     n: int
@@ -91,6 +103,11 @@ def sign_flip_p_value(differences: npt.ArrayLike, *, permutations: int = 10_000,
 
     All ``2^n`` sign vectors are enumerated when there are at most ``permutations`` of them; otherwise that many are
     drawn, and the observed one is counted too, ``p = (1 + hits) / (1 + permutations)``, which never reports zero.
+
+    Examples
+    --------
+    >>> sign_flip_p_value([1.0, 2.0, 3.0])
+    0.25
     """
     sample = as_counts(differences, "differences")
     if not sample.size:
@@ -138,6 +155,11 @@ def compare_paired(
         (n,) counts, in the same order of images.
     level, resamples, seed
         Of the interval and of the test.
+
+    Examples
+    --------
+    >>> compare_paired([10, 21, 29], [14, 26, 37], [10, 20, 30]).difference
+    -5.0
     """
     guess_a, truth = as_pair(predicted_a, true)
     guess_b, _ = as_pair(predicted_b, true)
@@ -151,6 +173,11 @@ def compare_errors(
     """Compare absolute errors (n,) of two methods on the same images; means over several seeds will do.
 
     See :func:`compare_paired` for the rest.
+
+    Examples
+    --------
+    >>> compare_errors([1.0, 2.0], [3.0, 6.0]).difference
+    -3.0
     """
     first, second = as_counts(errors_a, "errors_a"), as_counts(errors_b, "errors_b")
     if first.shape != second.shape or not first.size:

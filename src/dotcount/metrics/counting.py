@@ -32,6 +32,12 @@ def counting_metrics(
     ------
     InputError
         If the lengths differ, there is no image, or a count is not finite.
+
+    Examples
+    --------
+    >>> metrics = counting_metrics([12, 8], [10, 10])
+    >>> metrics.mae, metrics.nae, metrics.bias
+    (2.0, 0.2, 0.0)
     """
     guess, truth = as_pair(predicted, true)
     mae, rmse, bias = count_errors(guess, truth)
@@ -77,6 +83,12 @@ def game(density: npt.ArrayLike, points: npt.ArrayLike, *, stride: float, height
         Image size, px.
     level
         L >= 0.
+
+    Examples
+    --------
+    >>> density, dots = [[2.0, 0.0]], [[1.0, 1.0], [5.0, 1.0]]
+    >>> [game(density, dots, stride=4, height=4, width=8, level=level) for level in (0, 1)]
+    [0.0, 2.0]
     """
     cells, xy = as_density(density, stride), as_xy(points, "points")
     if height < 1 or width < 1 or level < 0:

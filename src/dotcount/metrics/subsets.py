@@ -24,7 +24,14 @@ Grouping = Mapping[str, BoolArray]
 
 @dataclass(frozen=True)
 class Bin:
-    """Values in ``[low, high]``; without its lower end when ``open_low``."""
+    """Values in ``[low, high]``; without its lower end when ``open_low``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Bin("Medium", 51, 500).mask(np.array([20.0, 51.0, 900.0])).tolist()
+    [False, True, False]
+    """
 
     name: str
     low: float
@@ -53,7 +60,13 @@ LUMINANCE_BINS = (Bin("L0", 0, 0.25), Bin("L1", 0.25, 0.5, open_low=True), Bin("
 
 
 def by_count(true: npt.ArrayLike, bins: str | Sequence[Bin]) -> Grouping:
-    """Group images by true count, with the bins of a benchmark ("jhu", "nwpu") or your own."""
+    """Group images by true count, with the bins of a benchmark ("jhu", "nwpu") or your own.
+
+    Examples
+    --------
+    >>> {name: mask.tolist() for name, mask in by_count([12, 60, 700], "jhu").items()}
+    {'Low': [True, False, False], 'Medium': [False, True, False], 'High': [False, False, True]}
+    """
     counts = as_counts(true, "true")
     if isinstance(bins, str):
         if bins not in COUNT_BINS:
@@ -66,6 +79,11 @@ def by_count_quantile(true: npt.ArrayLike, parts: int = 4) -> Grouping:
     """Group images into ``parts`` groups of about equal size by true count; equal counts stay together.
 
     Names tell the range, for example ``Q1 9-45``. With many equal counts there may be fewer groups.
+
+    Examples
+    --------
+    >>> list(by_count_quantile([3, 8, 20, 70], parts=2))
+    ['Q1 3-8', 'Q2 20-70']
     """
     counts = as_counts(true, "true")
     if parts < 1:
@@ -82,19 +100,38 @@ def by_count_quantile(true: npt.ArrayLike, parts: int = 4) -> Grouping:
 
 
 def by_label(labels: Sequence[str | None]) -> Grouping:
-    """Group images by a label each; images labelled ``None`` are in no group."""
+    """Group images by a label each; images labelled ``None`` are in no group.
+
+    Examples
+    --------
+    >>> by_label(["rain", None, "sun"])["rain"].tolist()
+    [True, False, False]
+    """
     names = sorted({label for label in labels if label is not None})
     return {name: np.array([label == name for label in labels], dtype=bool) for name in names}
 
 
 def by_luminance(luminance: npt.ArrayLike, bins: Sequence[Bin] = LUMINANCE_BINS) -> Grouping:
-    """Group images by mean luminance (n,) in [0, 1], as :func:`mean_luminance` gives it."""
+    """Group images by mean luminance (n,) in [0, 1], as :func:`mean_luminance` gives it.
+
+    Examples
+    --------
+    >>> by_luminance([0.1, 0.4])["L0"].tolist()
+    [True, False]
+    """
     values = as_counts(luminance, "luminance")
     return {b.name: b.mask(values) for b in bins}
 
 
 def mean_luminance(image: npt.ArrayLike) -> float:
-    """Return the mean of ``Y = 0.299 R + 0.587 G + 0.114 B`` of an (H, W, 3) image in [0, 1] (ITU-R BT.601)."""
+    """Return the mean of ``Y = 0.299 R + 0.587 G + 0.114 B`` of an (H, W, 3) image in [0, 1] (ITU-R BT.601).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> round(mean_luminance(np.full((2, 3, 3), 0.25)), 6)
+    0.25
+    """
     pixels = np.asarray(image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise InputError(f"image must have shape (H, W, 3) with values in [0, 1]; got {pixels.shape}")
@@ -112,6 +149,12 @@ def subset_metrics(
         (n,) counts.
     groups
         Subset name -> (n,) mask.
+
+    Examples
+    --------
+    >>> scores = subset_metrics([10, 21, 33], [10, 20, 30], by_label(["rain", "sun", "sun"]))
+    >>> scores["rain"].mae, scores["sun"].mae
+    (0.0, 2.0)
     """
     guess, truth = as_pair(predicted, true)
     scores: dict[str, CountingMetrics | None] = {}

@@ -29,6 +29,12 @@ class DensityModel(Protocol):
     Optional attributes, used where they are present: ``size_multiple`` (px; tiles start on multiples of it; ``stride``
     without it), ``receptive_radius`` (px of context that a cell depends on beyond its own border, or None where it is
     the whole image) and ``initialize_density(mean_per_cell)``. :func:`check_model` says what a module lacks.
+
+    Examples
+    --------
+    >>> from dotcount import models
+    >>> isinstance(models.create("compact", width=4), DensityModel)
+    True
     """
 
     stride: int
@@ -56,6 +62,13 @@ class Positive(nn.Module):
         ``abs``: ``|x|`` (Bayesian loss, DM-Count and the paper); ``relu``: ``max(x, 0)``.
     scale
         Density per cell at which softplus turns from exponential to linear.
+
+    Examples
+    --------
+    >>> import torch
+    >>> end = Positive("softplus", scale=0.1)
+    >>> round(float(end(torch.tensor(end.inverse(0.02)))), 6)
+    0.02
     """
 
     def __init__(self, kind: str = "softplus", scale: float = 0.1) -> None:
@@ -105,6 +118,19 @@ class DensityNetwork(nn.Module):
         The non-negative end, see :class:`Positive`.
     mean, std
         Channel statistics subtracted from and divided out of images in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> class Patches(DensityNetwork):
+    ...     def __init__(self):
+    ...         super().__init__(stride=8, size_multiple=8, receptive_radius=0, output=Positive())
+    ...         self.last_layer = nn.Conv2d(3, 1, 8, stride=8)
+    ...     def regress(self, images):
+    ...         return self.last_layer(images)
+    >>> Patches()(torch.rand(1, 3, 20, 33)).shape
+    torch.Size([1, 1, 3, 5])
     """
 
     mean: Tensor
@@ -233,6 +259,16 @@ def check_model(model: nn.Module, size: tuple[int, int] = (70, 45)) -> None:
     ------
     ModelError
         If the stride is missing, the output has another shape, or it is negative or not finite.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from dotcount import models
+    >>> check_model(models.create("compact", width=4))
+    >>> check_model(nn.Conv2d(3, 1, 3))
+    Traceback (most recent call last):
+    ...
+    dotcount.errors.ModelError: model Conv2d needs an integer attribute 'stride' >= 1 (px per density cell); got (1, 1)
     """
     name = type(model).__name__
     stride = getattr(model, "stride", None)

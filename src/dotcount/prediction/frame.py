@@ -35,6 +35,12 @@ class FrameMeta:
         (a, b, c, d, e, f): pixel (x, y) lies at (a x + b y + c, d x + e y + f) in the reference system.
     regions
         (k, 2) px corners of each polygon in which objects count.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> FrameMeta(Path("slide.tif"), page=3).page
+    3
     """
 
     path: Path | None = None

@@ -81,6 +81,14 @@ class Summary:
         What the sources left out: (name, kind, way out) of each.
     earlier
         How many of the frames an earlier, unfinished run of the same settings had done.
+
+    Examples
+    --------
+    >>> summary = Summary()
+    >>> summary.add(12.5, None, warned=False)
+    >>> summary.add(None, "b.png: truncated; copy it again", warned=False)
+    >>> summary.total, summary.failed, summary.first_error
+    (2, 1, 'b.png: truncated; copy it again')
     """
 
     counted: int = 0

@@ -21,7 +21,21 @@ from dotcount.prediction.sources import Listing, find
 
 
 class Predictor(ImageCounter):
-    """Counts and locates objects with a trained density regressor, in one image or many."""
+    """Counts and locates objects with a trained density regressor, in one image or many.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from dotcount.data.synthetic import generate
+    >>> Image.fromarray(generate("cells", size=96)[0]).save("a.png")
+    >>> predictor = load("cells", device="cpu")
+    >>> run = predictor.stream("a.png", out="counts", sinks=["csv"])
+    >>> [frame.name for frame, prediction in run]
+    ['a.png']
+    >>> sorted(path.name for path in Path("counts").glob("*.csv"))
+    ['counts.csv', 'points.csv']
+    """
 
     def predict_many(
         self, sources: str | Path | Iterable[str | Path] | Listing
@@ -38,9 +52,12 @@ class Predictor(ImageCounter):
 
         Examples
         --------
+        >>> from PIL import Image
         >>> import dotcount
-        >>> for frame, prediction in dotcount.load("cells").predict_many("photos/"):  # doctest: +SKIP
-        ...     print(frame.name, frame.error if prediction is None else prediction.count)
+        >>> Image.new("L", (64, 48)).save("a.png")
+        >>> for frame, prediction in dotcount.load("cells").predict_many("a.png"):
+        ...     print(frame.name, round(abs(prediction.count)))
+        a.png 0
         """
         listing = self._listing(sources)
         return LocalEngine(self).run(listing)
@@ -120,6 +137,15 @@ def load(path: str | Path, *, device: str = "auto", tile: int | None = None) -> 
     ------
     ModelError
         If there is no model there, or it is incomplete.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from dotcount.data.synthetic import generate
+    >>> Image.fromarray(generate("cells", size=96)[0]).save("a.png")
+    >>> prediction = load("cells").predict("a.png")
+    >>> prediction.width, prediction.height
+    (96, 96)
     """
     folder = model_folder(Path(path))
     module, metadata = model_io.load(folder)

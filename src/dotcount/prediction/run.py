@@ -53,6 +53,19 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         If the folder can't be written to, or holds results of other settings.
     UsageError
         If a sink is unknown.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> Image.fromarray(generate("cells", size=96)[0]).save("a.png")
+    >>> run = dotcount.load("cells").stream("a.png", out="counts", sinks=["csv", "imagej"])
+    >>> for frame, prediction in run:
+    ...     print(frame.name, frame.status)
+    a.png ok
+    >>> run.summary.counted
+    1
     """
 
     def __init__(

@@ -45,7 +45,19 @@ class FindingGroup:
 
 
 def write_check_page(path: Path, check: DataCheck) -> None:
-    """Write the page of a data check to ``path`` in one step; see :func:`dotcount.data.checks.check`."""
+    """Write the page of a data check to ``path`` in one step; see :func:`dotcount.data.checks.check`.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from dotcount.data import open_collection
+    >>> from dotcount.data.checks import check
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> _ = write_dataset("data", train=3, val=0, test=0, size=64)
+    >>> write_check_page(Path("check.html"), check(open_collection("data", strict=False)))
+    >>> "Data check" in Path("check.html").read_text(encoding="utf-8")
+    True
+    """
     collection = check.collection
     album = Album({record.name: record for record in collection.records})
     mood, verdict, advice = _verdict(check)

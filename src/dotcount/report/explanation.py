@@ -62,6 +62,18 @@ class TransportMap:
         (h, w) predicted mass that goes nowhere.
     unmatched, unmatched_mass
         (k, 2) places where at least a quarter of an object is left over, and (k,) how much, largest first.
+
+    Examples
+    --------
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> image, dots = generate("cells", size=96)
+    >>> predictor = dotcount.load("cells")
+    >>> prediction = predictor.predict(image)
+    >>> settings = transport_settings(predictor.metadata)
+    >>> found = transport_map(prediction, dots.xy, predictor.stride, settings)
+    >>> found.owner.shape == prediction.density.shape, found.summary()["dots"] == len(dots)
+    (True, True)
     """
 
     solution: Solution
@@ -128,6 +140,12 @@ def transport_settings(metadata: ModelMetadata) -> dict[str, Any]:
     """Return cost, penalty, epsilon, rho, delta and length scale (px) of a run, from its model's metadata.
 
     A run of another loss has none of these; it gets the paper's, with the side of its training crop as unit of length.
+
+    Examples
+    --------
+    >>> from dotcount.metadata import ModelMetadata
+    >>> transport_settings(ModelMetadata(model="compact", stride=4))
+    {'cost': 'l2', 'penalty': 'kl', 'epsilon': 0.01, 'rho': 1.0, 'delta': None, 'length_scale': None}
     """
     settings: dict[str, Any] = {"cost": "l2", "penalty": "kl", "epsilon": 0.01, "rho": 1.0, "delta": None}
     training = metadata.training
@@ -158,6 +176,18 @@ def transport_map(
         Side of a cell, px of the image as the model saw it: :attr:`dotcount.prediction.Predictor.stride`.
     settings
         Keyword arguments of :func:`dotcount.transport.solve`; see :func:`transport_settings`.
+
+    Examples
+    --------
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> image, dots = generate("cells", size=96)
+    >>> predictor = dotcount.load("cells")
+    >>> prediction = predictor.predict(image)
+    >>> settings = transport_settings(predictor.metadata)
+    >>> found = transport_map(prediction, dots.xy, predictor.stride, settings)
+    >>> found.predicted.shape == (len(dots),), found.solution.converged
+    (True, True)
     """
     xy = np.asarray(dots, dtype=np.float64).reshape(-1, 2)
     side = np.array(prediction.stride, dtype=np.float64)  # of a cell, px of the original image

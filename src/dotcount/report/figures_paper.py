@@ -62,6 +62,20 @@ def map_picture(transport: TransportMap, prediction: Prediction, view: View) -> 
     it takes: the square root of the mass, relative to its 99 % quantile. A pink cross marks predicted mass that goes
     nowhere, an amber ring a dot that less than half a predicted object goes to from nearby, a blue one a dot that more
     than one and a half go to.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> from dotcount.report import transport_map, transport_settings
+    >>> from dotcount.report.view import View
+    >>> image, dots = generate("cells", size=96)
+    >>> predictor = dotcount.load("cells")
+    >>> prediction = predictor.predict(image)
+    >>> found = transport_map(prediction, dots.xy, predictor.stride, transport_settings(predictor.metadata))
+    >>> map_picture(found, prediction, View.fit(image / np.float32(255), 480)).size
+    (480, 480)
     """
     brightness = np.zeros_like(transport.taken)
     some = transport.taken > 0
@@ -84,7 +98,16 @@ def map_picture(transport: TransportMap, prediction: Prediction, view: View) -> 
 
 
 def points_picture(view: View, xy: FloatArray, colour: tuple[int, int, int] = GREEN) -> Image.Image:
-    """Return the image with a disc at each point (n, 2) px."""
+    """Return the image with a disc at each point (n, 2) px.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dotcount.report.view import View
+    >>> view = View.fit(np.zeros((30, 40, 3), np.float32), 400)
+    >>> points_picture(view, np.array([[20.0, 15.0]])).size
+    (400, 300)
+    """
     marks = Marks(view, xy)
     for point in xy:
         marks.dot(point, colour, BLACK, 0.6)
@@ -130,6 +153,20 @@ def transport_figure(pixels: Pixels, prediction: Prediction, transport: Transpor
         Of this image.
     side
         Longer side of the drawn pictures, px.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> from dotcount.report import transport_map, transport_settings
+    >>> image, dots = generate("cells", size=96)
+    >>> predictor = dotcount.load("cells")
+    >>> prediction = predictor.predict(image)
+    >>> found = transport_map(prediction, dots.xy, predictor.stride, transport_settings(predictor.metadata))
+    >>> figure = transport_figure(image / np.float32(255), prediction, found, side=200)
+    >>> save_figure(Path("figure1.png"), figure)
     """
     view = View.fit(pixels, side)
     flat = prediction.width > 1.6 * prediction.height
@@ -171,6 +208,18 @@ def located_figure(
         n annotated counts for the titles, None where unknown; may be left out.
     side
         Longer side of the drawn pictures, px.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> image, dots = generate("cells", size=96)
+    >>> predictor = dotcount.load("cells")
+    >>> prediction = predictor.predict(image)
+    >>> figure = located_figure([image / np.float32(255)], [prediction], [len(dots)], side=200)
+    >>> save_figure(Path("figure2.png"), figure)
     """
     n = len(images)
     heights = [prediction.height / prediction.width for prediction in predictions]
@@ -194,7 +243,16 @@ def located_figure(
 
 
 def save_figure(path: Path, figure: Figure, *, dpi: int = 150) -> None:
-    """Write a figure in one step, as PNG or JPEG by the ending of ``path``."""
+    """Write a figure in one step, as PNG or JPEG by the ending of ``path``.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from matplotlib.figure import Figure
+    >>> save_figure(Path("empty.png"), Figure(figsize=(1, 1)))
+    >>> Path("empty.png").exists()
+    True
+    """
     kind = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else "png"
     options: dict[str, Any] = {"pil_kwargs": {"quality": 88}} if kind == "jpeg" else {"metadata": {"Software": None}}
     with replacing(path) as temporary:

@@ -74,12 +74,26 @@ class Headline:
 
 
 def write_report(path: Path, report: Report) -> None:
-    """Write the report to ``path`` in one step."""
+    """Write the report to ``path`` in one step.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> write_report(Path("report.html"), Report("A run", notes=["stopped early"]))
+    >>> "stopped early" in Path("report.html").read_text(encoding="utf-8")
+    True
+    """
     write_page(path, render(report))
 
 
 def render(report: Report) -> str:
-    """Return the report as HTML text."""
+    """Return the report as HTML text.
+
+    Examples
+    --------
+    >>> render(Report("A run")).startswith("<!")
+    True
+    """
     model = report.metadata
     facts = {} if model is None else model.to_dict()
     trained_on = {key: facts.pop(key, None) for key in ("training", "validation")}

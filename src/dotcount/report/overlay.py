@@ -117,7 +117,21 @@ def overlay(pixels: npt.NDArray[np.float32], prediction: Prediction, *, side: in
 def save_overlay(
     path: Path, pixels: npt.NDArray[np.float32], prediction: Prediction, *, side: int | None = None
 ) -> None:
-    """Write :func:`overlay` as a JPEG file."""
+    """Write :func:`overlay` as a JPEG file.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> image, dots = generate("cells", size=96)
+    >>> predictor = dotcount.load("cells")
+    >>> prediction = predictor.predict(image)
+    >>> save_overlay(Path("overlay.jpg"), image / np.float32(255), prediction)
+    >>> Path("overlay.jpg").exists()
+    True
+    """
     picture = overlay(pixels, prediction, side=side)
     with replacing(path) as temporary:
         picture.save(temporary, format="JPEG", quality=88)

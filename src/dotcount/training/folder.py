@@ -23,7 +23,14 @@ FREE = ("data.path", "training.device", "training.workers", "training.cache_mb")
 
 
 def holds_run(out: Path) -> bool:
-    """Return whether ``out`` holds a run that can be resumed."""
+    """Return whether ``out`` holds a run that can be resumed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> holds_run(Path("new"))
+    False
+    """
     return (out / CONFIG).exists()
 
 

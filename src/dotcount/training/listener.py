@@ -16,10 +16,11 @@ class Listener:
 
     Examples
     --------
-    >>> class Errors(Listener):
-    ...     def epoch_ended(self, state):
-    ...         print(state.history[-1]["val_mae"])
-    >>> dotcount.train(config, "runs/cells", listener=Errors())  # doctest: +SKIP
+    >>> class News(Listener):
+    ...     def noted(self, message):
+    ...         print(message)
+    >>> News().noted("the best epoch so far")  # dotcount.train(..., listener=News()) calls it
+    the best epoch so far
     """
 
     def planned(self, plan: Plan) -> None:

@@ -50,6 +50,18 @@ class Plan:
         From stored values to brightness, fitted on the training images.
     orientation
         Which way round the images were taken to be, and why, for people.
+
+    Examples
+    --------
+    >>> from dotcount import config
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> from dotcount.training.resolve import make_plan
+    >>> _ = write_dataset("data", train=4, val=2, test=0, size=64)
+    >>> settings = ["model.name=compact", "model.options.width=4", "training.epochs=1", "training.steps_per_epoch=1"]
+    >>> request = config.load(overrides=settings, data__path="data", training__batch_size=2)
+    >>> plan = make_plan(request)
+    >>> len(plan.train), len(plan.validation), plan.config.training.crop
+    (4, 2, 64)
     """
 
     config: RunConfig

@@ -67,6 +67,13 @@ class TrainResult:
         What the run worked on.
     history
         The numbers of every row of metrics.csv.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> result = TrainResult(Path("run"), {"epoch": 3, "val_mae": 2.5}, epochs=5, seconds=60.0)
+    >>> result.best["val_mae"]
+    2.5
     """
 
     run: Path
@@ -111,9 +118,16 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, listener:
 
     Examples
     --------
-    >>> config = dotcount.config.load(data__path="cells", training__max_minutes=20.0)  # doctest: +SKIP
-    >>> dotcount.train(config, "runs/cells").best["val_mae"]  # doctest: +SKIP
-    1.62
+    >>> from dotcount import config
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> _ = write_dataset("data", train=4, val=2, test=0, size=64)
+    >>> settings = ["model.name=compact", "model.options.width=4", "training.epochs=1", "training.steps_per_epoch=1"]
+    >>> request = config.load(overrides=settings, data__path="data", training__batch_size=2)
+    >>> result = train(request, "run")
+    >>> result.epochs, result.validation.counting.n
+    (1, 2)
+    >>> (result.run / "model" / "model.safetensors").exists()
+    True
     """
     run = _Run(Path(out), listener or Listener())
     with unchanged_process(), contextlib.ExitStack() as stack:

@@ -16,6 +16,14 @@ class Geometry:
     """Where the pixels and dots of one image are, and how a distance becomes a cost.
 
     ``points`` (m, 2) are px; ``stride`` is the side of a cell in px; ``length_scale`` (px) is the unit of the cost.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount.transport import solve
+    >>> geometry = solve(torch.full((4, 4), 1 / 16), torch.tensor([[2.0, 2.0]]), stride=8).geometry
+    >>> geometry.stride, geometry.length_scale
+    (8.0, 32.0)
     """
 
     points: Tensor
@@ -46,6 +54,16 @@ class Terms:
         ``D_phi(pi^T 1 | v)``: the price of dots that get too little or too much.
     entropy
         ``eps sum pi_ij ln(pi_ij / pi_i.) <= 0``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount.transport import solve
+    >>> solution = solve(torch.full((4, 4), 1 / 16), torch.tensor([[2.0, 2.0]]))
+    >>> terms = solution.terms
+    >>> primal = terms.transport + terms.pixel_mass + terms.dot_mass + terms.entropy
+    >>> abs(primal - solution.value - solution.gap) < 1e-6
+    True
     """
 
     transport: float
@@ -88,6 +106,16 @@ class Solution:
         Positions and cost.
     method
         Name of the method that ran.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from dotcount.transport import solve
+    >>> solution = solve(torch.full((4, 4), 1 / 16), torch.tensor([[2.0, 2.0], [60.0, 2.0]]))
+    >>> solution.converged, tuple(solution.gradient.shape), tuple(solution.dot_mass.shape)
+    (True, (4, 4), (2,))
+    >>> bool(torch.allclose(solution.plan().to_dense().sum(0), solution.dot_mass, atol=1e-4))
+    True
     """
 
     value: float

@@ -51,6 +51,15 @@ class Solver:
     -----
     The pairs stay in memory as long as the solver: 8 bytes each with float32, some 10 MB for 4096 cells and 1000 dots.
     A solver must not be used by several threads at the same time.
+
+    Examples
+    --------
+    >>> import torch
+    >>> solver = Solver([torch.tensor([[2.0, 2.0]]), torch.tensor([[3.0, 1.0]])], epsilon=0.02)
+    >>> [solution.converged for solution in solver.solve(torch.full((2, 4, 4), 1 / 16))]
+    [True, True]
+    >>> [solution.converged for solution in solver.solve(torch.full((2, 4, 4), 1 / 15))]
+    [True, True]
     """
 
     def __init__(

@@ -89,7 +89,16 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST) -> LoadedIma
 
 
 def read_pixels(path: str | Path, selection: ImageSelection = FIRST) -> PixelArray:
-    """Return the (H, W, 3) pixels of :func:`load_image`, without its notes."""
+    """Return the (H, W, 3) pixels of :func:`load_image`, without its notes.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> Image.new("L", (40, 30), 255).save("a.png")
+    >>> pixels = read_pixels("a.png")
+    >>> pixels.shape, pixels.dtype
+    ((30, 40, 3), dtype('uint8'))
+    """
     return load_image(path, selection).pixels
 
 
@@ -122,6 +131,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
     ------
     ImageReadError
         If the file is missing or its header is not that of an image.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> Image.new("L", (40, 30), 255).save("a.png")
+    >>> image_size("a.png")
+    (40, 30)
     """
     header = read_header(path)
     return header.width, header.height
@@ -136,7 +152,16 @@ def orientation(path: str | Path) -> int:
 
 
 def read_image(path: str | Path, rule: IntensityRule | None = None) -> UnitArray:
-    """Return the image as float32 (H, W, 3) in [0, 1]; see :func:`load_image` and :func:`to_unit`."""
+    """Return the image as float32 (H, W, 3) in [0, 1]; see :func:`load_image` and :func:`to_unit`.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> Image.new("L", (40, 30), 255).save("a.png")
+    >>> image = read_image("a.png")
+    >>> image.shape, float(image.max())
+    ((30, 40, 3), 1.0)
+    """
     return to_unit(read_pixels(path), rule)
 
 
@@ -145,6 +170,12 @@ def to_unit(pixels: PixelArray, rule: IntensityRule | None = None) -> UnitArray:
 
     8-bit values are divided by 255. Deeper ones are mapped by the rule of the set they belong to; without one that
     knows them, by a rule fitted on this image alone (:meth:`dotcount.intensity.IntensityRule.fit`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> to_unit(np.array([[[0, 51, 255]]], np.uint8)).tolist()
+    [[[0.0, 0.20000000298023224, 1.0]]]
     """
     if rule is None or not rule.covers(pixels.dtype):
         rule = IntensityRule.fit([pixels])

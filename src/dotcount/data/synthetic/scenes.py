@@ -66,6 +66,12 @@ def generate(
         If there is no such kind.
     InputError
         If the size or the count makes no sense.
+
+    Examples
+    --------
+    >>> image, points = generate("cells", seed=0, index=0, size=64)
+    >>> image.shape, bool(points.inside().all())
+    ((64, 64, 3), True)
     """
     if kind not in KINDS:
         raise UnknownNameError(f"unknown scene {kind!r}.{did_you_mean(kind, KINDS)} Known: {', '.join(KINDS)}.")
@@ -102,6 +108,13 @@ def write_dataset(
     ------
     OutputError
         If ``out`` exists and is not an empty folder, or can't be written.
+
+    Examples
+    --------
+    >>> from dotcount.data import open_collection
+    >>> folder = write_dataset("cells", train=2, val=1, test=1, size=64)
+    >>> open_collection(folder).splits
+    ('test', 'train', 'val')
     """
     if min(train, val, test) < 0 or train + val + test == 0:
         raise InputError(f"train={train}, val={val}, test={test}: give numbers from 0 up, not all 0")

@@ -26,6 +26,23 @@ class Sink(ABC):
         Files, and folders with a ``/`` behind their names, that it makes in the folder.
     rows
         Whether it writes errors and warnings of frames, so that it must come after the sinks that may add some.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> Image.fromarray(generate("cells", size=96)[0]).save("a.png")
+    >>> class Names(Sink):
+    ...     title, names = "names of the images", ("names.txt",)
+    ...     def open(self, out):
+    ...         self.file = out.grow("names.txt")
+    ...     def write(self, frame, prediction):
+    ...         self.file.write(frame.name)
+    >>> _ = list(dotcount.load("cells").stream("a.png", out="counts", sinks=[Names()]))
+    >>> Path("counts/names.txt").read_text()
+    'a.png'
     """
 
     title: str

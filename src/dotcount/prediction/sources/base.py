@@ -20,6 +20,18 @@ class Source(ABC):
         Endings of the files it reads, lower case.
     selection
         What is read of files that hold more than one picture.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> class Arrays(Source):
+    ...     suffixes = frozenset({".npy"})
+    ...     def frames(self, path, name):
+    ...         yield Frame(name, lambda: (np.load(path), []))
+    >>> np.save("a.npy", np.zeros((8, 6, 3), np.uint8))
+    >>> [frame.load().pixels.shape for frame in Arrays().frames(Path("a.npy"), "a.npy")]
+    [(8, 6, 3)]
     """
 
     suffixes: frozenset[str]

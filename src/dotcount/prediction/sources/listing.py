@@ -45,6 +45,15 @@ class Listing:
         See above.
     selection
         What is read of files that hold more than one picture; ``None``: what the model was trained on.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from dotcount.data.synthetic import generate
+    >>> Image.fromarray(generate("cells", size=96)[0]).save("a.png")
+    >>> listing = find("a.png")
+    >>> len(listing), [frame.name for frame in listing]
+    (1, ['a.png'])
     """
 
     files: tuple[tuple[Path, str], ...]
@@ -94,6 +103,14 @@ def find(sources: str | Path | Iterable[str | Path], selection: ImageSelection |
     ------
     DataError
         If a source doesn't exist, matches nothing, or is a folder without anything to count.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> from dotcount.data.synthetic import generate
+    >>> Image.fromarray(generate("cells", size=96)[0]).save("a.png")
+    >>> [name for path, name in find(["a.png", "*.png"]).files]
+    ['a.png']
     """
     given = [str(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)]
     search = _Search()
