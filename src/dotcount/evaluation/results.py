@@ -21,7 +21,13 @@ PREDICTION_COLUMNS = ("image", "true", "count", "low", "high", "difference", "po
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One image of an evaluation; ``prediction`` without its map, unless it is kept as an example."""
+    """One image of an evaluation; ``prediction`` without its map, unless it is kept as an example.
+
+    Examples
+    --------
+    >>> Row("a.png", true=10, count=12.5, interval=(9.0, 16.0), points=12).difference
+    2.5
+    """
 
     name: str
     true: int | None
@@ -46,6 +52,15 @@ class Example:
         An object's in this image, px.
     shown
         (h, w, 3) the image as the network saw it, reduced if it is large.
+
+    Examples
+    --------
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = dotcount.open_collection(write_dataset("data", train=0, val=0, test=2, size=96))
+    >>> example = dotcount.evaluate(dotcount.load("cells"), collection).worst[0]
+    >>> example.shown.shape, abs(example.difference) < 50
+    ((96, 96, 3), True)
     """
 
     record: Record
@@ -62,7 +77,13 @@ class Example:
 
 @dataclass(frozen=True)
 class IntervalCoverage:
-    """Share of the images whose true count lies in the interval that was predicted, beside what was promised."""
+    """Share of the images whose true count lies in the interval that was predicted, beside what was promised.
+
+    Examples
+    --------
+    >>> IntervalCoverage(level=0.9, coverage=0.85, n=40).coverage
+    0.85
+    """
 
     level: float
     coverage: float
@@ -85,6 +106,15 @@ class EvaluationMetrics(Scores):
         Part of the data (``all``), its format, name of the architecture.
     seconds
         Time it took.
+
+    Examples
+    --------
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = dotcount.open_collection(write_dataset("data", train=0, val=0, test=2, size=96))
+    >>> metrics = dotcount.evaluate(dotcount.load("cells"), collection).metrics
+    >>> metrics.counting.n, metrics.failed, metrics.split
+    (2, 0, 'test')
     """
 
     game: tuple[float, ...]
@@ -118,6 +148,19 @@ class Evaluation:
         One row per image in the order of the collection.
     worst, best
         Images with the largest and the smallest absolute count error.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = dotcount.open_collection(write_dataset("data", train=0, val=0, test=2, size=96))
+    >>> evaluation = dotcount.evaluate(dotcount.load("cells"), collection)
+    >>> len(evaluation.rows), evaluation.metrics.counting.n
+    (2, 2)
+    >>> evaluation.save(Path("scores"))
+    >>> sorted(path.name for path in Path("scores").iterdir())
+    ['metrics.json', 'predictions.csv']
     """
 
     metrics: EvaluationMetrics

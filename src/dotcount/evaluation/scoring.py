@@ -129,7 +129,7 @@ def evaluate(
     >>> import dotcount
     >>> from dotcount.data.synthetic import write_dataset
     >>> collection = dotcount.open_collection(write_dataset("data", train=0, val=0, test=2, size=96))
-    >>> evaluate(dotcount.load("cells"), collection, split="test").metrics["images"]
+    >>> evaluate(dotcount.load("cells"), collection, split="test").metrics.counting.n
     2
     """
     started = time.perf_counter()

@@ -168,7 +168,13 @@ def subset_metrics(
 
 @dataclass(frozen=True)
 class SubsetAverage:
-    """Means of the errors over subsets, each with the same weight; None where no subset has one."""
+    """Means of the errors over subsets, each with the same weight; None where no subset has one.
+
+    Examples
+    --------
+    >>> SubsetAverage(mae=1.0, rmse=1.5, nae=None).to_dict()
+    {'mae': 1.0, 'rmse': 1.5, 'nae': None}
+    """
 
     mae: float | None
     rmse: float | None
@@ -180,7 +186,13 @@ class SubsetAverage:
 
 
 def average(scores: Mapping[str, CountingMetrics | None]) -> SubsetAverage:
-    """Return "Avg.": the mean of mae, rmse and nae over the subsets that have them."""
+    """Return "Avg.": the mean of mae, rmse and nae over the subsets that have them.
+
+    Examples
+    --------
+    >>> average(subset_metrics([10, 21, 33], [10, 20, 30], by_label(["rain", "sun", "sun"]))).mae
+    1.0
+    """
     present = [score for score in scores.values() if score is not None]
 
     def mean(values: Iterable[float | None]) -> float | None:

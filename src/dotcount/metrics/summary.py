@@ -17,7 +17,15 @@ from dotcount.metrics.subsets import Grouping, SubsetAverage, average, subset_me
 
 @dataclass(frozen=True)
 class ObjectRadiusResult:
-    """The optimal matching within an object's radius; ``median_px`` is the median radius over the images."""
+    """The optimal matching within an object's radius; ``median_px`` is the median radius over the images.
+
+    Examples
+    --------
+    >>> scorer = OptimalScorer()
+    >>> scorer.update([[0.0, 0.0]], [[3.0, 0.0]], sigma=8.0)
+    >>> ObjectRadiusResult(8.0, scorer.compute()).to_dict()["recall"]
+    1.0
+    """
 
     median_px: float
     matched: OptimalResult
@@ -39,6 +47,13 @@ class Localization:
         The optimal matching by a name that tells the distance, for example ``sigma 8 px``.
     object_radius
         The optimal matching within an object's radius, see :func:`dotcount.metrics.object_radii`; None if not asked.
+
+    Examples
+    --------
+    >>> scorer = GreedyScorer()
+    >>> scorer.update([[0.0, 0.0]], [[3.0, 0.0]])
+    >>> round(Localization(scorer.compute()).greedy.f, 2)
+    0.98
     """
 
     greedy: GreedyResult
@@ -70,6 +85,11 @@ class Scores:
         Located points; None if there are none to score.
     subsets
         Errors by part of the set, ``family/subset``; ``family/Avg.`` is the mean over a family. None: no image.
+
+    Examples
+    --------
+    >>> metrics_summary([12, 8], [10, 10]).counting.mae
+    2.0
     """
 
     counting: CountingMetrics
