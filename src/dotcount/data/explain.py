@@ -82,7 +82,7 @@ def evidence(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[
 
 
 @dataclass(frozen=True)
-class Survey:
+class FormatSurvey:
     """What lies at a place, and what each format makes of it.
 
     ``files`` are the numbers by ending; ``told`` describes files that no format knows.
@@ -95,7 +95,7 @@ class Survey:
     left_out: list[LeftOut]
 
 
-def survey(root: Path) -> Survey:
+def survey(root: Path) -> FormatSurvey:
     """Return what lies below a folder, or beside an annotation file, for people whose data is not recognised.
 
     Raises
@@ -114,7 +114,7 @@ def survey(root: Path) -> Survey:
     known = {e.file for e in found if e.near or e.recognised}
     told = [described(listing.root / f, f) for f in sorted(others, key=_promise) if f not in known]
     number = counted(listing.files) + (f" ({len(masks)} look like masks of images)" if masks else "")
-    return Survey(len(images), number, found, [t for t in told if t][:_SHOWN], [*listing.left_out, *unreadable])
+    return FormatSurvey(len(images), number, found, [t for t in told if t][:_SHOWN], [*listing.left_out, *unreadable])
 
 
 def nothing_found(root: Path, images: Sequence[Path], files: Sequence[Path], chosen: Format | None) -> str:

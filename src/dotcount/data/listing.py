@@ -13,7 +13,7 @@ from dotcount.files import MARKER, output_of
 
 
 @dataclass(frozen=True)
-class Listing:
+class FileListing:
     """Files below a root, relative to it and sorted, and what was left out."""
 
     root: Path
@@ -21,7 +21,7 @@ class Listing:
     left_out: list[LeftOut] = field(default_factory=list)
 
 
-def list_files(root: Path) -> Listing:
+def list_files(root: Path) -> FileListing:
     """Return every file below ``root`` that people may have brought.
 
     Hidden files and folders are passed over. Results of this package are left out, by the ``dotcount.json`` beside
@@ -35,7 +35,7 @@ def list_files(root: Path) -> Listing:
     own = output_of(root)
     if own is not None and own.kind != "data" and not own.names:
         raise DataError(f"{root} holds results that `{own.created_by}` wrote, no data; give the folder of the images")
-    listing = Listing(root)
+    listing = FileListing(root)
     seen = {_identity(root)}
     waiting = [(root, False)]
     linked: list[tuple[Path, bool]] = []
@@ -59,7 +59,7 @@ def list_files(root: Path) -> Listing:
     return listing
 
 
-def _entries(folder: Path, listing: Listing) -> Iterator[tuple[os.DirEntry[str], bool]]:
+def _entries(folder: Path, listing: FileListing) -> Iterator[tuple[os.DirEntry[str], bool]]:
     """Yield the files and folders in a folder, each with whether it is a folder."""
     root = listing.root
     own = output_of(folder)

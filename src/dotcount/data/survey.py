@@ -21,7 +21,7 @@ _PLAIN = (".jpg", ".jpeg", ".jpe", ".jfif")  # one picture of 8 bits
 
 
 @dataclass(frozen=True)
-class Survey:
+class HeaderSurvey:
     """What the headers of a set of images say.
 
     Attributes
@@ -96,7 +96,7 @@ class Survey:
                 continue
 
 
-def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST) -> Survey:
+def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST) -> HeaderSurvey:
     """Look at the headers of image files; those that can't be read are left out."""
     found: dict[str, list[Path]] = {"": [], "integer": [], "float": []}
     notes = []
@@ -110,7 +110,7 @@ def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST) -> Survey:
             continue
         found[header.deep].append(path)
         notes += [(path, note) for note in header.notes]
-    return Survey(tuple(found[""]), tuple(found["integer"]), tuple(found["float"]), tuple(notes), selection)
+    return HeaderSurvey(tuple(found[""]), tuple(found["integer"]), tuple(found["float"]), tuple(notes), selection)
 
 
 def _images(number: int, one: str = "", many: str = "") -> str:

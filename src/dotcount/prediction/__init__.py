@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dotcount.prediction.predictor import Predictor, load
     from dotcount.prediction.run import PredictionRun
     from dotcount.prediction.sinks import Sink
-    from dotcount.prediction.sources import Listing, Source, find
+    from dotcount.prediction.sources import Source, SourceFiles, find
 
 # Imported on first use: a predictor needs torch, whose import takes seconds; listing files or writing tables does not.
 _HOME = {
@@ -20,17 +20,17 @@ _HOME = {
     "predictor": ("Predictor", "load"),
     "run": ("PredictionRun",),
     "sinks": ("Sink",),
-    "sources": ("Listing", "Source", "find"),
+    "sources": ("SourceFiles", "Source", "find"),
 }
 
 __all__ = [
     "Frame",
     "FrameMeta",
-    "Listing",
     "PredictionRun",
     "Predictor",
     "Sink",
     "Source",
+    "SourceFiles",
     "Summary",
     "find",
     "load",

@@ -17,7 +17,7 @@ from dotcount.prediction.engines import LocalEngine
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.run import PredictionRun
 from dotcount.prediction.sinks import Sink
-from dotcount.prediction.sources import Listing, find
+from dotcount.prediction.sources import SourceFiles, find
 
 
 class Predictor(ImageCounter):
@@ -38,7 +38,7 @@ class Predictor(ImageCounter):
     """
 
     def predict_many(
-        self, sources: str | Path | Iterable[str | Path] | Listing
+        self, sources: str | Path | Iterable[str | Path] | SourceFiles
     ) -> Iterator[tuple[Frame, Prediction | None]]:
         """Predict files, folders and glob patterns one after the other, in natural order.
 
@@ -64,7 +64,7 @@ class Predictor(ImageCounter):
 
     def stream(
         self,
-        sources: str | Path | Iterable[str | Path] | Listing,
+        sources: str | Path | Iterable[str | Path] | SourceFiles,
         *,
         out: str | Path,
         sinks: Sequence[str | Sink] = ("csv", "overlays"),
@@ -110,8 +110,8 @@ class Predictor(ImageCounter):
             overwrite=overwrite,
         )
 
-    def _listing(self, sources: str | Path | Iterable[str | Path] | Listing) -> Listing:
-        listing = sources if isinstance(sources, Listing) else find(sources)
+    def _listing(self, sources: str | Path | Iterable[str | Path] | SourceFiles) -> SourceFiles:
+        listing = sources if isinstance(sources, SourceFiles) else find(sources)
         return listing if listing.selection is not None else replace(listing, selection=self.metadata.input.selection)
 
     def fingerprint(self) -> str:

@@ -15,7 +15,7 @@ from dotcount.prediction.frame import Frame, told
 from dotcount.prediction.journal import Settings, Summary
 from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks import Sink, create_sink, writable
-from dotcount.prediction.sources import Listing
+from dotcount.prediction.sources import SourceFiles
 
 _OF_ONE_FRAME = (None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 """What the system says of a file that could not be written because of its own name or content, not of the disk."""
@@ -71,7 +71,7 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
     def __init__(
         self,
         engine: Engine,
-        listing: Listing,
+        listing: SourceFiles,
         sinks: Sequence[str | Sink],
         out: Path,
         *,
@@ -136,7 +136,7 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         self.summary.add(count, frame.error, bool(frame.warnings))
 
 
-def _settings(listing: Listing, *, model: str, weights: str, write: Iterable[str]) -> Settings:
+def _settings(listing: SourceFiles, *, model: str, weights: str, write: Iterable[str]) -> Settings:
     """Return what the run is of, for later runs into the same folder."""
     names, contents = hashlib.sha256(), hashlib.sha256(repr(listing.selection).encode())
     for path, name in listing.files:

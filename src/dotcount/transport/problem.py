@@ -100,22 +100,29 @@ class TransportProblem:
         return max(max(one.shape[-2:]) * unit for one, unit in zip(self.densities, self.units))
 
 
+@dataclass(frozen=True)
+class ProblemTerms:
+    """What the problems of a batch share; ``exact`` asks for pairs in float64."""
+
+    stride: float
+    cost: Cost
+    pixel_penalty: Penalty
+    dot_penalty: Penalty
+    epsilon: float
+    exact: bool
+
+
 def make_problem(
     densities: Tensor | Sequence[Tensor],
     points: Sequence[Tensor],
     scales: Sequence[float],
+    terms: ProblemTerms,
     *,
-    stride: float,
-    cost: Cost,
-    pixel_penalty: Penalty,
-    dot_penalty: Penalty,
-    epsilon: float,
     weights: Sequence[Tensor | None],
     valid: Sequence[Tensor | None],
-    exact: bool,
     threads: int,
 ) -> TransportProblem:
-    """Bring checked arguments without graph to float64 and one padded layout; ``exact`` asks for float64 pairs, too."""
+    """Bring checked arguments without graph to float64 and one padded layout."""
     n_dots = [len(one) for one in points]
     width = max(1, *n_dots)
     device = densities[0].device
@@ -128,8 +135,8 @@ def make_problem(
         if weight is not None:
             row[: len(weight)] = weight
     # The wfr cost is singular at its reach: float32 would not do.
-    double = densities[0].dtype == torch.float64 or cost.delta is not None
-    units = [stride / scale for scale in scales]
+    double = densities[0].dtype == torch.float64 or terms.cost.delta is not None
+    units = [terms.stride / scale for scale in scales]
     sides = [max(one.shape) * unit for one, unit in zip(densities, units)]
     far = [float(reach) + side for reach, side in zip(dots.abs().amax((1, 2)).tolist(), sides)]
     check_scales(far, mass[present], units)
@@ -141,11 +148,11 @@ def make_problem(
         present=present,
         n_dots=n_dots,
         far=far,
-        cost=cost,
-        pixel_penalty=pixel_penalty,
-        dot_penalty=dot_penalty,
-        epsilon=epsilon,
-        dtype=torch.float64 if exact or double else torch.float32,
+        cost=terms.cost,
+        pixel_penalty=terms.pixel_penalty,
+        dot_penalty=terms.dot_penalty,
+        epsilon=terms.epsilon,
+        dtype=torch.float64 if terms.exact or double else torch.float32,
         threads=threads,
     )
     return made.in_double() if made.dtype == torch.float32 and made.strain(UNIT32) > SINGLE else made

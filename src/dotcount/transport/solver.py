@@ -21,6 +21,7 @@ from dotcount.transport.options import SolverOptions
 from dotcount.transport.problem import (
     LARGEST_SCALE,
     LOWEST,
+    ProblemTerms,
     TransportProblem,
     check_density,
     check_image,
@@ -146,14 +147,16 @@ class Solver:
             stack,
             [geometry.points for geometry in self._geometries],
             scales,
-            stride=options.stride,
-            cost=self._cost,
-            pixel_penalty=options.pixel_penalty,
-            dot_penalty=options.dot_penalty,
-            epsilon=float(options.epsilon),
+            ProblemTerms(
+                stride=options.stride,
+                cost=self._cost,
+                pixel_penalty=options.pixel_penalty,
+                dot_penalty=options.dot_penalty,
+                epsilon=float(options.epsilon),
+                exact=options.tol < 1e-6,
+            ),
             weights=self.weights,
             valid=self.valid,
-            exact=options.tol < 1e-6,
             threads=threads,
         )
 

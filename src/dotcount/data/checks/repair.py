@@ -55,7 +55,7 @@ def repair(report: DataCheck, out: str | Path, format: str = "csv") -> list[str]
         records.append(_corrected(record, record.points, changes))
     copy = replace(report.collection, records=tuple(records), problems=())
     notes = {CHANGES: "".join(f"{line}\n" for line in changes)}
-    convert(copy, out, format, notes=notes, created_by="dotcount data check --fix")
+    convert(copy, out, format, notes=notes, created_by="dotcount data check")
     return changes
 
 

@@ -40,7 +40,7 @@ _LOOKED_INTO = 200  # rows by which a file is recognised
 
 
 @dataclass(frozen=True)
-class Row:
+class CsvRow:
     """One object: its place as written, or ``None`` where the row names an image that holds nothing."""
 
     image: str
@@ -53,7 +53,7 @@ class Row:
     plane: str = ""
 
 
-def parse(path: Path) -> tuple[list[Row], Columns]:
+def parse(path: Path) -> tuple[list[CsvRow], Columns]:
     """Return the rows of a dots csv and its columns; AnnotationError names the file, the row and what is wrong."""
     sheet = read_sheet(path)
     columns = find_columns(sheet)
@@ -64,11 +64,11 @@ def parse(path: Path) -> tuple[list[Row], Columns]:
     return [_row(sheet, columns, k) for k in range(int(columns.header), len(sheet.rows))], columns
 
 
-def _row(sheet: Sheet, columns: Columns, k: int) -> Row:
+def _row(sheet: Sheet, columns: Columns, k: int) -> CsvRow:
     image = image_of(sheet.text(k, columns.image), columns)
     label = sheet.text(k, columns.label)
     if image and all(not sheet.text(k, column) for column in columns.place):
-        return Row(image, 0.0, 0.0, label, empty=True)
+        return CsvRow(image, 0.0, 0.0, label, empty=True)
     values = [sheet.number(k, column) for column in columns.place]
     if len(values) == 4:
         left, top, right, bottom = values
@@ -79,22 +79,22 @@ def _row(sheet: Sheet, columns: Columns, k: int) -> Row:
     sides = tuple(sheet.number(k, column) for column in columns.sides) if columns.sides else None
     stated = (int(size[0]), int(size[1])) if size and all(map(math.isfinite, size)) else None
     both = (sides[0], sides[1]) if sides else None
-    return Row(image, values[0], values[1], label, False, stated, both, sheet.text(k, columns.plane))
+    return CsvRow(image, values[0], values[1], label, False, stated, both, sheet.text(k, columns.plane))
 
 
-def _whole(rows: Sequence[Row]) -> bool:
+def _whole(rows: Sequence[CsvRow]) -> bool:
     """Return whether all finite coordinates are whole numbers, as indices of pixels are."""
     return all(not math.isfinite(v) or v == math.floor(v) for row in rows for v in (row.x, row.y))
 
 
-def _unit(rows: Sequence[Row], columns: Columns) -> Unit:
+def _unit(rows: Sequence[CsvRow], columns: Columns) -> Unit:
     """Return what the numbers of a whole file are."""
     if columns.unit == "auto" and (len(columns.place) == 4 or not _whole(rows)):
         return "positions"
     return "centres" if columns.unit == "auto" else columns.unit
 
 
-def _dots(rows: Sequence[Row], path: Path, unit: Unit, stated: bool, width: int, height: int) -> Dots:
+def _dots(rows: Sequence[CsvRow], path: Path, unit: Unit, stated: bool, width: int, height: int) -> Dots:
     """Return the dots of one image; ``stated``: the header says what the numbers are."""
     for sides in {row.sides for row in rows if row.sides is not None}:
         if sides != (width, height):
@@ -198,7 +198,7 @@ class CsvTable(Table):
         if columns.image is None:
             raise AnnotationError(f"annotation {path} has no column that names the image; add one called image")
         unit = _unit(rows, columns)
-        grouped: dict[str, list[Row]] = {}
+        grouped: dict[str, list[CsvRow]] = {}
         for row in rows:
             if not row.image:
                 raise AnnotationError(

@@ -11,7 +11,7 @@ from dotcount.prediction.sinks.base import SINKS, Sink
 
 
 @SINKS.register("jsonl")
-class JsonLines(Sink):
+class JsonLinesSink(Sink):
     """``predictions.jsonl``: one object an image."""
 
     title = "predictions.jsonl, one object an image"

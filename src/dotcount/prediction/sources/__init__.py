@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dotcount.prediction.sources.base import SOURCES, Source
-from dotcount.prediction.sources.listing import OWN, LeftOut, Listing, find, natural_key
+from dotcount.prediction.sources.listing import OWN, SkippedFile, SourceFiles, find, natural_key
 from dotcount.registry import import_folder
 
 import_folder(__name__)
 
-__all__ = ["OWN", "SOURCES", "LeftOut", "Listing", "Source", "find", "natural_key"]
+__all__ = ["OWN", "SOURCES", "SkippedFile", "Source", "SourceFiles", "find", "natural_key"]

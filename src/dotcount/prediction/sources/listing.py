@@ -25,7 +25,7 @@ OWN = "folder of results that dotcount wrote"
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class SkippedFile:
     """A file or folder that was met on the way and is not counted: what it is, and the way out."""
 
     name: str
@@ -34,7 +34,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Listing:
+class SourceFiles:
     """The files to count, each with the unique name that results carry, and what was left out.
 
     Iterating gives frames, whose pixels are read when asked for.
@@ -57,7 +57,7 @@ class Listing:
     """
 
     files: tuple[tuple[Path, str], ...]
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[SkippedFile, ...] = ()
     selection: ImageSelection | None = None
 
     def __len__(self) -> int:
@@ -92,7 +92,7 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
-def find(sources: str | Path | Iterable[str | Path], selection: ImageSelection | None = None) -> Listing:
+def find(sources: str | Path | Iterable[str | Path], selection: ImageSelection | None = None) -> SourceFiles:
     """List the files that the given files, folders and patterns stand for, without duplicates.
 
     Folders are searched with their sub-folders, in natural order. Hidden files are passed over; results of this package
@@ -121,7 +121,7 @@ def find(sources: str | Path | Iterable[str | Path], selection: ImageSelection |
     root = Path(given[0]) if len(given) == 1 and Path(given[0]).is_dir() else _common_folder(search.files)
     names = _unique(Path(os.path.relpath(path, root)).as_posix() for path in search.files)
     left_out = {item.name: item for item in search.left_out}
-    return Listing(tuple(zip(search.files, names)), tuple(left_out.values()), selection)
+    return SourceFiles(tuple(zip(search.files, names)), tuple(left_out.values()), selection)
 
 
 def _common_folder(paths: Iterable[Path]) -> Path:
@@ -144,7 +144,7 @@ class _Search:
 
     def __init__(self) -> None:
         self.files: dict[Path, None] = {}
-        self.left_out: list[LeftOut] = []
+        self.left_out: list[SkippedFile] = []
         self._seen: set[str] = set()
         self._suffixes = frozenset().union(*(SOURCES.create(name).suffixes for name in SOURCES))
 
@@ -178,7 +178,7 @@ class _Search:
             else:
                 self._leave_out(path)
         if not known and len(self._seen) == before:
-            beside = Listing((), tuple(self.left_out[left_before:])).note
+            beside = SourceFiles((), tuple(self.left_out[left_before:])).note
             also = f"; left out: {beside}" if beside else ""
             endings = ", ".join(sorted(self._suffixes))
             raise DataError(f"folder {printable(str(folder))} holds no image ({endings}); check the path{also}")
@@ -230,7 +230,7 @@ class _Search:
             self._put(path, *what)
 
     def _put(self, path: Path, kind: str, remedy: str) -> None:
-        self.left_out.append(LeftOut(printable(path.as_posix()), kind, remedy))
+        self.left_out.append(SkippedFile(printable(path.as_posix()), kind, remedy))
 
 
 def _names(folder: Path) -> tuple[str, ...]:
