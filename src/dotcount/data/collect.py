@@ -14,7 +14,7 @@ from dotcount.data.discover import discover, file_layout, image_entries
 from dotcount.data.explain import described
 from dotcount.data.formats import FORMATS
 from dotcount.data.formats.base import Table, tables
-from dotcount.data.images import image_size
+from dotcount.data.images import image_size, orientation
 from dotcount.data.layout import Entry, Layout
 from dotcount.data.records import Collection, LeftOut, Problem, Record, told_left_out
 from dotcount.data.splits import with_listed_splits
@@ -220,7 +220,10 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: _See
     if outside.size and layout.outside == "error":
         first = f"the first at {_show(points.xy[outside[0]])}"
         message = f"{outside.size} of {len(points)} dots of image {entry.image} ({width} x {height} px) lie outside it"
-        return failed("outside", f"{message}, {first}; correct them, or check that x and y are not swapped", points)
+        remedy = "correct them, or check that x and y are not swapped"
+        if orientation(entry.image) != 1 and bool(((xy >= 0) & (xy < (height, width))).all()):
+            remedy = "they fit the picture before its EXIF orientation turns it; turn them, or annotate it upright"
+        return failed("outside", f"{message}, {first}; {remedy}", points)
     return Record(entry.image, entry.name, points, entry.split, entry.labels, named), None
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from dotcount.data.explain import nothing_found
-from dotcount.data.formats.base import FORMATS, Format, Sidecar, Table, sidecars, tables
+from dotcount.data.formats.base import FORMATS, Format, Sidecar, Table, annotation_bytes, sidecars, tables
 from dotcount.data.formats.csv import is_manifest
 from dotcount.data.images import is_image, unreadable_kind
 from dotcount.data.layout import Dots, Entry, Layout, no_dots, split_of
@@ -16,9 +17,11 @@ from dotcount.data.listing import list_files
 from dotcount.data.mentions import as_layout, find_mentions, table_layout
 from dotcount.data.pairing import ROLE, pair, split_masks
 from dotcount.data.records import LeftOut
-from dotcount.errors import DataError
+from dotcount.data.resolver import fold
+from dotcount.errors import AnnotationError, DataError
 
 _TEXT = frozenset((".csv", ".tsv", ".txt"))
+_BLANK = 64  # bytes up to which a text file may be blank
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,10 @@ def discover(root: Path, format: str = "auto") -> Layout:
     chosen = None if format == "auto" else FORMATS.create(format)
     layout, used = _layout(found, chosen)
     if layout is None:
-        raise DataError(nothing_found(root, found.images, found.others, chosen))
+        lone = [
+            LeftOut(f.as_posix(), "a picture that looks like a mask, of no known kind or name") for f in found.masks
+        ]
+        raise DataError(nothing_found(root, found.images, found.others, chosen, [*found.left_out, *lone]))
     return replace(layout, left_out=[*found.left_out, *layout.left_out, *_unused(found, layout.format, used)])
 
 
@@ -133,19 +139,25 @@ def _sidecar_layout(
 ) -> Layout:
     """Pair images with files; a damaged file looks like none of the format, but its name says what it was."""
     paired = pair(images, alike) | pair(images, annotations)
+    beside: dict[Path, set[str]] = defaultdict(set)
+    for image in images:
+        beside[image.parent].add(image.name)
     entries = [
         Entry(
-            root / i, i.as_posix(), partial(_read_file, format, root / paired[i]) if i in paired else None, split_of(i)
+            root / i,
+            i.as_posix(),
+            partial(_read_file, format, root / paired[i], i, beside[i.parent]) if i in paired else None,
+            split_of(i),
         )
         for i in images
     ]
     unmatched = []
     left_out = []
     for file in sorted(set(annotations) - set(paired.values())):
-        if not format.recognises(root / file):  # a format that was named, and a note beside the images
+        rival = next((paired[i] for i in pair(images, [file])), None)
+        if not (format.pictures and rival) and not format.recognises(root / file):  # a note beside the images
             left_out.append(LeftOut(file.as_posix(), f"neither of an image nor {format.title}"))
             continue
-        rival = next((paired[i] for i in pair(images, [file])), None)
         why = "has no image; restore the image or remove the annotation"
         if rival is not None:
             why = f"is of an image that {rival} is of as well; keep one"
@@ -158,11 +170,29 @@ def _sidecar_layout(
     return Layout(format.name, entries, unmatched, format.absent, summary=format.summary, left_out=left_out)
 
 
-def _read_file(format: Sidecar, path: Path, width: int, height: int) -> Dots:
-    """Return the dots of one image; a text file of no bytes is one of no dots."""
-    if path.suffix.lower() in _TEXT and path.is_file() and not path.stat().st_size:
+def _read_file(format: Sidecar, path: Path, image: Path, beside: Collection[str], width: int, height: int) -> Dots:
+    """Return the dots of one image; a text file of nothing but blanks is one of no dots.
+
+    Raises
+    ------
+    AnnotationError
+        If it can't be read, or names another image than its own that lies ``beside`` that.
+    """
+    if path.suffix.lower() in _TEXT and _is_blank(path):
         return no_dots(width, height)
+    stated = format.image_of(path)
+    name = PurePosixPath(stated.replace("\\", "/")).name if stated else ""
+    if name in beside and fold(Path(name).stem) != fold(image.stem):
+        raise AnnotationError(
+            f"annotation {path} goes with image {image} by its name, but states that it is of {name}, which is there "
+            "as well; rename the file, or correct the name in it"
+        )
     return format.read(path, width, height)
+
+
+def _is_blank(path: Path) -> bool:
+    small = path.is_file() and path.stat().st_size <= _BLANK
+    return small and not annotation_bytes(path).removeprefix(b"\xef\xbb\xbf").strip()
 
 
 def file_layout(path: Path, format: Table) -> Layout:

@@ -13,7 +13,7 @@ from dotcount.data.formats.structured import peek_json
 from dotcount.data.images import is_image, unreadable_kind
 from dotcount.data.listing import list_files
 from dotcount.data.pairing import pair, split_masks
-from dotcount.data.records import LeftOut
+from dotcount.data.records import LeftOut, told_left_out
 from dotcount.errors import AnnotationError, DataError
 
 _SHOWN = 6
@@ -117,7 +117,9 @@ def survey(root: Path) -> FormatSurvey:
     return FormatSurvey(len(images), number, found, [t for t in told if t][:_SHOWN], [*listing.left_out, *unreadable])
 
 
-def nothing_found(root: Path, images: Sequence[Path], files: Sequence[Path], chosen: Format | None) -> str:
+def nothing_found(
+    root: Path, images: Sequence[Path], files: Sequence[Path], chosen: Format | None, left_out: Sequence[LeftOut]
+) -> str:
     """Return the error for images without dots: what lies there, what it nearly was, and what to do."""
     if chosen is not None:
         wanted = f"of the format {chosen.name!r}"
@@ -132,6 +134,8 @@ def nothing_found(root: Path, images: Sequence[Path], files: Sequence[Path], cho
     told = [described(root / f, f) for f in sorted(files, key=_promise)[:2]]
     beside = f" (beside them: {counted(files)})" if files else " (beside them: nothing)"
     known = f"; {'; '.join(t for t in told if t)}" if any(told) else ""
+    if left_out:
+        beside += f"; {told_left_out(left_out)}"
     remedy = "add a csv with the columns image, x, y; `dotcount data info` tells what was looked at"
     return f"{text}{beside}{known}; {remedy}"
 

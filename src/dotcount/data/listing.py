@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,7 +76,7 @@ def _entries(folder: Path, listing: FileListing) -> Iterator[tuple[os.DirEntry[s
         name = _name(path, root)
         if own is not None and entry.name in ours:
             listing.left_out.append(LeftOut(name, f"written by `{own.created_by}`"))
-        elif entry.is_dir():
+        elif _is(entry.is_dir):
             inner = output_of(path)
             if inner is not None and inner.kind != "data" and not inner.names:
                 listing.left_out.append(LeftOut(name, f"results of `{inner.created_by}`"))
@@ -84,11 +84,20 @@ def _entries(folder: Path, listing: FileListing) -> Iterator[tuple[os.DirEntry[s
                 listing.left_out.append(LeftOut(name, f"copies of these images, written by `{inner.created_by}`"))
             else:
                 yield entry, True
-        elif entry.is_file():
+        elif _is(entry.is_file):
             yield entry, False
         else:
-            reason = "a link that leads nowhere" if entry.is_symlink() and not path.exists() else "not a regular file"
+            nowhere = entry.is_symlink() and not _is(path.exists)
+            reason = "a link that leads nowhere" if nowhere else "not a regular file"
             listing.left_out.append(LeftOut(name, reason))
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Return whether a file is of a kind; links in a circle, and what may not be looked at, are of none."""
+    try:
+        return kind()
+    except OSError:
+        return False
 
 
 def _overlap(source: Path, root: Path) -> bool:

@@ -48,17 +48,25 @@ def pair(images: Sequence[Path], annotations: Sequence[Path]) -> dict[Path, Path
     ``images/a.png`` goes with ``a.csv`` in the same folder or a sibling, with ``a.png.csv``, and, where nothing else
     fits, with names that differ by words like ``dots`` or ``GT_``: ``001cell.png`` and ``001dots.png``.
     """
+    literal: dict[tuple[tuple[str, ...], str], Path] = {}
     exact: dict[tuple[tuple[str, ...], str], Path] = {}
     loose: dict[tuple[tuple[str, ...], str], Path] = {}
     for path in annotations:
         place = _place(path)
+        literal.setdefault((place, path.stem), path)
         exact.setdefault((place, fold(path.stem)), path)
         loose.setdefault((place, _keys(path.stem)[1]), path)
     paired = {}
     for image in images:
         place = _place(image)
         whole, stem = fold(image.name), image.stem
-        match = exact.get((place, whole)) or exact.get((place, fold(stem))) or loose.get((place, _keys(stem)[1]))
+        match = (
+            literal.get((place, image.name))
+            or exact.get((place, whole))
+            or literal.get((place, stem))
+            or exact.get((place, fold(stem)))
+            or loose.get((place, _keys(stem)[1]))
+        )
         if match is not None:
             paired[image] = match
     return paired

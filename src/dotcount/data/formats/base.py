@@ -85,6 +85,10 @@ class Sidecar(Format):
     def prepare(self, root: Path, records: Sequence[Record]) -> None:
         """Write what all files share, such as a list of classes; most formats share nothing."""
 
+    def image_of(self, path: Path) -> str | None:  # noqa: ARG002 - for formats that say it
+        """Return the name of the image as the file states it, or ``None``; never raises."""
+        return None
+
     def among(self, paths: Sequence[Path]) -> list[Path]:
         """Return those of the files that are of this format; AnnotationError where the set can be read in two ways.
 

@@ -53,6 +53,14 @@ class Coco(Table):
         content = peek_json(path)
         return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in ("images", "annotations"))
 
+    def objection(self, path: Path) -> str | None:
+        """Return that it is a list of results, which has no names of images."""
+        content = peek_json(path)
+        first = content[0] if isinstance(content, list) and content else None
+        if isinstance(first, dict) and "image_id" in first and {"bbox", "keypoints", "segmentation"} & set(first):
+            return "it is a list of COCO results, without the names of images; give the whole file, with its images"
+        return None
+
     def read(self, path: Path) -> Rows:
         """Return the dots by ``file_name``."""
         content = demand(load_json(path), dict, path, "the top level")
@@ -165,7 +173,7 @@ def _place(annotation: Mapping[str, Any], path: Path, what: str) -> tuple[float,
         values = [number(v, path, f"bbox of {what}") for v in demand(box, list, path, f"bbox of {what}")]
         if len(values) != 4 or values[2] < 0 or values[3] < 0:
             raise AnnotationError(f"annotation {path}: bbox of {what} is not x, y, width, height; export it again")
-        if any(values) or not keypoints:
+        if any(values) or not (keypoints or parts):  # a box of zeros stands for none
             return box_centre(*values)
     if parts and isinstance(parts, list):
         rings = [p if isinstance(p, list) else None for p in parts]

@@ -51,6 +51,7 @@ _KNOWN_UNITS: dict[Unit | None, tuple[str, ...]] = {
     "percent": ("%", "percent", "pct", "percentage"),
     None: ("µm", "μm", "um", "micron", "microns", "nm", "mm", "cm", "m", "inch", "in", "deg"),
 }
+_PX = (None, *_KNOWN_UNITS["auto"])
 _UNITS = {name: unit for unit, names in _KNOWN_UNITS.items() for name in names}
 _WITH_UNIT = re.compile(r"(?P<name>.*?)[\s_\-]*[\s_\-(\[]\s*(?P<unit>[a-zµμ%]+)\s*[)\]]?")
 
@@ -65,6 +66,7 @@ class Columns:
 
     ``place`` holds the columns of x and y, or of the corners of a box; ``sided``: of a corner and the sides of a box.
     ``sides`` are columns called width and height that may be of the image or of the object; ``plane``: of a stack.
+    ``rival`` are other columns that may be x and y.
     """
 
     place: tuple[int, ...]
@@ -78,6 +80,7 @@ class Columns:
     plane: int | None = None
     header: bool = True
     imagej: bool = False
+    rival: tuple[int, int] | None = None
 
 
 def plain(name: str) -> tuple[str, str | None]:
@@ -106,8 +109,20 @@ def find_columns(sheet: Sheet) -> Columns | None:
     found = _bare(sheet) or _named(sheet)
     if found is not None and found.weak and found.image is not None and not _names_images(sheet, found):
         label = None if found.imagej else _find([plain(cell)[0] for cell in sheet.rows[0]], CLASS_NAMES)
-        return replace(found, image=None, label=label)
+        found = replace(found, image=None, label=label)
+    if found is not None and found.header and found.image is None:
+        named = replace(found, image=_image_column(sheet))
+        return named if named.image is not None and _names_images(sheet, named) else found
     return found
+
+
+def _image_column(sheet: Sheet) -> int | None:
+    """Return the first column that holds names of images and nothing else, whatever it is called: ``Bild``."""
+    for column in range(len(sheet.rows[0])):
+        names = (sheet.text(k, column) for k in range(1, len(sheet.rows)))
+        if (first := next(names, "")) and _is_image(first) and all(not name or _is_image(name) for name in names):
+            return column
+    return None
 
 
 def _names_images(sheet: Sheet, columns: Columns) -> bool:
@@ -159,7 +174,18 @@ def _named(sheet: Sheet) -> Columns | None:
     size = next((_pair(names, pair) for pair in _SIZES if _pair(names, pair)), None)
     own_box = imagej or "bx" in names or sided
     sides = None if own_box else next((_pair(names, pair) for pair in _SIDES if _pair(names, pair)), None)
-    return Columns(place, unit, sided, image, weak, label, size, sides, _find(names, _PLANES), True, imagej)
+    plane = _find(names, _PLANES)
+    rival = _rival(named, place) if len(place) == 2 else None
+    return Columns(place, unit, sided, image, weak, label, size, sides, plane, True, imagej, rival)
+
+
+def _rival(named: Sequence[tuple[str, str | None]], place: Sequence[int]) -> tuple[int, int] | None:
+    """Return other columns that may be x and y in px."""
+    for x, y in _PLACES:
+        found = next(((named.index((x, u)), named.index((y, u))) for u in _PX if {(x, u), (y, u)} <= set(named)), None)
+        if found is not None and not set(found) & set(place):
+            return found
+    return None
 
 
 def _place(
@@ -180,10 +206,20 @@ def _place(
         return (raw.index("x_px"), raw.index("y_px")), "positions", False
     for x, y in _PLACES:
         if x in names and y in names:
+            if _is_double(names, units, x, y):
+                return None, "auto", False
             found = _with_known_unit(names, units, x, y)
             unit = _unit_of(units, found) if found else None
             return (found if unit is not None else None), unit or "auto", False
+    if "xm" in names and "ym" in names and units[names.index("xm")] is None:  # ImageJ's centres of mass
+        return (names.index("xm"), names.index("ym")), "auto", False
     return None, "auto", False
+
+
+def _is_double(names: Sequence[str], units: Sequence[str | None], x: str, y: str) -> bool:
+    """Return whether two columns have one name and one unit, so that it can't be told which is meant."""
+    found = [pair for pair in zip(names, units) if pair[0] in (x, y)]
+    return len(set(found)) < len(found)
 
 
 def _with_known_unit(names: Sequence[str], units: Sequence[str | None], x: str, y: str) -> tuple[int, int] | None:
@@ -219,6 +255,8 @@ def why_not(sheet: Sheet) -> str | None:
     names = [name for name, _ in named]
     if any(name in _MAP for name in names):
         return "its columns are map coordinates; convert them to px of the image, in columns called x and y"
+    if any(x in names and y in names and _is_double(names, [u for _, u in named], x, y) for x, y in _PLACES):
+        return "columns of x and y are there twice; leave out those that are not the places of objects"
     physical = [unit for name, unit in named if unit in _UNITS and _UNITS[unit] is None and name.strip("xy") != name]
     if physical:
         return f"its coordinates are in {physical[0]}; export them in px, or divide them by the size of a pixel"

@@ -1,7 +1,8 @@
 """Dots in csv files: one file for many images (``image,x,y``), or one beside each image (``x,y``).
 
-Columns are found by name in any order and case, boxes by their corners (``xmin,ymin,xmax,ymax``); ``,``, ``;``, tab,
-``|`` or blanks separate; where commas don't, they may be decimal.
+Columns are found by name in any order and case, boxes by their corners (``xmin,ymin,xmax,ymax``), and a column that
+holds nothing but names of images by these; ``,``, ``;``, tab, ``|`` or blanks separate; where commas don't, they may be
+decimal.
 
 Coordinates of a csv are of two kinds. Files whose numbers are all whole hold indices of pixels, as tools that click on
 pixels write them; a dot then sits at the pixel's centre, ``x + 1/2``. (Shown for the vgg_cells csv, which list exactly
@@ -61,7 +62,33 @@ def parse(path: Path) -> tuple[list[CsvRow], Columns]:
         first = ",".join(sheet.rows[0])[:60] if sheet.rows else "nothing"
         reason = why_not(sheet) or "expected a header such as image,x,y or x,y"
         raise AnnotationError(f"annotation {path} starts with {first!r}; {reason}")
+    _require_one_meaning(sheet, columns)
     return [_row(sheet, columns, k) for k in range(int(columns.header), len(sheet.rows))], columns
+
+
+def _require_one_meaning(sheet: Sheet, columns: Columns) -> None:
+    """Refuse numbers that can be read in two ways: 1.250 beside 3,5, and two places of one object."""
+    rows = range(int(columns.header), len(sheet.rows))
+    if sheet.mark != ",":
+        numbers = [sheet.text(k, column) for k in rows for column in columns.place]
+        comma, point = (next((n for n in numbers if mark in n), None) for mark in ",.")
+        if comma is not None and point is not None:
+            raise AnnotationError(
+                f"annotation {sheet.path} has numbers with a comma and with a point, such as {comma} and {point}; "
+                "write all with a decimal point, and without marks for thousands"
+            )
+    if columns.rival is None:
+        return
+    for k in rows:
+        there = [(sheet.text(k, a), sheet.text(k, b)) for a, b in zip(columns.place, columns.rival)]
+        if all(map(all, there)) and any(
+            abs(sheet.number(k, a) - sheet.number(k, b)) > 1 for a, b in zip(columns.place, columns.rival)
+        ):
+            one, other = (", ".join(sheet.rows[0][c] for c in place) for place in (columns.place, columns.rival))
+            raise AnnotationError(
+                f"annotation {sheet.path} states two places of one object, in {one} and in {other}, which differ in "
+                f"line {sheet.lines[k]}; leave out the columns that are not its place"
+            )
 
 
 def _row(sheet: Sheet, columns: Columns, k: int) -> CsvRow:

@@ -61,6 +61,14 @@ class LabelStudio(Table):
             isinstance(t.get("data"), dict) and ("annotations" in t or "completions" in t) for t in tasks
         )
 
+    def objection(self, path: Path) -> str | None:
+        """Return that it is the short export, which does not say which image was annotated in full."""
+        content = peek_json(path)
+        first = content[0] if isinstance(content, list) and content else None
+        if isinstance(first, dict) and {"annotation_id", "annotator"} & set(first) and "annotations" not in first:
+            return "it is Label Studio's JSON-MIN; export the project as JSON"
+        return None
+
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
         content = load_json(path)

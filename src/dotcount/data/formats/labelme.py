@@ -47,6 +47,12 @@ class LabelMe(Sidecar):
         content = peek_json(path)
         return isinstance(content, dict) and isinstance(content.get("shapes"), list)
 
+    def image_of(self, path: Path) -> str | None:
+        """Return ``imagePath``."""
+        content = peek_json(path)
+        stated = content.get("imagePath") if isinstance(content, dict) else None
+        return stated if isinstance(stated, str) else None
+
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of one image."""
         content = demand(load_json(path), dict, path, "the top level")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -37,7 +37,7 @@ class Regions:
 
     ``regions`` (H, W) numbers them from 1, 0 is background; ``owners`` gives for each the place of its value among
     ``values``; ``areas`` are in pixels. ``soft``: values between background and mark were split at half the range;
-    ``top``: the largest value.
+    ``top``: the largest value; ``zero``: the lowest is 0.
     """
 
     regions: np.ndarray
@@ -46,6 +46,7 @@ class Regions:
     values: int
     soft: bool = False
     top: int = 0
+    zero: bool = False
 
     def centres(self, by_value: bool) -> np.ndarray:
         """Return (n, 2) px: the centres of mass of the regions, or of all regions of each value together."""
@@ -73,6 +74,7 @@ class _Facts:
     wrapped: bool = False
     enclosed: int = 0
     dark: bool = False
+    zero: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ class Verdict:
         Whether every marked pixel is a dot.
     mixed
         Whether marks are bright in some and dark in others.
+    zero, marked
+        Whether 0 is the background, so that a mask without any 0 is full; whether anything is marked in any of them.
     """
 
     kind: MaskKind | None
@@ -98,6 +102,8 @@ class Verdict:
     white: bool = False
     pixels: bool = False
     mixed: bool = False
+    zero: bool = False
+    marked: bool = True
 
 
 def marked_pixels(pixels: PixelArray) -> np.ndarray:
@@ -111,7 +117,7 @@ def marked_pixels(pixels: PixelArray) -> np.ndarray:
     return np.asarray(contrast >= max(peak / 2, 1e-9)) if peak > 0 else np.zeros(contrast.shape, dtype=bool)
 
 
-def regions_of(pixels: PixelArray, path: Path, white: bool = False) -> Regions | None:
+def regions_of(pixels: PixelArray, path: Path, white: bool = False, zero: bool = False) -> Regions | None:
     """Return the marked regions of a mask; ``None`` if the picture is none.
 
     Parameters
@@ -120,8 +126,8 @@ def regions_of(pixels: PixelArray, path: Path, white: bool = False) -> Regions |
         (H, W, 3) as stored.
     path
         The file, whose ending tells whether values are only near what was drawn, as in a JPEG.
-    white
-        Whether the most frequent value is the background although 0 is there as well.
+    white, zero
+        Whether the most frequent value is the background although 0 is there; whether 0 is, even if it is not there.
     """
     lossy = path.suffix.lower() in _LOSSY
     codes = _codes(pixels)
@@ -130,7 +136,8 @@ def regions_of(pixels: PixelArray, path: Path, white: bool = False) -> Regions |
     used, numbers = np.unique(codes, return_counts=True)
     alike = (codes[1:] == codes[:-1]).mean() + (codes[:, 1:] == codes[:, :-1]).mean() if min(codes.shape) > 1 else 2.0
     if not lossy and len(used) <= max(2, codes.size // 16) and alike / 2 > 0.7:
-        found = _labelled(codes, used, _background(used, numbers, codes.size, pixels, white))
+        ground = 0 if zero else _background(used, numbers, codes.size, pixels, white)
+        found = replace(_labelled(codes, used, ground), zero=bool(used[0] == 0))
         if not _is_smeared(found, pixels):
             return found
     return _softly(pixels)
@@ -259,6 +266,7 @@ def _facts(path: Path, white: bool, _modified: int, _size: int) -> _Facts | None
         wrapped=found.top == 255 and found.values >= 250,
         enclosed=_enclosed(found) if 1 < found.values < len(found.areas) else 0,
         dark=_is_dark(found),
+        zero=found.zero,
     )
 
 
@@ -301,6 +309,12 @@ def decide(paths: Sequence[Path]) -> Verdict | None:
     found = [(path, facts) for path in paths if (facts := facts_of(path)) is not None]
     if not found:
         return None
+    verdict = _decided(found)
+    zero = not verdict.white and any(f.zero for _, f in found)
+    return replace(verdict, zero=zero, marked=any(f.values for _, f in found))
+
+
+def _decided(found: Sequence[tuple[Path, _Facts]]) -> Verdict:
     bright, filled = sum(f.dark for _, f in found), sum(f.values > 0 for _, f in found)
     white = 2 * bright > filled
     if 0 < bright < filled:

@@ -26,11 +26,12 @@ from dotcount.data.formats.mask_kinds import (
     regions_of,
 )
 from dotcount.data.formats.structured import size_of
-from dotcount.data.images import open_raster, read_stored
+from dotcount.data.images import PixelArray, open_raster, quiet, read_header, read_stored
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError, ImageReadError, UsageError
 
+_WHITE = 250  # from which an 8-bit picture is white throughout, be it compressed
 _ONE_PIXEL_NOTE = "dotcount:one-pixel-per-dot"
 
 
@@ -84,12 +85,42 @@ class _Mask(Sidecar):
             found = f"{pixels.shape[1]} x {pixels.shape[0]}"
             raise AnnotationError(f"mask {path} is {found} px, its image {width} x {height}; export it at full size")
         verdict = self._verdict or decide([path])
-        regions = regions_of(pixels, path, verdict.white) if verdict is not None else None
+        _require_whole(path, pixels, verdict)
+        regions = regions_of(pixels, path, verdict.white, verdict.zero) if verdict is not None else None
         if regions is None or verdict is None:
             raise AnnotationError(
                 f"mask {path} is no mask: its values are neither few nor marks on one background; save it without loss"
             )
         return regions, verdict
+
+
+def _require_whole(path: Path, pixels: PixelArray, verdict: Verdict | None) -> None:
+    """Refuse a mask of which a part would be left out, or of which it can't be told what is marked."""
+    left_out = read_header(path).notes
+    if left_out:
+        raise AnnotationError(f"mask {path}: {'; '.join(left_out)}; save one mask of one page with all objects")
+    if _hides_values(path):
+        raise AnnotationError(
+            f"mask {path} shows several of its values in one colour of its palette; save the values as plain grey"
+        )
+    low, high = pixels.min(), pixels.max()
+    white = bool(low >= _WHITE) and pixels.dtype == np.uint8
+    blank = bool(low == high != 0) or white
+    by_value = verdict is not None and verdict.kind == "instance_mask"
+    if blank and verdict is not None and not verdict.white and (not verdict.marked or (white and not by_value)):
+        raise AnnotationError(
+            f"mask {path} has one value throughout, {high:g}: nothing but objects, or none; save it with 0 as ground"
+        )
+
+
+def _hides_values(path: Path) -> bool:
+    """Return whether two of the values that a picture with a palette holds have one colour."""
+    with quiet, open_raster(path) as image:
+        if image.mode != "P":
+            return False
+        colours = np.array(image.getpalette("RGB"), dtype=np.uint8).reshape(-1, 3)
+        used = [colours[k].tobytes() for k in np.unique(np.asarray(image)) if k < len(colours)]
+    return len(set(used)) < len(used)
 
 
 @FORMATS.register("dot_mask")

@@ -53,6 +53,10 @@ class Mat(Sidecar):
             return False
         return start.startswith((b"MATLAB 5.0", b"MATLAB 7.3", b"\x89HDF\r\n\x1a\n"))
 
+    def objection(self, path: Path) -> str | None:  # noqa: ARG002 - whatever else ends so
+        """Return how to save the file so that it can be read."""
+        return "it is neither of version 5 nor of 7.3; save it with save(FILE, 'annPoints', '-v7')"
+
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of one image."""
         variables = _load(path)
@@ -100,7 +104,8 @@ def _dots(variables: Mapping[str, Any], path: Path) -> Dots:
     filled = [c for c in known or found if len(c.xy)]
     if not known and len(filled) == 1 and len(filled[0].xy) == 1 and len(found) > 1:
         filled = found  # a pair of numbers beside an empty array may be anything
-    if not filled and (known or len(found) == 1):
+    others = [c for c in found if c.rank == len(_NAMES) and len(c.xy) > 1]  # any may be the dots
+    if not filled and not others and (known or len(found) == 1):
         return Dots(np.zeros((0, 2)))
     if filled and all(np.array_equal(c.xy, filled[0].xy) for c in filled):
         return Dots(filled[0].xy)
@@ -122,6 +127,7 @@ def _candidates(value: Any, place: str, name: str) -> Iterator[_Candidate]:
         x, y = columns.get("x"), columns.get("y")
         if x is not None and y is not None and len(x) == len(y):
             yield _Candidate(f"{place}.x, y".lstrip("."), "x, y", np.stack([x, y], axis=1))
+            value = {key: item for key, item in value.items() if key.lower() not in ("x", "y")}
         for key, item in value.items():
             yield from _candidates(item, f"{place}.{key}".lstrip("."), key)
     elif isinstance(value, list):

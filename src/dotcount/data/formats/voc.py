@@ -11,8 +11,10 @@ do not.
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.sax.saxutils import unescape
 
 from dotcount.data.formats.base import FORMATS, Sidecar, head, require_size
 from dotcount.data.formats.structured import (
@@ -29,6 +31,8 @@ from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 
+_FILENAME = re.compile(r"<filename>\s*([^<]*?)\s*</filename>")
+
 
 @FORMATS.register("voc")
 class Voc(Sidecar):
@@ -41,6 +45,11 @@ class Voc(Sidecar):
     def recognises(self, path: Path) -> bool:
         """Return whether the root element is ``annotation``."""
         return "<annotation>" in head(path) or "<annotation " in head(path)
+
+    def image_of(self, path: Path) -> str | None:
+        """Return ``filename``."""
+        found = _FILENAME.search(head(path))
+        return unescape(found[1], {"&quot;": '"', "&apos;": "'"}) if found else None
 
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the centres of the boxes of one image."""

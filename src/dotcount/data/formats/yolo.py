@@ -50,6 +50,22 @@ class Yolo(Sidecar):
             return False
         return all(-0.5 <= v <= 1.5 for v in values[:4]) and all(-0.5 <= v <= 2 for v in values[4:])
 
+    def objection(self, path: Path) -> str | None:
+        """Return what is wrong with lines that come near: boxes in px, commas, names of classes."""
+        first = next((line for line in head(path).splitlines() if line.strip()), "")
+        words = first.replace(",", " ").replace(";", " ").split()
+        try:
+            values = [float(word) for word in words[1:]]
+        except ValueError:
+            return None
+        if len(values) != 4 or self.recognises(path):
+            return None
+        if not words[0].isdecimal():
+            return f"its lines begin with {words[0][:40]!r}, where YOLO has the number of a class"
+        if max(map(abs, values)) > 1.5:
+            return "its numbers are no shares of the image, 0 to 1; divide them by its width and height"
+        return "its numbers are not parted by blanks; write class x_centre y_centre width height"
+
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the centres of one image."""
         described = _described(path.parent)

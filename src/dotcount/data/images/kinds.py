@@ -37,6 +37,45 @@ _UNREADABLE = {
 _REMEDIES = {f".{suffix}": remedy for remedy, suffixes in _UNREADABLE.items() for suffix in suffixes.split()}
 
 
+_CONTENTS = (
+    (b"version https://git-lfs", "a pointer of Git LFS, not the image itself; fetch it with `git lfs pull`"),
+    (b"%!PS", _DRAWING),
+    (b"\xc5\xd0\xd3\xc6", _DRAWING),
+    (b"%PDF", _DRAWING),
+    (b"<svg", _DRAWING),
+    (b"8BPS", _LAYERS),
+    (b"\x93NUMPY", _ARRAY),
+    (b"SIMPLE  =", _OTHER),
+    (b"<!DOCTYPE html", "a web page, not an image; download the image itself"),
+    (b"<html", "a web page, not an image; download the image itself"),
+)
+_BRANDS = {
+    b"hei": _PHONE,
+    b"hev": _PHONE,
+    b"mif1": _PHONE,
+    b"crx": _RAW,
+    b"isom": _VIDEO,
+    b"mp4": _VIDEO,
+    b"qt": _VIDEO,
+}
+
+
+def unreadable_content(start: bytes) -> str | None:
+    """Return what a file is by its first bytes, whatever its name says; ``None`` if that can't be seen.
+
+    Examples
+    --------
+    >>> unreadable_content(b"%PDF-1.4")
+    'a drawing or document, which has no pixels; export it as PNG'
+    """
+    known = next((what for head, what in _CONTENTS if start.lstrip().lower().startswith(head.lower())), None)
+    if known is None and start[4:8] == b"ftyp":
+        known = next((what for brand, what in _BRANDS.items() if start[8:12].startswith(brand)), None)
+    if known is None and start and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
+        return "text, not an image; replace it"
+    return known
+
+
 def is_image(path: Path) -> bool:
     """Return whether the name ends like an image file's (hidden files do not count)."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from dotcount.data.images.kinds import unreadable_kind
+from dotcount.data.images.kinds import unreadable_content, unreadable_kind
 from dotcount.errors import ImageReadError
 from dotcount.files import regular_file
 
@@ -77,7 +77,7 @@ def unreadable(path: Path, error: Exception) -> ImageReadError:
     except OSError as gone:
         return ImageReadError(f"image {path}: {gone.strerror or gone}; check the path")
     if isinstance(error, UnidentifiedImageError):
-        known = unreadable_kind(path)
+        known = unreadable_kind(path) or unreadable_content(magic(path))
         if known is not None:
             return ImageReadError(f"image {path} is {known}")
         return ImageReadError(f"image {path} is not an image of a known kind, or its header is damaged; replace it")

@@ -49,6 +49,10 @@ class RasterStack(Stack):
             if self.image.tell() != page:
                 self.image.seek(page)
             pixels = shown(self.image, self.orientation != 1)
+            clear = _clear(self.image)
+            if clear:
+                share = "all of it is" if clear == self.image.width * self.image.height else "part of it is"
+                self.notes.append(f"{share} transparent and was read as white")
         return pixels if channels is None else chosen_channels(pixels, channels)
 
     def _deep_colour(self) -> PixelArray:
@@ -72,6 +76,11 @@ def shown(opened: Image.Image, turned: bool = True) -> PixelArray:
         image = Image.new("RGBA", layered.size, "white")
         image.alpha_composite(layered)
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _clear(image: Image.Image) -> int:
+    """Return the number of wholly transparent pixels, whose colours are not seen."""
+    return image.getchannel("A").histogram()[0] if image.mode in ("RGBA", "LA", "PA") else 0
 
 
 def is_mask(alpha: Image.Image) -> bool:
