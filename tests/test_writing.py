@@ -108,7 +108,7 @@ def test_a_folder_appears_when_complete(tmp_path: Path) -> None:
         (folder / "a").write_text("1")
         assert not place.exists()
     assert names(place) == ["a"]
-    with pytest.raises(OutputError, match="exists already; choose a new folder"), writing_folder(place):
+    with pytest.raises(OutputError, match="exists already; choose another `out`"), writing_folder(place):
         pass
     with pytest.raises(ZeroDivisionError), writing_folder(place, replace=True) as folder:
         fail_after((folder / "b").write_text("2"))
@@ -127,7 +127,7 @@ def test_an_empty_folder_is_taken_and_a_file_is_not(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("keep")
     with pytest.raises(OutputError, match="exists already"), writing_folder(tmp_path / "file"):
         pass
-    with pytest.raises(OutputError, match="is a file, not a folder; choose another folder"):
+    with pytest.raises(OutputError, match="is a file, not a folder; choose another `out`"):
         write_text(tmp_path / "file" / "a", "")
     assert (tmp_path / "file").read_text() == "keep"
 

@@ -43,9 +43,9 @@ def require_writable(path: Path) -> None:
         if place.is_file():
             break
     if not place.is_dir():
-        raise OutputError(f"can't write to {path}: {place} is a file, not a folder; choose another folder")
+        raise OutputError(f"can't write to {path}: {place} is a file, not a folder; choose another `out`")
     if not os.access(place, os.W_OK | os.X_OK):
-        raise OutputError(f"can't write to {path}: no permission in {place}; choose another folder")
+        raise OutputError(f"can't write to {path}: no permission in {place}; choose another `out`")
 
 
 def make_folder(path: Path) -> Path:
@@ -61,7 +61,7 @@ def make_folder(path: Path) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"can't write to {path}: {reason(error)}; choose another folder") from error
+        raise OutputError(f"can't write to {path}: {reason(error)}; choose another `out`") from error
     return path
 
 
@@ -125,7 +125,7 @@ def replacing(path: Path, *, durable: bool = False) -> Iterator[Path]:
         if durable:
             sync(path.parent)
     except OSError as error:
-        raise OutputError(f"can't write {path}: {reason(error)}; choose another folder") from error
+        raise OutputError(f"can't write {path}: {reason(error)}; choose another `out`") from error
     finally:
         remove(temporary)
 
@@ -177,7 +177,7 @@ class CsvWriter:
         try:
             self._file = self._temporary.open("w", encoding="utf-8", newline="")
         except OSError as error:
-            raise OutputError(f"can't write {self.path}: {reason(error)}; choose another folder") from error
+            raise OutputError(f"can't write {self.path}: {reason(error)}; choose another `out`") from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerow(self.columns)
         return self
@@ -187,7 +187,7 @@ class CsvWriter:
         try:
             self._writer.writerow([_text(value) for value in values])
         except OSError as error:
-            raise OutputError(f"can't write {self.path}: {reason(error)}; choose another folder") from error
+            raise OutputError(f"can't write {self.path}: {reason(error)}; choose another `out`") from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -197,7 +197,7 @@ class CsvWriter:
             if kind is None:
                 self._temporary.replace(self.path)
         except OSError as failure:
-            raise OutputError(f"can't write {self.path}: {reason(failure)}; choose another folder") from failure
+            raise OutputError(f"can't write {self.path}: {reason(failure)}; choose another `out`") from failure
         finally:
             remove(self._temporary)
 

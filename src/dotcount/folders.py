@@ -50,7 +50,7 @@ def writing_folder(path: Path, *, replace: bool = False, durable: bool = False) 
     if former.exists():
         remove(former) if path.exists() else former.rename(path)
     if not replace and path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise OutputError(f"{path} exists already; choose a new folder or remove it")
+        raise OutputError(f"{path} exists already; choose another `out` or remove it")
     temporary = temporary_name(path)
     try:
         temporary.mkdir()
@@ -65,7 +65,7 @@ def writing_folder(path: Path, *, replace: bool = False, durable: bool = False) 
         if durable:
             sync(path.parent)
     except OSError as error:
-        raise OutputError(f"can't write {path}: {reason(error)}; choose another folder") from error
+        raise OutputError(f"can't write {path}: {reason(error)}; choose another `out`") from error
     finally:
         if former.exists() and not path.exists():
             former.rename(path)
@@ -99,10 +99,10 @@ def locked(folder: Path, work: str = "dotcount") -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise OutputError(
-            f"{folder} is in use by another {work}{_holder(path)}; wait until it has ended or choose another folder"
+            f"{folder} is in use by another {work}{_holder(path)}; wait until it has ended or choose another `out`"
         ) from error
     except OSError as error:
-        raise OutputError(f"can't write to {folder}: {reason(error)}; choose another folder") from error
+        raise OutputError(f"can't write to {folder}: {reason(error)}; choose another `out`") from error
     try:
         path.write_text(str(os.getpid()), encoding="utf-8")
         yield

@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import shutil
 
@@ -141,3 +142,18 @@ def test_names_of_any_bytes_and_length_cost_nothing(dotcount, trained, data, tmp
     assert {"caf\\xe9.png", "'=cmd.png", "new\nline.png"} < set(table)
     assert {row["status"] for row in table.values()} == {"ok"}
     assert all(len(os.fsencode(p.name)) <= 255 for p in (tmp_path / "out").rglob("*"))
+
+
+def test_a_model_no_better_than_the_mean_says_so_once(dotcount, trained, data, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    path = run / "model" / "config.json"
+    settings = json.loads(path.read_text())
+    said = "No better than always answering the mean count of the training images"
+    for verdict, sentence, times in (("no better", f"{said}: off.", 1), ("better", "Better.", 0)):
+        settings["validation"] |= {"verdict": verdict, "sentence": sentence}
+        path.write_text(json.dumps(settings))
+        code, out, err = dotcount("predict", run, data / "test", "--out", tmp_path / verdict, "--no-overlays")
+        assert code == 0, err
+        assert out.count(said) == times
+        assert "images counted" in out.splitlines()[-1]

@@ -27,7 +27,7 @@ def test_it_says_what_was_recognised_and_resolved_and_what_comes_next(dotcount, 
 
 
 def test_a_finished_run_is_not_overwritten(fails, trained, data, tiny):
-    assert "already holds a run; resume it, or choose another folder" in fails(
+    assert "already holds a run; resume it, or choose another --out" in fails(
         "train", data, "--out", trained, *tiny, code=2
     )
 
@@ -141,3 +141,18 @@ def test_one_corrupt_image_does_not_end_training(dotcount, folder, tiny, tmp_pat
     assert code == 0, err
     assert "1 can't be used" in out + err
     assert "3.png" in out + err
+
+
+def test_strict_refuses_data_that_is_not_complete(fails, dotcount, folder, tiny, tmp_path):
+    root = folder({f"{i}.png": [(5, 5), (20, 30)] for i in range(6)})
+    whole = (root / "3.png").read_bytes()
+    (root / "3.png").write_bytes(whole[:100])
+    words = ["train", root, "--out", tmp_path / "out", *tiny, "--crop", 32]
+    assert "3.png" in fails(*words, "--strict")
+    assert "3.png" in fails(*words, "--set", "data.strict=true")
+    (root / "3.png").write_bytes(whole)
+    (root / "film.mp4").write_bytes(b"x")
+    assert "film.mp4" in fails(*words, "--strict")
+    (root / "film.mp4").unlink()
+    assert dotcount(*words, "--strict", "--epochs", 1)[0] == 0
+    assert dotcount(*words, "--epochs", 1, "--resume")[0] == 0  # as strict as it was begun

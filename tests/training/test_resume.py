@@ -46,7 +46,7 @@ def test_resuming_a_finished_run_does_nothing(finished, heard):
 
 
 def test_a_used_folder_needs_resume(finished):
-    with pytest.raises(ResumeError, match=r"already holds a run; resume it, or choose another folder"):
+    with pytest.raises(ResumeError, match=r"already holds a run; resume it, or choose another `out`"):
         train(finished.config, finished.run)
 
 

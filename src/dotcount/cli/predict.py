@@ -94,7 +94,9 @@ def run(args: argparse.Namespace) -> int:
     with progress("predicting") as step:
         for _ in going:
             step(going.summary.total, max(len(listing), going.summary.total))
-    for line in told(going.summary, str(args.out / "counts.csv")):
+    validation = predictor.metadata.validation
+    caution = "" if validation is None else validation.caution
+    for line in told(going.summary, str(args.out / "counts.csv"), caution):
         print(line)
     return exit_code(going.summary, strict=args.strict)
 
@@ -108,8 +110,18 @@ def _selection(args: argparse.Namespace) -> ImageSelection | None:
     return ImageSelection(1 if args.page is None else args.page, args.projection or "none", channels)
 
 
-def told(summary: Summary, table: str) -> list[str]:
-    """Return what came of a run as lines for the terminal; the last one sums up everything."""
+def told(summary: Summary, table: str, caution: str = "") -> list[str]:
+    """Return what came of a run as lines for the terminal; the last one sums up everything.
+
+    Parameters
+    ----------
+    summary
+        Of the run.
+    table
+        Where the counts are.
+    caution
+        What the validation images say against the model.
+    """
     lines = []
     if summary.earlier:
         whole = summary.earlier == summary.total
@@ -119,6 +131,8 @@ def told(summary: Summary, table: str) -> list[str]:
         lines.append(f"left out: {left_out(summary)}")
     if summary.first_error is not None:
         lines.append(f"the first that failed: {summary.first_error}")
+    if caution:
+        lines.append(f"warning: the model on its validation images: {caution}")
     parts = [f"{summary.counted:,} of {summary.total:,} images counted, {summary.count:,.1f} objects in all"]
     if summary.failed:
         parts.append(f"{summary.failed:,} FAILED (see the column error)")

@@ -15,6 +15,7 @@ from dotcount.cli.common import (
     add_device,
     add_out,
     add_seed,
+    add_strict,
     positive_number,
     quoted,
     require_output_folder,
@@ -60,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", metavar="NAME", help="layout of DATA (default: recognised and said)")
     add_classes(parser)
+    add_strict(parser)
     add_device(parser)
     add_seed(parser, "seed of weights, data order and augmentation (default: 0)", default=None)
 
@@ -107,6 +109,7 @@ def requested(args: argparse.Namespace) -> RunConfig:
         data__path=args.data,
         data__format=args.format,
         data__classes=args.classes,
+        data__strict=args.strict or None,
         loss__name=args.loss,
         model__name=args.model,
         training__epochs=args.epochs,

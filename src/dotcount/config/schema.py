@@ -74,6 +74,8 @@ class DataConfig:
     channels
         One to three channels or bands, counted from 1; absent: of colours the first three, of a microscope's channels
         the first.
+    strict
+        Refuse data of which a file would be left out or can't be read, rather than say so and train on the others.
 
     Examples
     --------
@@ -96,6 +98,7 @@ class DataConfig:
     page: Annotated[StrictInt, Field(ge=1)] = 1
     projection: Literal["none", "max"] = "none"
     channels: Annotated[list[Annotated[StrictInt, Field(ge=1)]], Field(min_length=1, max_length=3)] | None = None
+    strict: StrictBool = False
 
 
 @section

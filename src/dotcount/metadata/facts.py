@@ -232,6 +232,16 @@ class ValidationFacts(Strict):
             return self.verdict == "no better"
         return self.baseline_mae is not None and self.counting.mae >= self.baseline_mae > 0
 
+    @property
+    def caution(self) -> str:
+        """What to know before any count is relied on, a sentence; empty where the model beats a constant answer."""
+        if not self.no_better_than_constant:
+            return ""
+        return self.sentence or (
+            "No better than always answering the mean count of the training images: off by "
+            f"{self.counting.mae:,.1f} on average, against {self.baseline_mae:,.1f}."
+        )
+
     def described(self) -> str:
         """Return the errors in a sentence, the same wherever they are told."""
         found, kept = self.counting, self.checkpoint

@@ -80,16 +80,28 @@ def heat_layer(
     smooth = np.clip(_blurred(_resized(view, prediction), blur), 0, None) / (
         prediction.stride[0] * prediction.stride[1]
     )
-    # An empty scene must not be stretched until noise looks like objects.
-    floor = _FAINT / (2 * np.pi * (blur / view.scale) ** 2)
-    top = max(float(np.quantile(smooth, _UPPER)), floor)
-    value = np.sqrt(np.clip(smooth / top, 0, 1))
+    top = max(float(np.quantile(smooth, _UPPER)), faintest(blur / view.scale))
+    value = heat_values(smooth, top)
     base = np.asarray(view.image, dtype=np.float32)
     if backdrop < 1:
         base = np.repeat(np.asarray(view.image.convert("L"), dtype=np.float32)[..., None], 3, axis=2) * backdrop
-    opacity = value[..., None] * strength
-    mixed = base * (1 - opacity) + heat_colours()[(value * 255).astype(np.uint8)] * opacity
+    opacity = value[..., None] / np.float32(255) * strength
+    mixed = base * (1 - opacity) + heat_colours()[value] * opacity
     return Image.fromarray(np.clip(mixed, 0, 255).astype(np.uint8)), HeatScale.of(top)
+
+
+def faintest(sigma: float) -> float:
+    """Return the least density for the brightest colour, objects per px^2, of a map smoothed by ``sigma`` px.
+
+    An empty scene must not be stretched until noise looks like objects.
+    """
+    return _FAINT / (2 * math.pi * sigma**2)
+
+
+def heat_values(density: npt.NDArray[np.float32], top: float) -> npt.NDArray[np.uint8]:
+    """Return the place of each density among :func:`heat_colours`; ``top`` is that of the brightest."""
+    values: npt.NDArray[np.uint8] = (np.sqrt(np.clip(density / np.float32(top), 0, 1)) * 255).round().astype(np.uint8)
+    return values
 
 
 def _resized(view: View, prediction: Prediction) -> npt.NDArray[np.float32]:

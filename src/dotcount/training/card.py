@@ -70,7 +70,7 @@ def model_card(metadata: ModelMetadata) -> str:
         resize=metadata.input.resize.described(),
         intensity=metadata.input.intensity.described(),
         errors=found.described(),
-        baseline=f"**{found.sentence}**" if found.no_better_than_constant else found.sentence,
+        baseline=f"**{found.caution}**" if found.caution else found.sentence,
         selected=found.selected_by,
         threshold=metadata.peaks.threshold,
         interval=_interval(metadata.interval),

@@ -18,7 +18,7 @@ from dotcount.training.errors import ResumeError
 from dotcount.training.state import RunState
 
 CONFIG, METRICS, CHECKPOINT, MODEL, REPORT = "config.yaml", "metrics.csv", "last.ckpt", "model", "report.html"
-FREE = ("data.path", "training.device", "training.workers", "training.cache_mb")
+FREE = ("data.path", "data.strict", "training.device", "training.workers", "training.cache_mb")
 """Settings of the machine, not of the run; they may differ when it is resumed. The data itself is compared."""
 
 
@@ -45,7 +45,7 @@ def require_new(out: Path) -> None:
         If it can't be written to.
     """
     if any((out / name).exists() for name in (CONFIG, CHECKPOINT, METRICS, MODEL)):
-        raise ResumeError(f"{out} already holds a run; resume it, or choose another folder")
+        raise ResumeError(f"{out} already holds a run; resume it, or choose another `out`")
     require_writable(out)
 
 
@@ -105,7 +105,7 @@ def check_request(request: RunConfig, recorded: RunConfig, budget_minutes: float
             continue
         raise ResumeError(
             f"{out / CONFIG} has {key} = {there.get(key)!r}, the request {value!r}; "
-            "resume with the settings of the run, or start a new one in another folder"
+            "resume with the settings of the run, or start a new one in another `out`"
         )
 
 
@@ -113,7 +113,8 @@ def merge_request(request: RunConfig, recorded: RunConfig) -> RunConfig:
     """Return the recorded configuration with the machine's settings from ``request``."""
     training, asked = recorded.training, request.training
     training = dataclasses.replace(training, device=asked.device, workers=asked.workers, cache_mb=asked.cache_mb)
-    data = dataclasses.replace(recorded.data, path=request.data.path or recorded.data.path)
+    wanted, there = request.data, recorded.data
+    data = dataclasses.replace(there, path=wanted.path or there.path, strict=wanted.strict or there.strict)
     return dataclasses.replace(recorded, training=training, data=data)
 
 

@@ -93,7 +93,8 @@ def make_plan(config: RunConfig) -> Plan:
     Raises
     ------
     DataError
-        If no image can be used for training, or the crop is larger than every image.
+        If no image can be used for training, or the crop is larger than every image; with ``data.strict`` if anything
+        is left out or can't be read.
     UsageError
         If the device or precision is not available.
     """
@@ -101,7 +102,8 @@ def make_plan(config: RunConfig) -> Plan:
         raise UsageError("data.path is empty; name the folder with images and dots to train on")
     LOSSES.check(config.loss.name, config.loss.options)
     check_model_options(config.model.name, config.model.options)
-    collection = open_collection(config.data.path, format=config.data.format, classes=config.data.classes)
+    data = config.data
+    collection = open_collection(data.path, format=data.format, classes=data.classes, complete=data.strict)
     train, validation = choose_images(collection, config)
     rule = ResizeRule.of(config.data).or_else(collection.resize)
     data = dataclasses.replace(config.data, **rule.to_dict())

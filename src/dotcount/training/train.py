@@ -237,8 +237,8 @@ class _Run:
     def reported(self, plan: Plan) -> TrainResult:
         """Write the report on the validation images, the last thing a run does."""
         found = write_run_report(self.out, plan, self.state, self.listener).validation
-        if found is not None and found.no_better_than_constant:
-            self.listener.warned(f"{found.sentence} Train for longer, or look for faults in the dots.")
+        if found is not None and found.caution:
+            self.listener.warned(f"{found.caution} Train for longer, or look for faults in the dots.")
         return dataclasses.replace(self.result(plan), validation=found)
 
     def result(self, plan: Plan | None) -> TrainResult:

@@ -3,7 +3,7 @@ import threading
 import numpy as np
 import pytest
 
-from dotcount.errors import OutputError
+from dotcount.errors import ModelError, OutputError
 from dotcount.metadata import CountRange, ModelMetadata, TrainingFacts
 from dotcount.prediction.engines import ENGINES, LocalEngine
 from dotcount.prediction.frame import Frame
@@ -82,3 +82,24 @@ def test_counts_unlike_those_of_the_training_images_are_told(bright, tmp_path):
         path = write_dotted(tmp_path / f"{n}.png", [(2 + 4 * k, 3) for k in range(n)])
         warned.append(bool(next(Predictor(bright, metadata).predict_many(path))[0].warnings))
     assert warned == [True, False, False, False, True]
+
+
+def test_a_model_whose_density_is_never_finite_ends_the_run(bright):
+    bright.forward = lambda images: type(bright).forward(bright, images) * float("nan")
+    got = []
+    with pytest.raises(ModelError, match="returned a density that is not finite; retrain it"):
+        got.extend(frame.error for frame, _ in LocalEngine(Predictor(bright)).run(frames(50, broken={1})))
+    assert [error is not None for error in got] == [True] * 3
+    assert "a decoder's own" in got[1]  # says nothing of the model
+
+
+def test_an_odd_density_is_that_images_where_others_are_finite(bright):
+    """A first image, and many later ones, of which the network makes nothing finite are rows of their own."""
+
+    def forward(images):
+        odd = int((images > 0.99).sum()) != 3
+        return type(bright).forward(bright, images) * (float("inf") if odd else 1)
+
+    bright.forward = forward
+    got = [p is None for _, p in LocalEngine(Predictor(bright)).run(frames(7))]
+    assert got == [True, False, True, True, True, True, True]

@@ -1,9 +1,14 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
 
+from dotcount.inference import Prediction
 from dotcount.prediction.frame import Frame
+from dotcount.report.heat import heat_colours
+from dotcount.report.heatmap import heatmap
 
 
 def test_overlays_are_drawn_from_the_pixels_that_were_read(frame, write):
@@ -14,14 +19,24 @@ def test_overlays_are_drawn_from_the_pixels_that_were_read(frame, write):
     assert [p.name for p in (out / "overlays").rglob("*.jpg")] == ["b.png.jpg"]
 
 
-def test_heat_maps_have_a_colour_bar_beside_the_map(frame, write):
+def test_heat_maps_have_the_colours_and_the_legend_of_overlays(frame, write):
     with Image.open(write("heatmap", frame()) / "heatmaps" / "a.png.png") as picture:
-        width, height = picture.size
         pixels = np.asarray(picture)
-    assert width > 1200
-    assert height == 800
-    assert len(np.unique(pixels[:, :1200].reshape(-1, 3), axis=0)) == 1  # every cell holds the same
-    assert len(np.unique(pixels[:, 1200:].reshape(-1, 3), axis=0)) > 100
+    assert pixels.shape[1] == 1200
+    assert pixels.shape[0] > 800
+    assert len(np.unique(pixels[:800].reshape(-1, 3), axis=0)) == 1  # every cell holds the same
+    assert len(np.unique(pixels[800:].reshape(-1, 3), axis=0)) > 100
+
+
+def test_cells_of_a_heat_map_are_read_off_its_scale():
+    density = np.array([[0, 1], [4, 16]], np.float32)
+    prediction = Prediction(21, None, np.zeros((0, 2)), np.zeros(0), density, (4.0, 4.0), 8, 8)
+    pixels = np.asarray(heatmap(prediction, side=400))[:400, :400]
+    shown = pixels[100::200, 100::200].astype(int)
+    places = [int(np.abs(heat_colours() - colour).sum(1).argmin()) for colour in shown.reshape(-1, 3)]
+    np.testing.assert_allclose(np.square(np.array(places) / 255) * 16, [0, 1, 4, 16], atol=0.2)
+    empty = dataclasses.replace(prediction, density=density * np.float32(1e-9))
+    assert (np.asarray(heatmap(empty, side=400))[:400, :400] == heat_colours()[0].round()).all()  # no noise as objects
 
 
 def test_density_maps_add_up_to_the_count(frame, write):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from dotcount.errors import OutputError
+from dotcount.errors import ModelError, OutputError
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
 from dotcount.prediction.engines.base import ENGINES, Engine
@@ -13,6 +13,9 @@ from dotcount.prediction.frame import Frame
 
 MARGIN = 0.1
 """How far beyond the counts of the training images a count may lie until it is told, as a share of them."""
+
+NONE_FINITE = 3
+"""After so many images whose density is not finite, and none before whose density is, the model is at fault."""
 
 
 @ENGINES.register("local")
@@ -29,8 +32,15 @@ class LocalEngine(Engine):
         self.counter = counter
 
     def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
-        """See :meth:`Engine.run`; two pictures are in memory at a time."""
+        """See :meth:`Engine.run`; two pictures are in memory at a time.
+
+        Raises
+        ------
+        ModelError
+            If the density of each of the first :data:`NONE_FINITE` images is not finite: so will be the others.
+        """
         coming = iter(frames)
+        counted, strange = False, 0
 
         def load() -> Frame | None:
             frame = next(coming, None)
@@ -40,20 +50,35 @@ class LocalEngine(Engine):
             ahead = pool.submit(load)
             while (frame := ahead.result()) is not None:
                 ahead = pool.submit(load)
-                prediction = self.predict(frame)
+                try:
+                    prediction = self._predict(frame)
+                except ModelError as error:
+                    prediction, strange = None, strange + 1
+                    if not counted and strange == NONE_FINITE:
+                        raise
+                    frame.fail(error)
                 if prediction is not None:
+                    counted = True
                     self._compare(frame, prediction)
                 yield frame, prediction
                 frame.release()
 
     def predict(self, frame: Frame) -> Prediction | None:
         """Return the prediction of one frame, or ``None`` and the reason in ``frame.error``."""
+        try:
+            return self._predict(frame)
+        except ModelError as error:
+            frame.fail(error)
+            return None
+
+    def _predict(self, frame: Frame) -> Prediction | None:
+        """Like :meth:`predict`, but a density that is not finite is a :class:`ModelError`."""
         if frame.load().error is not None:
             return None
         try:
             intensity = frame.choose_intensity(self.counter.metadata.input.intensity)
             return self.counter.predict_pixels(frame.pixels, intensity=intensity)
-        except OutputError:
+        except (OutputError, ModelError):
             raise
         except Exception as error:  # whatever one picture does to the network, the others go on
             frame.fail(error)

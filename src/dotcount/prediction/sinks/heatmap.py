@@ -1,4 +1,4 @@
-"""Pictures of the density alone, with a colour bar."""
+"""Pictures of the density alone, with the legend of the overlays."""
 
 from __future__ import annotations
 
