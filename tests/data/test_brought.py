@@ -261,3 +261,41 @@ def test_two_masks_of_one_image_are_refused(tmp_path: Path) -> None:
     Image.fromarray(blocks()).save(tmp_path / "masks/a_seg.png")
     with pytest.raises(DataError, match=r"a_seg\.png is of an image that masks/a_mask\.png is of as well"):
         open_collection(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "format"), [("a.csv", "csv_per_image"), ("Results.csv", "csv")])
+def test_the_summary_of_imagej_is_no_object(tmp_path: Path, name: str, format: str) -> None:
+    rows = "1,a.png,3,1.5,2\n2,a.png,3,3.5,4\n3,Mean,3,2.5,3\n4,SD,0,1,1\n5,Min,3,1.5,2\n6,Max,3,3.5,4\n"
+    found = open_collection(folder(tmp_path, "a.png", {name: f" ,Label,Area,X,Y\n{rows}"}))
+    assert (found.format, dots(found)) == (format, {"a.png": [[1.5, 2], [3.5, 4]]})
+    assert [each.reason for each in found.left_out] == ["4 rows of ImageJ's summary (Mean, SD, ...)"]
+
+
+def test_a_folder_without_any_yolo_label_was_not_looked_at(tmp_path: Path) -> None:
+    """As the test part of a set, published without its labels."""
+    root = folder(
+        tmp_path, "x/images/a.png x/images/none.png y/images/b.png", {"x/labels/a.txt": "0 0.5 0.5 0.1 0.1\n"}
+    )
+    with pytest.raises(AnnotationError, match=r"b\.png has no YOLO file, nor has any other image of its folder"):
+        open_collection(root)
+    folder(root, "", {"y/labels/b.txt": ""})
+    assert {r.image.name: r.count for r in open_collection(root).records} == {"a.png": 1, "none.png": 0, "b.png": 0}
+
+
+def test_a_subset_parts_images_of_one_name(tmp_path: Path) -> None:
+    image = '<image id="{}" name="a.png" subset="{}" width="60" height="40"><points label="c" points="{},2"/></image>'
+    listed = image.format(0, "Train", 1.5) + image.format(1, "Validation", 5.5)
+    root = folder(
+        tmp_path, "images/Train/a.png images/Validation/a.png", {"c.xml": f"<annotations>{listed}</annotations>"}
+    )
+    assert dots(open_collection(root)) == {"images/Train/a.png": [[1.5, 2]], "images/Validation/a.png": [[5.5, 2]]}
+
+
+def test_coco_names_images_by_their_address_alone(tmp_path: Path) -> None:
+    content = {
+        "images": [{"id": 1, "coco_url": "http://images.cocodataset.org/val2017/a.png", "width": 60, "height": 40}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 4, 4]}],
+    }
+    assert dots(open_collection(folder(tmp_path, "val2017/a.png", {"lvis.json": content}))) == {
+        "val2017/a.png": [[3, 4]]
+    }

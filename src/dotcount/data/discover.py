@@ -12,7 +12,7 @@ from dotcount.data.explain import nothing_found
 from dotcount.data.formats.base import FORMATS, Format, Sidecar, Table, annotation_bytes, sidecars, tables
 from dotcount.data.formats.csv import is_manifest
 from dotcount.data.images import is_image, unreadable_kind
-from dotcount.data.layout import Dots, Entry, Layout, no_dots, split_of
+from dotcount.data.layout import Dots, Entry, Layout, ReadDots, no_dots, split_of
 from dotcount.data.listing import list_files
 from dotcount.data.mentions import as_layout, find_mentions, table_layout
 from dotcount.data.pairing import ROLE, pair, split_masks
@@ -139,18 +139,18 @@ def _sidecar_layout(
 ) -> Layout:
     """Pair images with files; a damaged file looks like none of the format, but its name says what it was."""
     paired = pair(images, alike) | pair(images, annotations)
+    labelled = {image.parent for image in paired} if format.absent == "zero" else {image.parent for image in images}
     beside: dict[Path, set[str]] = defaultdict(set)
     for image in images:
         beside[image.parent].add(image.name)
-    entries = [
-        Entry(
-            root / i,
-            i.as_posix(),
-            partial(_read_file, format, root / paired[i], i, beside[i.parent]) if i in paired else None,
-            split_of(i),
-        )
-        for i in images
-    ]
+    entries = []
+    for image in images:
+        read: ReadDots | None = None
+        if image in paired:
+            read = partial(_read_file, format, root / paired[image], image, beside[image.parent])
+        elif image.parent not in labelled:
+            read = partial(_unlabelled, format, root / image)
+        entries.append(Entry(root / image, image.as_posix(), read, split_of(image)))
     unmatched = []
     left_out = []
     for file in sorted(set(annotations) - set(paired.values())):
@@ -188,6 +188,14 @@ def _read_file(format: Sidecar, path: Path, image: Path, beside: Collection[str]
             "as well; rename the file, or correct the name in it"
         )
     return format.read(path, width, height)
+
+
+def _unlabelled(format: Sidecar, image: Path, _width: int, _height: int) -> Dots:
+    """Refuse an image of a folder that has no annotation at all, where a missing one means no objects."""
+    raise AnnotationError(
+        f"image {image} has no {format.title.split(' ')[0]} file, nor has any other image of its folder; "
+        "move the folder away, or give images without objects an empty file"
+    )
 
 
 def _is_blank(path: Path) -> bool:

@@ -60,7 +60,7 @@ def find_mentions(root: Path, images: Sequence[Path], lists: Sequence[Path], for
         lost: dict[str, str] = {}
         for name, listed in rows:
             try:
-                image = resolver.find(name, table)
+                image = resolver.find(name, table, listed.split)
             except DataError as error:
                 lost.setdefault(name, str(error))
             else:

@@ -58,7 +58,7 @@ class Resolver:
             self._folders.update(map(fold, image.parts[:-1]))
         self._hints = _HINTS
 
-    def find(self, name: str, table: Path = Path("table")) -> Path:
+    def find(self, name: str, table: Path = Path("table"), split: str | None = None) -> Path:
         """Return the image that a name means.
 
         Parameters
@@ -67,6 +67,8 @@ class Resolver:
             As the annotation file writes it.
         table
             The annotation file, relative to the root.
+        split
+            What the file says about the image, which a folder may be called by.
 
         Returns
         -------
@@ -86,7 +88,7 @@ class Resolver:
                 return image
         for look in (self._named, self._alike):
             for parts in spelled:
-                found = self._nearest(look(parts), parts, table)
+                found = self._nearest(look(parts), parts, table, split)
                 if len(found) == 1:
                     return found[0]
                 if found:
@@ -117,13 +119,15 @@ class Resolver:
             found = [i for i in same if _ALIKE.get(i.suffix.lower(), i.suffix.lower()) == kind]
         return found or self._uploaded.get(_as_uploaded(name), [])
 
-    def _nearest(self, candidates: Sequence[Path], parts: Sequence[str], table: Path) -> list[Path]:
+    def _nearest(self, candidates: Sequence[Path], parts: Sequence[str], table: Path, split: str | None) -> list[Path]:
         """Return those of the candidates that fit best; more than one if nothing tells them apart."""
         if len(parts) > 1 and (folder := fold(parts[-2])) in self._folders:
             candidates = [c for c in candidates if folder in map(fold, c.parts[:-1])]
         words = _tags(_WORDS.findall(fold(table.stem)))
+        own = _tags([fold(split)]) if split else set()
         tests = (
             lambda c: _common(map(fold, reversed(c.parts)), map(fold, reversed(parts))),
+            lambda c: len(own & _tags(map(fold, c.parts[:-1]))),
             lambda c: c.name == parts[-1],
             lambda c: _common(c.parts[:-1], table.parts[:-1]),
             lambda c: len(words & _tags(map(fold, c.parts[:-1]))),

@@ -26,7 +26,7 @@ from dotcount.data.pairing import pair
 
 def read_pixel_indices(path: Path, _width: int, _height: int) -> Dots:
     """Return the dots of a csv of 0-based pixel indices at the centres of their pixels."""
-    rows, _ = parse(path)
+    rows, _, _ = parse(path)
     return Dots(np.array([(row.x, row.y) for row in rows]).reshape(-1, 2) + 0.5)
 
 

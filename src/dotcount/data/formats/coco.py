@@ -74,7 +74,7 @@ class Coco(Table):
         regions = not all(a.get("iscrowd") for a in annotations)
         listed: list[tuple[str, Listed]] = []
         for key, image in _unique(images, path).items():
-            name = demand(image.get("file_name"), str, path, "file_name")
+            name = demand(image.get("file_name") or image.get("coco_url"), str, path, "file_name")
             own = grouped.pop(key, [])
             read = deferred(partial(_dots, own, categories, regions, path, name))
             listed.append((name, Listed(read, size=stated_size(image.get("width"), image.get("height")))))

@@ -22,7 +22,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,7 @@ import numpy as np
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Sidecar, Table, read_rows
 from dotcount.data.formats.columns import IMAGE_NAMES, Columns, Unit, find_columns, image_of, plain, why_not
 from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
-from dotcount.data.layout import Dots, no_dots
+from dotcount.data.layout import Dots, ReadDots, no_dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
 from dotcount.names import cell
@@ -54,8 +54,14 @@ class CsvRow:
     plane: str = ""
 
 
-def parse(path: Path) -> tuple[list[CsvRow], Columns]:
-    """Return the rows of a dots csv and its columns; AnnotationError names the file, the row and what is wrong."""
+def parse(path: Path) -> tuple[list[CsvRow], Columns, tuple[str, ...]]:
+    """Return the rows of a dots csv, its columns and what was left out.
+
+    Raises
+    ------
+    AnnotationError
+        With the file, the row and what is wrong.
+    """
     sheet = read_sheet(path)
     columns = find_columns(sheet)
     if columns is None:
@@ -63,7 +69,7 @@ def parse(path: Path) -> tuple[list[CsvRow], Columns]:
         reason = why_not(sheet) or "expected a header such as image,x,y or x,y"
         raise AnnotationError(f"annotation {path} starts with {first!r}; {reason}")
     _require_one_meaning(sheet, columns)
-    return [_row(sheet, columns, k) for k in range(int(columns.header), len(sheet.rows))], columns
+    return [_row(sheet, columns, k) for k in range(int(columns.header), len(sheet.rows))], columns, sheet.left_out
 
 
 def _require_one_meaning(sheet: Sheet, columns: Columns) -> None:
@@ -156,6 +162,11 @@ def _dots(rows: Sequence[CsvRow], path: Path, unit: Unit, stated: bool, width: i
     return Dots(xy, classes, px=stated)
 
 
+def _telling(read: ReadDots, left_out: tuple[str, ...]) -> ReadDots:
+    """Return a reader that tells as well what was left out."""
+    return (lambda width, height: replace(read(width, height), left_out=left_out)) if left_out else read
+
+
 def _columns_of(path: Path) -> Columns | None:
     return find_columns(first_rows(path, _LOOKED_INTO))
 
@@ -221,7 +232,7 @@ class CsvTable(Table):
 
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
-        rows, columns = parse(path)
+        rows, columns, left_out = parse(path)
         if columns.image is None:
             raise AnnotationError(f"annotation {path} has no column that names the image; add one called image")
         unit = _unit(rows, columns)
@@ -241,7 +252,8 @@ class CsvTable(Table):
             read = partial(_dots, group, path, unit, stated)
             if all(row.empty for row in group):
                 read = partial(no_dots)
-            listed.append((name, Listed(read, size=next(iter(sizes), None))))
+            listed.append((name, Listed(_telling(read, left_out), size=next(iter(sizes), None))))
+            left_out = ()  # of the whole file, told once
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
@@ -276,13 +288,14 @@ class CsvSidecar(Sidecar):
 
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of one image."""
-        rows, columns = parse(path)
+        rows, columns, left_out = parse(path)
         named = {row.image for row in rows if row.image}
         if len(named) > 1:
             raise AnnotationError(
                 f"annotation {path} names {len(named)} images, but goes with one; keep the rows of that"
             )
-        return _dots(rows, path, _unit(rows, columns), columns.unit != "auto", width, height)
+        read = partial(_dots, rows, path, _unit(rows, columns), columns.unit != "auto")
+        return _telling(read, left_out)(width, height)
 
     def write(self, path: Path, record: Record) -> None:
         """Write ``x,y`` and, where there are classes, ``class``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +17,22 @@ from dotcount.errors import AnnotationError
 from dotcount.names import plain_cell
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # for Excel
+_SUMMARY = ("Mean", "SD", "Min", "Max")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of cells, stripped, without empty rows; ``lines`` has the line of each row in the file."""
+    """Rows of cells, stripped, without empty rows; ``lines`` has the line of each row in the file.
+
+    ``left_out`` tells of rows that were taken away.
+    """
 
     path: Path
     mark: str
     rows: list[list[str]]
     lines: list[int]
+    left_out: tuple[str, ...] = ()
 
     def number(self, row: int, column: int) -> float:
         """Return a number; AnnotationError names file and line if the cell holds none."""
@@ -101,7 +106,20 @@ def read_sheet(path: Path) -> Sheet:
                 lines.append(reader.line_num + skipped)
     except csv.Error as error:
         raise AnnotationError(f"annotation {path} is not valid csv ({error}); correct it") from error
-    return Sheet(path, mark, rows, lines)
+    return _without_summary(Sheet(path, mark, rows, lines))
+
+
+def _without_summary(sheet: Sheet) -> Sheet:
+    """Return a sheet without the rows Mean, SD, Min and Max that ImageJ's Summarize appends; they are no objects."""
+    rows = sheet.rows
+    n = len(rows)
+    if rows and [cell.lower() for cell in rows[0][:2]] == ["", "label"]:
+        while n > 1 and rows[n - 1][1:2] and rows[n - 1][1] in _SUMMARY:
+            n -= 1
+    if n == len(rows):
+        return sheet
+    told = (f"{len(rows) - n} rows of ImageJ's summary (Mean, SD, ...)",)
+    return replace(sheet, rows=rows[:n], lines=sheet.lines[:n], left_out=told)
 
 
 def first_rows(path: Path, most: int = 2) -> Sheet:
@@ -117,7 +135,7 @@ def first_rows(path: Path, most: int = 2) -> Sheet:
                 break
     except csv.Error:
         pass
-    return Sheet(path, mark, rows, [0] * len(rows))
+    return _without_summary(Sheet(path, mark, rows, [0] * len(rows)))
 
 
 def _latin(path: Path) -> str:
