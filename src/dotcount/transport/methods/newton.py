@@ -74,7 +74,7 @@ def _newton(problem: TransportProblem, start: Start, control: Control, dense: bo
         cutoff, planned = _plan(problem, control, beta, None, dense)
         if start.dual is not None and bool((warm == present).all()) and _serves(start.dual, planned, cutoff):
             dual = start.dual
-            dual.renew(planned, cells)
+            dual.renew(replace(planned, dtype=dual.problem.dtype, rough=dual.problem.rough), cells)
         else:
             dual = make_dual(planned, cells, problem.epsilon, beta, cutoff, warm)
         point = dual.at(beta)
@@ -106,7 +106,8 @@ def _serves(dual: Dual, problem: TransportProblem, cutoff: float) -> bool:
     """Whether the pairs of an earlier problem with the same dots are those that would be chosen for this one."""
     old = dual.problem
     enough = dual.whole or cutoff <= dual.cutoff + SPARE_CUTOFF
-    return enough and dual.epsilon == problem.epsilon and (old.dtype, old.rough) == (problem.dtype, problem.rough)
+    exact = (old.dtype, old.rough) == (problem.dtype, problem.rough) or problem.dtype == torch.float32
+    return enough and dual.epsilon == problem.epsilon and exact
 
 
 def epsilon_schedule(problem: TransportProblem) -> list[tuple[float, int]]:
