@@ -23,7 +23,9 @@ from dotcount.cli.common import (
     progress,
     require_model,
     require_output_folder,
+    whole_number,
 )
+from dotcount.errors import UsageError
 
 if TYPE_CHECKING:
     from dotcount.prediction import Summary
@@ -67,7 +69,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--strict", action="store_true", help="exit code 1 if anything failed, was left out, or has a warning"
     )
     parts = parser.add_argument_group("files of many pages or channels (default: what the model was trained on)")
-    parts.add_argument("--page", type=int, metavar="N", help="page, plane of a stack or frame to count, from 1")
+    parts.add_argument(
+        "--page",
+        type=_page,
+        metavar="N|all",
+        help="page, plane of a stack or frame to count, from 1; all: each, in rows NAME#1, NAME#2, ...",
+    )
     parts.add_argument("--projection", choices=("none", "max"), help="max: the largest values over all pages")
     parts.add_argument(
         "--channels", type=int, nargs="+", metavar="N", help="one channel, shown grey, or those of red, green and blue"
@@ -83,14 +90,21 @@ def run(args: argparse.Namespace) -> int:
     from dotcount.prediction import find
 
     require_model(args.run, args.sources)
-    listing = find(args.sources, _selection(args))
+    listing = find(args.sources)
     sinks = [name.strip() for name in args.sinks.split(",") if name.strip()]
     if "csv" not in sinks:
         sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
     from dotcount.prediction import load
 
     predictor = load(args.run, device=args.device, tile=args.tile)
-    going = predictor.stream(listing, out=args.out, sinks=sinks, overwrite=args.overwrite)
+    going = predictor.stream(
+        listing,
+        out=args.out,
+        sinks=sinks,
+        overwrite=args.overwrite,
+        selection=_selection(args, predictor.metadata.input.selection),
+        every_page=args.page == "all",
+    )
     with progress("predicting") as step:
         for _ in going:
             step(going.summary.total, max(len(listing), going.summary.total))
@@ -101,13 +115,23 @@ def run(args: argparse.Namespace) -> int:
     return exit_code(going.summary, strict=args.strict)
 
 
-def _selection(args: argparse.Namespace) -> ImageSelection | None:
+def _page(text: str) -> int | str:
+    return text if text == "all" else whole_number(1)(text)
+
+
+def _selection(args: argparse.Namespace, trained: ImageSelection) -> ImageSelection | None:
+    """Return what the options choose; what they leave open is as the model was trained."""
     if args.page is None and args.projection is None and args.channels is None:
         return None
     from dotcount.selection import ImageSelection
 
-    channels = None if args.channels is None else tuple(args.channels)
-    return ImageSelection(1 if args.page is None else args.page, args.projection or "none", channels)
+    if args.page == "all" and args.projection == "max":
+        raise UsageError("--page and --projection max are two ways to read a stack; give one of them")
+    if args.page is None and args.projection is None:
+        page, projection = trained.page, trained.projection
+    else:
+        page, projection = args.page if isinstance(args.page, int) else 1, args.projection or "none"
+    return ImageSelection(page, projection, trained.channels if args.channels is None else tuple(args.channels))
 
 
 def told(summary: Summary, table: str, caution: str = "") -> list[str]:

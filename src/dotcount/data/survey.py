@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dotcount.data.images import PixelArray, read_header, read_pixels
 from dotcount.errors import DataError, ImageReadError
@@ -32,6 +33,8 @@ class HeaderSurvey:
         File and note of each that holds more than is read.
     selection
         What is read of files that hold more than one picture.
+    every_page
+        Whether each page is an image of its own.
     """
 
     shallow: tuple[Path, ...]
@@ -39,6 +42,7 @@ class HeaderSurvey:
     floats: tuple[Path, ...]
     notes: tuple[tuple[Path, str], ...]
     selection: ImageSelection = _FIRST
+    every_page: bool = False
 
     def intensity(self, *, strict: bool = False) -> IntensityRule:
         """Return the rule of the set, fitted on up to :data:`SAMPLE` deep images; the 8-bit rule without any.
@@ -89,14 +93,23 @@ class HeaderSurvey:
         return told
 
     def _sample(self, paths: Sequence[Path]) -> Iterator[PixelArray]:
-        for place in np.linspace(0, len(paths) - 1, min(SAMPLE, len(paths))).round().astype(int):
+        number = min(SAMPLE, len(paths))
+        for place in _spread(number, len(paths)):
             try:
-                yield read_pixels(paths[place], self.selection)
+                for selection in self._selections(paths[place], SAMPLE // number):
+                    yield read_pixels(paths[place], selection)
             except ImageReadError:
                 continue
 
+    def _selections(self, path: Path, most: int) -> list[ImageSelection]:
+        """Return what is sampled of one file: what is chosen, or pages evenly spaced."""
+        if not self.every_page:
+            return [self.selection]
+        pages = read_header(path).pages
+        return [replace(self.selection, page=int(page) + 1) for page in _spread(min(most, pages), pages)]
 
-def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST) -> HeaderSurvey:
+
+def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST, *, every_page: bool = False) -> HeaderSurvey:
     """Look at the headers of image files; those that can't be read are left out."""
     found: dict[str, list[Path]] = {"": [], "integer": [], "float": []}
     notes = []
@@ -110,7 +123,15 @@ def survey(paths: Sequence[Path], selection: ImageSelection = _FIRST) -> HeaderS
             continue
         found[header.deep].append(path)
         notes += [(path, note) for note in header.notes]
-    return HeaderSurvey(tuple(found[""]), tuple(found["integer"]), tuple(found["float"]), tuple(notes), selection)
+    return HeaderSurvey(
+        tuple(found[""]), tuple(found["integer"]), tuple(found["float"]), tuple(notes), selection, every_page
+    )
+
+
+def _spread(number: int, among: int) -> npt.NDArray[np.int64]:
+    """Return ``number`` places evenly spaced among so many."""
+    places: npt.NDArray[np.int64] = np.linspace(0, among - 1, number).round().astype(np.int64)
+    return places
 
 
 def _images(number: int, one: str = "", many: str = "") -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from dotcount.errors import UsageError
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.locate import model_folder
 from dotcount.inference.result import Prediction
@@ -18,6 +19,7 @@ from dotcount.prediction.frame import Frame
 from dotcount.prediction.run import PredictionRun
 from dotcount.prediction.sinks import Sink
 from dotcount.prediction.sources import SourceFiles, find
+from dotcount.selection import ImageSelection
 
 
 class Predictor(ImageCounter):
@@ -38,12 +40,25 @@ class Predictor(ImageCounter):
     """
 
     def predict_many(
-        self, sources: str | Path | Iterable[str | Path] | SourceFiles
+        self,
+        sources: str | Path | Iterable[str | Path] | SourceFiles,
+        *,
+        selection: ImageSelection | None = None,
+        every_page: bool = False,
     ) -> Iterator[tuple[Frame, Prediction | None]]:
         """Predict files, folders and glob patterns one after the other, in natural order.
 
         An image that can't be counted comes with ``None`` and its reason in ``frame.error``; the others go on. The
         next image is decoded while the network is at the present one; ``frame.pixels`` are there until it is asked for.
+
+        Parameters
+        ----------
+        sources
+            Files, folders and glob patterns.
+        selection
+            What is read of files of many pages or channels; absent: what the model was trained on.
+        every_page
+            Count each page, plane or frame as an image of its own, called ``stack.tif#1``, ``stack.tif#2``, ...
 
         Raises
         ------
@@ -59,7 +74,7 @@ class Predictor(ImageCounter):
         ...     print(frame.name, round(abs(prediction.count)))
         a.png 0
         """
-        listing = self._listing(sources)
+        listing = self._listing(sources, selection, every_page)
         return LocalEngine(self).run(listing)
 
     def stream(
@@ -69,6 +84,8 @@ class Predictor(ImageCounter):
         out: str | Path,
         sinks: Sequence[str | Sink] = ("csv", "overlays"),
         overwrite: bool = False,
+        selection: ImageSelection | None = None,
+        every_page: bool = False,
     ) -> PredictionRun:
         """Predict like :meth:`predict_many` and write every image before it is handed out.
 
@@ -84,6 +101,8 @@ class Predictor(ImageCounter):
             written (``coco``, ``imagej``, ...), or a :class:`~dotcount.prediction.sinks.Sink`.
         overwrite
             Replace what a run with other settings left in the folder.
+        selection, every_page
+            See :meth:`predict_many`.
 
         Returns
         -------
@@ -99,7 +118,7 @@ class Predictor(ImageCounter):
         UsageError
             If a sink is unknown.
         """
-        listing = self._listing(sources)
+        listing = self._listing(sources, selection, every_page)
         return PredictionRun(
             LocalEngine(self),
             listing,
@@ -110,9 +129,22 @@ class Predictor(ImageCounter):
             overwrite=overwrite,
         )
 
-    def _listing(self, sources: str | Path | Iterable[str | Path] | SourceFiles) -> SourceFiles:
+    def _listing(
+        self,
+        sources: str | Path | Iterable[str | Path] | SourceFiles,
+        selection: ImageSelection | None,
+        every_page: bool,
+    ) -> SourceFiles:
         listing = sources if isinstance(sources, SourceFiles) else find(sources)
-        return listing if listing.selection is not None else replace(listing, selection=self.metadata.input.selection)
+        every_page = every_page or listing.every_page
+        chosen = selection or listing.selection
+        if chosen is None:
+            chosen = self.metadata.input.selection
+            if every_page:
+                chosen = ImageSelection(channels=chosen.channels)
+        if every_page and chosen.projection != "none":
+            raise UsageError("`every_page` and `projection` are two ways to read a stack; give one of them")
+        return replace(listing, selection=chosen, every_page=every_page)
 
     def fingerprint(self) -> str:
         """Return a digest of the weights and of everything else that a prediction depends on."""

@@ -138,7 +138,7 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
 
 def _settings(listing: SourceFiles, *, model: str, weights: str, write: Iterable[str]) -> Settings:
     """Return what the run is of, for later runs into the same folder."""
-    names, contents = hashlib.sha256(), hashlib.sha256(repr(listing.selection).encode())
+    names, contents = hashlib.sha256(), hashlib.sha256(repr((listing.selection, listing.every_page)).encode())
     for path, name in listing.files:
         names.update(name.encode() + b"\0")
         try:

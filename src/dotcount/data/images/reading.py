@@ -51,6 +51,8 @@ class ImageHeader:
         What of the file is not read, in words.
     deep
         ``integer`` or ``float`` where values have more than 8 bits, else empty.
+    pages
+        Number of pages, planes, time points or frames.
     """
 
     width: int
@@ -58,9 +60,10 @@ class ImageHeader:
     orientation: int = 1
     notes: tuple[str, ...] = ()
     deep: str = ""
+    pages: int = 1
 
 
-def load_image(path: str | Path, selection: ImageSelection = FIRST) -> LoadedImage:
+def load_image(path: str | Path, selection: ImageSelection = FIRST, *, every_page: bool = False) -> LoadedImage:
     """Read an image in the depth of the file: uint8, uint16, uint32, int16, int32 or float32.
 
     EXIF and TIFF orientation are applied. Grey is repeated over three channels; transparent pixels are shown on white.
@@ -68,7 +71,7 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST) -> LoadedIma
     unless others are chosen; the notes tell it. A TIFF's fourth band counts as transparency if it is labelled as alpha
     and holds nothing but 0 and 255. In images of more than 8 bits, values that are not finite or stand for missing data
     (GDAL's no-data value, -9999, the type's lowest) are filled: few from their neighbours, areas with the darkest
-    value.
+    value. With ``every_page`` the notes pass over the other pages, which are read as images of their own.
 
     Raises
     ------
@@ -80,7 +83,7 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST) -> LoadedIma
     with _opened(path) as stack:
         stack.check(selection, path)
         pixels = stack.pixels(selection)
-        notes = stack.told(selection)
+        notes = stack.told(selection, every_page=every_page)
         gaps = missing_values(pixels, stack.declared)
         if gaps is not None:
             pixels = fill(pixels, gaps)
@@ -121,7 +124,9 @@ def read_header(path: str | Path, selection: ImageSelection = FIRST) -> ImageHea
     path = Path(path)
     with _opened(path) as stack:
         deep = "" if stack.dtype == np.uint8 else "float" if stack.dtype.kind == "f" else "integer"
-        return ImageHeader(stack.width, stack.height, stack.orientation, tuple(stack.told(selection)), deep)
+        return ImageHeader(
+            stack.width, stack.height, stack.orientation, tuple(stack.told(selection)), deep, stack.pages
+        )
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

@@ -63,10 +63,10 @@ class Stack(ABC):
                 f"image {name} has {held}; channel {max(selection.channels)} does not exist, choose others"
             )
 
-    def told(self, selection: ImageSelection) -> list[str]:
-        """Return in words what of the file is read, where it is not all."""
+    def told(self, selection: ImageSelection, *, every_page: bool = False) -> list[str]:
+        """Return in words what of the file is read, where it is not all; ``every_page``: the other pages are, too."""
         told = list(self.notes)
-        if self.pages > 1:
+        if self.pages > 1 and not every_page:
             of = f"{self.page_word}s{f' ({self.axes})' if self.axes else ''}"
             if selection.projection == "max":
                 told.append(f"the maximum over {self.pages:,} {of} was taken")

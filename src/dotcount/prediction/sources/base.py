@@ -20,6 +20,8 @@ class Source(ABC):
         Endings of the files it reads, lower case.
     selection
         What is read of files that hold more than one picture.
+    every_page
+        Whether each page, plane or frame is a picture of its own.
 
     Examples
     --------
@@ -36,6 +38,7 @@ class Source(ABC):
 
     suffixes: frozenset[str]
     selection: ImageSelection = ImageSelection()
+    every_page: bool = False
 
     @abstractmethod
     def frames(self, path: Path, name: str) -> Iterator[Frame]:
@@ -53,9 +56,9 @@ class Source(ABC):
 SOURCES: Registry[Source] = Registry("source", "dotcount.sources", Source)
 
 
-def source_of(path: Path, selection: ImageSelection = Source.selection) -> Source:
+def source_of(path: Path, selection: ImageSelection = Source.selection, every_page: bool = False) -> Source:
     """Return the source for a file by its ending; any other file is tried as an image."""
     made = (SOURCES.create(name) for name in SOURCES)
     source = next((one for one in made if path.suffix.lower() in one.suffixes), None) or SOURCES.create("images")
-    source.selection = selection
+    source.selection, source.every_page = selection, every_page
     return source

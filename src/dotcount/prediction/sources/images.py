@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from dotcount.data.images import SUFFIXES, PixelArray, load_image
+from dotcount.data.images import SUFFIXES, PixelArray, load_image, read_header
+from dotcount.errors import ImageReadError
 from dotcount.prediction.frame import Frame, FrameMeta
 from dotcount.prediction.sources.base import SOURCES, Source
+from dotcount.selection import ImageSelection
 
 
 @SOURCES.register("images")
@@ -17,10 +21,23 @@ class ImageFiles(Source):
     suffixes = SUFFIXES
 
     def frames(self, path: Path, name: str) -> Iterator[Frame]:
-        """Yield the one frame of the file."""
+        """Yield the one frame of the file, or one for each of its pages, called ``name#1``, ``name#2``, ..."""
+        pages = self._pages(path)
+        for page in range(1, pages + 1):
+            if pages == 1:
+                yield Frame(name, partial(self._read, path, self.selection), FrameMeta(path))
+            else:
+                chosen = replace(self.selection, page=page)
+                yield Frame(f"{name}#{page}", partial(self._read, path, chosen), FrameMeta(path, page=page - 1))
 
-        def read() -> tuple[PixelArray, Sequence[str]]:
-            image = load_image(path, self.selection)
-            return image.pixels, image.notes
+    def _pages(self, path: Path) -> int:
+        if not self.every_page:
+            return 1
+        try:
+            return read_header(path).pages
+        except ImageReadError:  # told when its pixels are read
+            return 1
 
-        yield Frame(name, read, FrameMeta(path))
+    def _read(self, path: Path, selection: ImageSelection) -> tuple[PixelArray, Sequence[str]]:
+        image = load_image(path, selection, every_page=self.every_page)
+        return image.pixels, image.notes

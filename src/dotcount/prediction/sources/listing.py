@@ -45,6 +45,8 @@ class SourceFiles:
         See above.
     selection
         What is read of files that hold more than one picture; ``None``: what the model was trained on.
+    every_page
+        Whether each page, plane or frame is counted as an image of its own, called ``stack.tif#1`` and so on.
 
     Examples
     --------
@@ -59,13 +61,14 @@ class SourceFiles:
     files: tuple[tuple[Path, str], ...]
     left_out: tuple[SkippedFile, ...] = ()
     selection: ImageSelection | None = None
+    every_page: bool = False
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __iter__(self) -> Iterator[Frame]:
         for path, name in self.files:
-            for frame in source_of(path, self.selection or ImageSelection()).frames(path, name):
+            for frame in source_of(path, self.selection or ImageSelection(), self.every_page).frames(path, name):
                 frame.of_set = lambda: self.intensity
                 yield frame
 
@@ -75,7 +78,9 @@ class SourceFiles:
 
         Fitted when it is first asked for, from all files of the listing, whichever of them are still to be counted.
         """
-        return survey([path for path, _ in self.files], self.selection or ImageSelection()).intensity()
+        return survey(
+            [path for path, _ in self.files], self.selection or ImageSelection(), every_page=self.every_page
+        ).intensity()
 
     @property
     def note(self) -> str:
