@@ -13,7 +13,9 @@ import scipy.io
 import tifffile
 from PIL import Image
 
+from dotcount.cli.main import main
 from dotcount.data import Collection, open_collection
+from dotcount.data.checks import check
 from dotcount.data.images import load_image, read_image
 from dotcount.errors import AnnotationError, DataError, ImageReadError
 
@@ -63,6 +65,7 @@ def test_a_column_that_names_the_one_image_leaves_the_file_its_own(tmp_path: Pat
     [
         ("image;x;y\na.png;1.010;20,5\n", r"a comma and with a point, such as 20,5 and 1\.010"),
         ("image,x,y,x,y\na.png,1.5,2.5,9,9\n", r"columns of x and y are there twice"),
+        ("image,x,y,unit\na.png,1.5,2.5,\u00b5m\n", r"states the unit '\u00b5m'; convert"),
         ("image,x,y,x_center,y_center\na.png,1.5,2.5,9,9\n", r"in x, y and in x_center, y_center, .* line 2"),
     ],
 )
@@ -73,7 +76,7 @@ def test_numbers_of_two_meanings_are_refused(tmp_path: Path, text: str, message:
 
 
 def test_two_names_of_one_place_are_fine(tmp_path: Path) -> None:
-    text = "image,x,y,col,row\na.png,10.5,20.25,10,20\n"
+    text = "image,x,y,col,row,Unit\na.png,10.5,20.25,10,20,px\n"
     assert dots(open_collection(folder(tmp_path, "a.png", {"dots.csv": text}))) == {"a.png": [[10.5, 20.25]]}
 
 
@@ -299,3 +302,15 @@ def test_coco_names_images_by_their_address_alone(tmp_path: Path) -> None:
     assert dots(open_collection(folder(tmp_path, "val2017/a.png", {"lvis.json": content}))) == {
         "val2017/a.png": [[3, 4]]
     }
+
+
+def test_pages_that_are_not_read_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pages = np.random.default_rng(0).integers(0, 255, (3, 40, 60), dtype=np.uint8)
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, pages, photometric="minisblack")
+    (tmp_path / "dots.csv").write_text("image,x,y\na.tif,1.5,2\nb.tif,3.5,4\n")
+    told = "page 1 of 3 pages was read, the other 2 were not"
+    findings = [f for f in check(open_collection(tmp_path)).findings if f.kind == "partly_read"]
+    assert [(f.name, f.related, f.message) for f in findings] == [("a.tif", ("b.tif",), f"a.tif and 1 more: {told}")]
+    assert main(["data", "info", str(tmp_path)]) == 0
+    assert f"note: {told}: 2 images (such as a.tif)" in capsys.readouterr().out

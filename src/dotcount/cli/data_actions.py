@@ -17,6 +17,7 @@ from dotcount.data.checks import check as examine
 from dotcount.data.explain import survey
 from dotcount.data.records import LeftOut
 from dotcount.data.splits import MANIFEST, assign_splits, write_splits
+from dotcount.data.survey import survey as read_headers
 from dotcount.data.synthetic import write_dataset
 from dotcount.errors import DataError
 from dotcount.files import make_folder, marking
@@ -51,6 +52,8 @@ def info(args: argparse.Namespace) -> int:
         print(f"problem: {problem.message}")
     if len(collection.problems) > SHOWN:
         print(f"and {len(collection.problems) - SHOWN} more problems")
+    for text in read_headers([r.image for r in collection.records if r.error is None]).told():
+        print(f"note: {text}")
     _print_left_out(collection.left_out)
     return 1 if collection.problems or (args.strict and collection.left_out) else 0
 

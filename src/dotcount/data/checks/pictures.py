@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from dotcount.data.images import open_raster, orientation, read_pixels, to_unit
+from dotcount.data.images import load_image, open_raster, orientation, to_unit
 from dotcount.data.records import Record
 from dotcount.data.resizing import resize_pixels
 from dotcount.errors import ImageReadError
@@ -26,7 +26,7 @@ class ImageFacts:
     """Facts about one image file.
 
     ``small`` is a grey thumbnail in [0, 1], ``bits`` a 256-bit difference hash (Krawetz 2013): whether each cell of a
-    17 x 16 reduction is brighter than its right neighbour.
+    17 x 16 reduction is brighter than its right neighbour, ``notes`` tell what of the file was not read.
     """
 
     error: str | None = None
@@ -34,6 +34,7 @@ class ImageFacts:
     orientation: int = 1
     small: npt.NDArray[np.float32] | None = None
     bits: npt.NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def look_at(records: Sequence[Record], workers: int = 2) -> list[ImageFacts]:
@@ -48,7 +49,7 @@ def _look(record: Record) -> ImageFacts:
         regular_file(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        grey = _grey(record)
+        grey, notes = _grey(record)
     except ImageReadError as error:
         return ImageFacts(str(error))
     except OSError as error:
@@ -59,23 +60,27 @@ def _look(record: Record) -> ImageFacts:
     image = Image.fromarray(grey)
     small = np.asarray(image.resize(size, Image.Resampling.BOX), dtype=np.float32)
     tiny = np.asarray(image.resize((_HASH_SIDE + 1, _HASH_SIDE), Image.Resampling.BOX))
-    return ImageFacts(None, digest, orientation(path), small, (tiny[:, 1:] > tiny[:, :-1]).ravel())
+    return ImageFacts(None, digest, orientation(path), small, (tiny[:, 1:] > tiny[:, :-1]).ravel(), notes)
 
 
-def _grey(record: Record) -> npt.NDArray[np.float32]:
-    """Return a grey image in [0, 1]; a JPEG is decoded at reduced size, which still reads all of the file."""
+def _grey(record: Record) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """Return a grey image in [0, 1] and what of it was not read.
+
+    A JPEG is decoded at reduced size, which still reads all of the file.
+    """
     path = record.image
     if path.suffix.lower() in (".jpg", ".jpeg"):
         try:
             with open_raster(path) as image:
                 image.draft("L", (2 * SMALL, 2 * SMALL))
                 upright = ImageOps.exif_transpose(image)
-                return np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255)
+                return np.asarray(upright.convert("L"), dtype=np.float32) / np.float32(255), ()
         except Exception:
             pass  # not a JPEG after all, or damaged: the full reader decides and words the error
-    pixels = read_pixels(path)
+    loaded = load_image(path)
+    pixels = loaded.pixels
     height, width = pixels.shape[:2]
     factor = max(1, min(width, height) // (2 * SMALL))
     if factor > 1:
         pixels = resize_pixels(pixels, width // factor, height // factor)
-    return np.asarray(to_unit(pixels).mean(axis=-1), dtype=np.float32)
+    return np.asarray(to_unit(pixels).mean(axis=-1), dtype=np.float32), loaded.notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +71,7 @@ def check(collection: Collection, workers: int = 2) -> DataCheck:
     ``unreadable_image``, ``not_finite``), dots against their frame (``outside``, ``swapped_axes``, ``scaled``,
     ``off_by_one``, ``exif_rotated``), dots against the pictures (``misplaced``), ``duplicate_dots``, ``near_dots``,
     ``duplicate_across_splits``, ``duplicate_image``, ``empty``, ``exif``, ``class_imbalance``, ``totals``,
-    ``changed`` (since the splits were made).
+    ``changed`` (since the splits were made), ``partly_read``.
     """
     records = collection.records
     pictures = look_at(records, workers)
@@ -83,6 +84,7 @@ def check(collection: Collection, workers: int = 2) -> DataCheck:
     findings += duplicate_images(records, pictures)
     findings += check_relation(records, pictures)
     findings += _exif(records, pictures, {f.name for f in findings if f.kind == "exif_rotated"})
+    findings += _partly_read(records, pictures)
     findings += _changed(collection, pictures)
     findings += _empty(records)
     figures = statistics(collection)
@@ -107,6 +109,17 @@ def _exif(records: Sequence[Record], pictures: Sequence[ImageFacts], explained: 
                 "upright here; make sure that the dots were made on the upright picture"
             )
             yield Finding("exif", "warning", record.name, message)
+
+
+def _partly_read(records: Sequence[Record], pictures: Sequence[ImageFacts]) -> Iterator[Finding]:
+    """Tell of pages, channels and pixels that were not read; the same of many images once."""
+    concerned: dict[str, list[str]] = defaultdict(list)
+    for record, picture in zip(records, pictures):
+        for note in picture.notes:
+            concerned[note].append(record.name)
+    for note, names in concerned.items():
+        rest = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        yield Finding("partly_read", "warning", names[0], f"{names[0]}{rest}: {note}", tuple(names[1:]))
 
 
 def _changed(collection: Collection, pictures: Sequence[ImageFacts]) -> Iterator[Finding]:

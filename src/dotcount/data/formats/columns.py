@@ -51,7 +51,7 @@ _KNOWN_UNITS: dict[Unit | None, tuple[str, ...]] = {
     "percent": ("%", "percent", "pct", "percentage"),
     None: ("µm", "μm", "um", "micron", "microns", "nm", "mm", "cm", "m", "inch", "in", "deg"),
 }
-_PX = (None, *_KNOWN_UNITS["auto"])
+PX = (None, *_KNOWN_UNITS["auto"])
 _UNITS = {name: unit for unit, names in _KNOWN_UNITS.items() for name in names}
 _WITH_UNIT = re.compile(r"(?P<name>.*?)[\s_\-]*[\s_\-(\[]\s*(?P<unit>[a-zµμ%]+)\s*[)\]]?")
 
@@ -182,7 +182,7 @@ def _named(sheet: Sheet) -> Columns | None:
 def _rival(named: Sequence[tuple[str, str | None]], place: Sequence[int]) -> tuple[int, int] | None:
     """Return other columns that may be x and y in px."""
     for x, y in _PLACES:
-        found = next(((named.index((x, u)), named.index((y, u))) for u in _PX if {(x, u), (y, u)} <= set(named)), None)
+        found = next(((named.index((x, u)), named.index((y, u))) for u in PX if {(x, u), (y, u)} <= set(named)), None)
         if found is not None and not set(found) & set(place):
             return found
     return None

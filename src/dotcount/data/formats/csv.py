@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Sidecar, Table, read_rows
-from dotcount.data.formats.columns import IMAGE_NAMES, Columns, Unit, find_columns, image_of, plain, why_not
+from dotcount.data.formats.columns import IMAGE_NAMES, PX, Columns, Unit, find_columns, image_of, plain, why_not
 from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
 from dotcount.data.layout import Dots, ReadDots, no_dots
 from dotcount.data.records import Record
@@ -82,6 +82,14 @@ def _require_one_meaning(sheet: Sheet, columns: Columns) -> None:
             raise AnnotationError(
                 f"annotation {sheet.path} has numbers with a comma and with a point, such as {comma} and {point}; "
                 "write all with a decimal point, and without marks for thousands"
+            )
+    if columns.header and columns.unit == "auto":
+        names = [plain(cell)[0] for cell in sheet.rows[0]]
+        column = next((names.index(n) for n in ("unit", "units") if n in names), None)
+        odd = next((u for k in rows if (u := sheet.text(k, column)) and plain(f"x {u}")[1] not in PX), None)
+        if odd is not None:
+            raise AnnotationError(
+                f"annotation {sheet.path} states the unit {odd[:20]!r}; convert the coordinates to px of the image"
             )
     if columns.rival is None:
         return
