@@ -52,8 +52,8 @@ class IntensityRule:
     kind
         What the range holds for: ``integer`` or ``float``; ``type`` has none.
     dark, bright
-        Brightness of the images at the same two percentiles. A model's rule states that of its training images, so that
-        images of other depths can be made as dark and as bright; 0 and 1 where it is not known.
+        Brightness at the low percentile of all images, and at the high one of the brightest. A model's rule states that
+        of its training images, so that images of other depths can be made like them; 0 and 1 where it is not known.
 
     Examples
     --------
@@ -153,11 +153,15 @@ class IntensityRule:
         return np.asarray(values.clip(0, 1), dtype=np.float32)
 
     def measured(self, images: Iterable[Values]) -> IntensityRule:
-        """Return this rule with the dark and bright ends of what it makes of some images."""
+        """Return this rule with how dark the images are under it, and how bright the brightest of them is.
+
+        The brightest, because too dark an image costs more objects than too bright a one brings.
+        """
         samples = [_rows(self.apply(pixels)) for pixels in images if pixels.size]
         if not samples:
             return self
-        dark, bright = (float(np.clip(end, 0, 1)) for end in _ends(samples))
+        dark = float(np.clip(_ends(samples)[0], 0, 1))
+        bright = float(np.clip(max(_ends([sample])[1] for sample in samples), 0, 1))
         return replace(self, dark=round(dark, 4), bright=round(bright, 4)) if bright - dark >= _DARK else self
 
     def like(self, other: IntensityRule) -> IntensityRule:

@@ -33,6 +33,8 @@ class TiffStack(Stack):
     def __init__(self, path: Path, tiff: Any) -> None:
         super().__init__()
         self.path, self.tiff = path, tiff
+        if not len(tiff.pages):  # asked first, since it finds a chain of pages that leads back into itself
+            raise ValueError("it has no page")
         self.series = series = tiff.series[0]
         self.key = key = series.keyframe
         if series.dtype is None or key.dtype is None:
