@@ -171,18 +171,17 @@ def test_packed_twelve_bits_are_read(tmp_path: Path) -> None:
 
 def test_pages_that_lead_back_to_the_first_come_to_an_end(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    tifffile.imwrite(path, np.zeros((2, 8, 9), np.uint16), photometric="minisblack", metadata=None)
+    with tifffile.TiffWriter(path) as file:
+        for side in (8, 5):
+            file.write(np.full((side, side), side, np.uint16), photometric="minisblack", metadata=None)
     with tifffile.TiffFile(path) as tiff:
         first, second = (page.offset for page in tiff.pages)
         entries = len(tiff.pages[1].tags)  # type: ignore[union-attr]
     data = bytearray(path.read_bytes())
-    where = second + 2 + 12 * entries
-    data[where : where + 4] = struct.pack("<I", first)
+    end = second + 2 + 12 * entries
+    data[end : end + 4] = struct.pack("<I", first)
     path.write_bytes(data)
-    try:
-        assert read_pixels(path).shape == (8, 9, 3)
-    except ImageReadError as error:
-        assert "a.tif" in str(error)
+    assert (read_pixels(path) == 8).all()
 
 
 def test_what_can_not_be_read_says_what_it_is(tmp_path: Path) -> None:
