@@ -17,13 +17,9 @@ from dotcount.data.loading import (
     WholeImageDataset,
     collate,
     crop_loader,
-    fitting_crop,
-    load_sample,
-    padded_images,
-    point_tensor,
-    require_crop,
     whole_batch,
 )
+from dotcount.data.samples import fitting_crop, load_sample, padded_images, point_tensor, require_crop
 from dotcount.errors import DataError, ImageReadError
 from dotcount.intensity import IntensityRule
 from dotcount.points import Points

@@ -112,7 +112,7 @@ def test_training_decodes_parts_where_the_cache_has_no_room(tmp_path: Path, monk
     records = [Record(path, "a.tif", Points(np.array([[20.5, 30.5], [99.0, 70.0]]), 130, 100))]
     whole, parts = CropDataset(records, 40, cache_mb=1), CropDataset(records, 40, cache_mb=0.001)
     expected = [whole[epoch, 0] for epoch in range(6)]
-    monkeypatch.setattr("dotcount.data.loading.read_pixels", None)  # would fail where the whole were decoded
+    monkeypatch.setattr("dotcount.data.samples.read_pixels", None)  # would fail where the whole were decoded
     for epoch, (image, dots, keys, _) in enumerate(expected):
         again = parts[epoch, 0]
         assert (again[0] == image).all()

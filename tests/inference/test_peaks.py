@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from dotcount.calibration import choose_threshold
 from dotcount.errors import InputError
 from dotcount.inference import find_peaks
-from dotcount.inference.peaks import CRUMB
+from dotcount.inference.peaks import LEAST_MASS
 from dotcount.metrics import GreedyScorer
 from tests.metrics import references
 
@@ -113,7 +113,7 @@ def test_mass_leaves_no_more_than_a_crumb_in_any_window(density, radius):
     _, scores = find_peaks(density, 4, 0.0, radius=radius)
     side = 2 * radius + 1
     windows = -(-density.shape[0] // side) * -(-density.shape[1] // side)
-    assert density.sum() - scores.sum() < CRUMB * windows + 1e-9
+    assert density.sum() - scores.sum() < LEAST_MASS * windows + 1e-9
     assert (scores <= 1 + 1e-9).all()
 
 

@@ -5,7 +5,7 @@ from PIL import Image
 from dotcount.errors import OutputError
 from dotcount.report.heat import HeatScale, heat_layer
 from dotcount.report.marks import EXTRA, FOUND, MISSED, draw_points, mark_radii
-from dotcount.report.overlay import Matches, closest_look, draw_matches, match_points, overlay, save_overlay
+from dotcount.report.overlay import Matches, draw_matches, match_points, overlay, save_overlay, worst_window
 from dotcount.report.view import View
 
 from .conftest import prediction
@@ -45,7 +45,7 @@ def test_a_crowded_image_is_shown_where_most_is_wrong():
     grid = np.stack(np.meshgrid(np.arange(5, 1000, 10.0), np.arange(5, 800, 10.0)), axis=-1).reshape(-1, 2)
     wrong = (np.abs(grid - (700, 300)) < 40).all(axis=1)
     matches = Matches(grid[~wrong], grid[wrong], np.zeros((0, 2)), 5.0)
-    left, top, right, bottom = closest_look(matches, 1000, 800, 520)
+    left, top, right, bottom = worst_window(matches, 1000, 800, 520)
     assert (right - left, bottom - top) == (260, 260)
     assert left < 660
     assert right > 740
@@ -55,8 +55,8 @@ def test_a_crowded_image_is_shown_where_most_is_wrong():
     view = View.fit(np.zeros((800, 1000, 3), np.float32), 520, window=window)
     assert view.image.size == (520, 520)
     assert near(draw_matches(view, matches), (700 - left, 300 - top), view.scale, MISSED)
-    assert closest_look(Matches(grid[:40], grid[:0], grid[:0], 5.0), 100, 100, 520) is None
-    assert closest_look(Matches(grid[:1], grid[:0], grid[:0], 5.0), 1000, 1000, 520) is None
+    assert worst_window(Matches(grid[:40], grid[:0], grid[:0], 5.0), 100, 100, 520) is None
+    assert worst_window(Matches(grid[:1], grid[:0], grid[:0], 5.0), 1000, 1000, 520) is None
 
 
 def test_marks_shrink_where_points_are_close_and_leave_room():

@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="a run, its model folder, or a folder of `dotcount evaluate`"
     )
-    parser.add_argument("--data", metavar="DATA", help="folder, annotation file, or recipe:PATH to evaluate runs on")
+    parser.add_argument("--data", metavar="DATA", help="folder, annotation file, or BENCHMARK:PATH to evaluate runs on")
     parser.add_argument(
         "--split", default="test", help="part of DATA, or all (default: test; all where DATA has no parts)"
     )

@@ -68,7 +68,7 @@ def _add(actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
+    parser.add_argument("data", metavar="DATA", help="folder, annotation file, or BENCHMARK:PATH")
     add_data_format(parser)
     add_classes(parser)
     add_strict(parser)

@@ -39,7 +39,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
-    parser.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
+    parser.add_argument("data", metavar="DATA", help="folder, annotation file, or BENCHMARK:PATH")
     parser.add_argument(
         "--split", default="test", help="part of DATA to score, or all (default: test; all where DATA has no parts)"
     )

@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="its dots, in any known format: csv x,y or image,x,y, .mat, JSON, dot mask, ...",
     )
-    dots.add_argument("--data", metavar="DATA", help="folder, annotation file, or recipe:PATH that holds its dots")
+    dots.add_argument("--data", metavar="DATA", help="folder, annotation file, or BENCHMARK:PATH that holds its dots")
     add_out(parser, "folder for the pictures and tables")
     add_data_format(parser)
     add_tile(parser)

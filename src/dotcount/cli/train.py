@@ -1,6 +1,6 @@
 """Learn to count from images with one dot per object.
 
-DATA is a folder, an annotation file, or recipe:PATH; what was recognised is printed. Where DATA has no validation part,
+DATA is a folder, an annotation file, or BENCHMARK:PATH; what was recognised is printed. Without a validation part,
 a tenth of the training images is held out; test images are never used. RUN receives config.yaml (every setting as it
 was resolved), metrics.csv (a row per epoch), last.ckpt (for --resume), model/ (the weights) and report.html.
 """
@@ -42,7 +42,7 @@ recipes, one for each line of the paper's tables, and the best counters that two
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("data", metavar="DATA", help="folder, annotation file, or recipe:PATH")
+    parser.add_argument("data", metavar="DATA", help="folder, annotation file, or BENCHMARK:PATH")
     add_out(parser, "folder for the run", "RUN")
     parser.add_argument("--loss", metavar="NAME", help="loss function (default: uot, unbalanced optimal transport)")
     parser.add_argument("--model", metavar="NAME", help="network (default: compact, which trains in minutes on a CPU)")

@@ -46,7 +46,7 @@ class DataConfig:
     Parameters
     ----------
     path
-        Folder, file or ``recipe:PATH``.
+        Folder, file or ``benchmark:PATH``.
     format
         Name of the layout, or ``auto`` to recognise it.
     classes

@@ -16,20 +16,16 @@ if TYPE_CHECKING:
         Batch,
         CropDataset,
         EpochSampler,
-        Sample,
         WholeImageDataset,
         collate,
         crop_loader,
-        fitting_crop,
-        load_sample,
         whole_batch,
     )
+    from dotcount.data.samples import Sample, fitting_crop, load_sample
 
 # Loading needs torch, whose import takes seconds; reading and checking data do without.
-_LOADING = frozenset(
-    ("Batch", "CropDataset", "EpochSampler", "Sample", "WholeImageDataset")
-    + ("collate", "crop_loader", "fitting_crop", "load_sample", "whole_batch")
-)
+_LOADING = ("Batch", "CropDataset", "EpochSampler", "WholeImageDataset", "collate", "crop_loader", "whole_batch")
+_SAMPLES = ("Sample", "fitting_crop", "load_sample")
 
 
 def __getattr__(name: str) -> Any:
@@ -37,6 +33,10 @@ def __getattr__(name: str) -> Any:
         from dotcount.data import loading
 
         return getattr(loading, name)
+    if name in _SAMPLES:
+        from dotcount.data import samples
+
+        return getattr(samples, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

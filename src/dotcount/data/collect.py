@@ -16,7 +16,7 @@ from dotcount.data.formats import FORMATS
 from dotcount.data.formats.base import Table, tables
 from dotcount.data.images import image_size, orientation
 from dotcount.data.layout import Entry, Layout
-from dotcount.data.records import Collection, LeftOut, Problem, Record, told_left_out
+from dotcount.data.records import Collection, LeftOut, Problem, Record, describe_left_out
 from dotcount.data.splits import with_listed_splits
 from dotcount.data.units import suspicious_units
 from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
@@ -41,7 +41,7 @@ def open_collection(
     Parameters
     ----------
     path
-        A folder, an annotation file that names its images, one image, or ``recipe:PATH`` for a benchmark.
+        A folder, an annotation file that names its images, one image, or ``benchmark:PATH`` for a benchmark.
     format
         Name of an annotation format or benchmark; ``auto`` recognises it.
     images_only
@@ -89,7 +89,7 @@ def open_collection(
         error = AnnotationError if wrong[0].kind in _OF_DOTS else DataError
         raise error(wrong[0].message + more)
     if complete and collection.left_out:
-        raise DataError(f"{root} is not complete; {told_left_out(collection.left_out)}; move it away, or mend it")
+        raise DataError(f"{root} is not complete; {describe_left_out(collection.left_out)}; move it away, or mend it")
     if not any(r.error is None for r in collection.records):
         first = collection.records[0].error if collection.records else "it holds none"
         raise DataError(f"{root}: no image can be used: {first}")

@@ -13,7 +13,7 @@ from dotcount.data.formats.structured import peek_json
 from dotcount.data.images import is_image, unreadable_kind
 from dotcount.data.listing import list_files
 from dotcount.data.pairing import pair, split_masks
-from dotcount.data.records import LeftOut, told_left_out
+from dotcount.data.records import LeftOut, describe_left_out
 from dotcount.errors import AnnotationError, DataError
 
 _SHOWN = 6
@@ -135,7 +135,7 @@ def nothing_found(
     beside = f" (beside them: {counted(files)})" if files else " (beside them: nothing)"
     known = f"; {'; '.join(t for t in told if t)}" if any(told) else ""
     if left_out:
-        beside += f"; {told_left_out(left_out)}"
+        beside += f"; {describe_left_out(left_out)}"
     remedy = "add a csv with the columns image, x, y; `dotcount data info` tells what was looked at"
     return f"{text}{beside}{known}; {remedy}"
 

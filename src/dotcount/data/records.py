@@ -127,7 +127,7 @@ class Collection:
     @property
     def note(self) -> str:
         """What was recognised and what was left out, for people."""
-        return f"{self.recognised}; {told_left_out(self.left_out)}" if self.left_out else self.recognised
+        return f"{self.recognised}; {describe_left_out(self.left_out)}" if self.left_out else self.recognised
 
     @property
     def recognised(self) -> str:
@@ -167,12 +167,12 @@ class Collection:
         return replace(self, records=tuple(records))
 
 
-def told_left_out(left_out: Sequence[LeftOut]) -> str:
+def describe_left_out(left_out: Sequence[LeftOut]) -> str:
     """Return what was left out, for people: each reason with the number of files and one of them.
 
     Examples
     --------
-    >>> told_left_out([LeftOut("a.czi", "a Zeiss image"), LeftOut("b.czi", "a Zeiss image")])
+    >>> describe_left_out([LeftOut("a.czi", "a Zeiss image"), LeftOut("b.czi", "a Zeiss image")])
     'left out: 2 files, such as a.czi (a Zeiss image)'
     """
     by_reason: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ windows overlap, a cell is shared in proportion to the peaks' densities, so that
 ``"mass"`` takes objects out one by one: at the strongest place left, one unit of mass (or what is there) is collected
 from the nearest cells on and removed, and a point is put at its centre of mass. It finds objects that are nearer to
 each other than two cells, where a map has no separate maxima, and the number of points agrees with the count. It ends
-at one object per :data:`CROWDED` px^2 on average: the map of a model gone wrong may hold millions.
+at one object per :data:`AREA_PER_OBJECT` px^2 on average: the map of a model gone wrong may hold millions.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ DEFAULT_THRESHOLD = 0.5
 """
 
 METHODS = ("mass", "nms")
-CRUMB = 0.1
+LEAST_MASS = 0.1
 """Windows with less mass than this, in objects, yield no point whatever the threshold: they are background."""
-CROWDED = 16.0
+AREA_PER_OBJECT = 16.0
 """Area per object, px^2, below which a whole map is no crowd but a mistake; at least one object a cell is allowed."""
 
 # How much a cell looks to its neighbours when the strongest place is sought. On simulated maps of dense crowds
@@ -101,7 +101,7 @@ def _by_mass(cells: FloatArray, radius: int, most: float) -> _Found:
     left = np.pad(cells, radius)
     kernel = np.zeros((side, side))
     kernel[radius - 1 : radius + 2, radius - 1 : radius + 2] = np.outer(_KERNEL, _KERNEL)
-    rows, columns = np.nonzero(_window_sum(cells, radius) >= CRUMB)
+    rows, columns = np.nonzero(_window_sum(cells, radius) >= LEAST_MASS)
     # Strengths only fall as mass is removed: an entry that is out of date is put back with its present strength.
     heap = list(zip((-_smooth(cells)[rows, columns]).tolist(), rows.tolist(), columns.tolist()))
     heapq.heapify(heap)
@@ -109,7 +109,7 @@ def _by_mass(cells: FloatArray, radius: int, most: float) -> _Found:
     while heap and len(found) < most:
         stored, row, column = heapq.heappop(heap)
         window = left[row : row + side, column : column + side]
-        if window.sum() < CRUMB:
+        if window.sum() < LEAST_MASS:
             continue
         strength = float(np.vdot(window, kernel))
         if strength < -stored - 1e-9:
@@ -117,7 +117,7 @@ def _by_mass(cells: FloatArray, radius: int, most: float) -> _Found:
             continue
         taken = rings.take_unit(window)
         mass = float(taken.sum())
-        if mass < CRUMB:  # when rounding alone decides; without this the loop might not end
+        if mass < LEAST_MASS:  # when rounding alone decides; without this the loop might not end
             continue
         found.append((column + taken.sum(0) @ reach / mass, row + taken.sum(1) @ reach / mass, mass))
         window -= taken
@@ -183,10 +183,10 @@ def find_peaks(
     if not cells.any():
         return np.zeros((0, 2)), np.zeros(0)
     if method == "mass":
-        x, y, mass = _by_mass(cells, radius, cells.size * max(1.0, stride**2 / CROWDED))
+        x, y, mass = _by_mass(cells, radius, cells.size * max(1.0, stride**2 / AREA_PER_OBJECT))
     else:
         x, y, mass = _by_nms(cells, radius)
-    keep = np.flatnonzero(mass >= max(threshold, CRUMB))
+    keep = np.flatnonzero(mass >= max(threshold, LEAST_MASS))
     keep = keep[np.argsort(-mass[keep], kind="stable")]
     xy = np.stack([x[keep], y[keep]], axis=1) * stride
     if image_size is not None:

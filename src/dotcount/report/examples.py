@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from dotcount.evaluation import Example
 from dotcount.report.heat import heat_layer
-from dotcount.report.overlay import closest_look, draw_matches, match_points
+from dotcount.report.overlay import draw_matches, match_points, worst_window
 from dotcount.report.page import Panel, number, signed
 from dotcount.report.view import View, Window
 
@@ -31,7 +31,7 @@ def example_panels(example: Example) -> ExamplePanels:
     prediction = example.prediction
     view = _look(example, None)
     matches = match_points(prediction.points, example.points.xy, example.radius)
-    window = closest_look(matches, prediction.width, prediction.height, PANEL_SIDE)
+    window = worst_window(matches, prediction.width, prediction.height, PANEL_SIDE)
     found, missed, extra = len(matches.found), len(matches.missed), len(matches.extra)
     told = f"{found:,} found, {missed:,} missed, {extra:,} extra, within {number(matches.radius)} px"
     close = view if window is None else _look(example, window)

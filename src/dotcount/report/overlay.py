@@ -56,7 +56,7 @@ def spacing(xy: FloatArray) -> float:
     return float(np.median(KDTree(xy).query(xy, k=2)[0][:, 1])) if len(xy) > 1 else np.inf
 
 
-def closest_look(matches: Matches, width: int, height: int, side: int) -> Window | None:
+def worst_window(matches: Matches, width: int, height: int, side: int) -> Window | None:
     """Return the square window in which most points are missed or extra, where the whole image is too small to see.
 
     Parameters

@@ -15,8 +15,8 @@ import torch
 
 from dotcount.config import AugmentConfig, RunConfig
 from dotcount.data import Collection, ResizeRule, fitting_crop, hold_out, open_collection
-from dotcount.data.loading import padded_images, require_crop, scaled_size
 from dotcount.data.orientation import find_orientation
+from dotcount.data.samples import padded_images, require_crop, scaled_size
 from dotcount.data.survey import survey
 from dotcount.devices import choose_device
 from dotcount.errors import DataError, UsageError
@@ -126,7 +126,7 @@ def make_plan(config: RunConfig) -> Plan:
         precision=choose_precision(training.precision, device),
         workers=choose_workers(device, training.devices) if training.workers is None else training.workers,
     )
-    augment, orientation = settle_turns(config.augment, train)
+    augment, orientation = resolve_symmetry(config.augment, train)
     schedule = config.schedule
     if epochs is not None and schedule.name == "trapezoid":
         schedule = dataclasses.replace(schedule, cooldown_epochs=cooldown_epochs(schedule, epochs))
@@ -141,7 +141,7 @@ def make_plan(config: RunConfig) -> Plan:
     return Plan(config, train, validation, "; ".join(filter(None, told)), intensity, orientation)
 
 
-def settle_turns(augment: AugmentConfig, train: Collection) -> tuple[AugmentConfig, str]:
+def resolve_symmetry(augment: AugmentConfig, train: Collection) -> tuple[AugmentConfig, str]:
     """Return the augmentation with vertical flips and turns settled, and a sentence that says why, for people."""
     asked = (augment.flip_vertical, augment.rotate90)
     if None not in asked:

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from dotcount.data import Record
 from dotcount.data.checks.duplicates import duplicate_images
-from dotcount.data.checks.pictures import look_at
+from dotcount.data.checks.pictures import read_facts
 from dotcount.data.synthetic import generate
 from dotcount.points import Points
 
@@ -22,7 +22,7 @@ def findings(folder: Path, images: dict[str, Image.Image], splits: dict[str, str
     for name, image in images.items():
         image.save(folder / name)
         records.append(Record(folder / name, name, Points.empty(*image.size), splits.get(name)))
-    return list(duplicate_images(records, look_at(records)))
+    return list(duplicate_images(records, read_facts(records)))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_unreadable_pictures_are_told_and_skipped(tmp_path: Path) -> None:
     (tmp_path / "b.jpg").write_bytes(data[: len(data) // 2])
     (tmp_path / "c.jpg").write_bytes(b"")
     records = [Record(tmp_path / n, n) for n in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")]
-    pictures = look_at(records)
+    pictures = read_facts(records)
     assert [p.error is None for p in pictures] == [True, False, False, False]
     assert all(name in (p.error or "") for name, p in zip("bcd", pictures[1:]))
     assert list(duplicate_images(records, pictures)) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dotcount.data import Record, open_collection
-from dotcount.data.checks.pictures import ImageFacts, look_at
+from dotcount.data.checks.pictures import ImageFacts, read_facts
 from dotcount.data.checks.relation import check_relation
 from dotcount.data.synthetic import write_dataset
 from dotcount.points import Points
@@ -19,7 +19,7 @@ def scenes(
     out = tmp_path_factory.mktemp("relation") / request.param
     write_dataset(out, request.param, train=40, val=0, test=0, seed=1, size=160)
     records = [r for r in open_collection(out).records if r.count]
-    return records, look_at(records)
+    return records, read_facts(records)
 
 
 def test_true_dots_are_not_accused(scenes: tuple[list[Record], list[ImageFacts]]) -> None:

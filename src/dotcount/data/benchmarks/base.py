@@ -30,7 +30,7 @@ class Benchmark(ABC):
     Attributes
     ----------
     name, title, citation, license
-        For people and for ``recipe:PATH``.
+        For people and for ``benchmark:PATH``.
     resize
         The published protocol's.
     totals
@@ -85,7 +85,7 @@ class Benchmark(ABC):
         return DataError(f"{root} is not laid out like {self.title}: expected {expected}")
 
 
-BENCHMARKS: Registry[Benchmark] = Registry("recipe")
+BENCHMARKS: Registry[Benchmark] = Registry("benchmark")
 
 
 def orphans(files: Iterable[Path], used: Container[Path]) -> list[str]:

@@ -37,7 +37,7 @@ class ImageFacts:
     notes: tuple[str, ...] = ()
 
 
-def look_at(records: Sequence[Record], workers: int = 2) -> list[ImageFacts]:
+def read_facts(records: Sequence[Record], workers: int = 2) -> list[ImageFacts]:
     """Decode every image once, in threads (decoders release the interpreter's lock)."""
     with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(_look, records))

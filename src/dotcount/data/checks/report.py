@@ -14,7 +14,7 @@ from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.data.checks.dots import check_dots
 from dotcount.data.checks.duplicates import duplicate_images
 from dotcount.data.checks.finding import Finding
-from dotcount.data.checks.pictures import ImageFacts, look_at
+from dotcount.data.checks.pictures import ImageFacts, read_facts
 from dotcount.data.checks.relation import check_relation
 from dotcount.data.checks.statistics import Statistics, Suggestions, statistics, suggest
 from dotcount.data.records import Collection, Record
@@ -74,7 +74,7 @@ def check(collection: Collection, workers: int = 2) -> DataCheck:
     ``changed`` (since the splits were made), ``partly_read``.
     """
     records = collection.records
-    pictures = look_at(records, workers)
+    pictures = read_facts(records, workers)
     findings = [*_from_reader(collection)]
     named = {f.name for f in findings if f.kind in ("unreadable_image", "missing_image")}
     for record, picture in zip(records, pictures):

@@ -28,7 +28,7 @@ _BY_VALUE = re.compile(r"([-_ ]cp[-_ ]masks?|[-_ ]object[-_ ]identities|[-_ ]ins
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
 _NEAR = 0.15
 _NOISE = 16  # of 255: traces of compression on one colour
-_CRUMB = 0.1  # of the largest piece of a value: what is smaller says nothing about the kind
+_LEAST_AREA = 0.1  # of the largest piece of a value: what is smaller says nothing about the kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +253,7 @@ def _facts(path: Path, white: bool, _modified: int, _size: int) -> _Facts | None
         return None
     largest = np.zeros(found.values)
     np.maximum.at(largest, found.owners, found.areas)
-    worth = found.areas >= _CRUMB * largest[found.owners]
+    worth = found.areas >= _LEAST_AREA * largest[found.owners]
     marked = int(found.areas.sum())
     return _Facts(
         found.values,
