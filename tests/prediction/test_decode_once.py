@@ -2,14 +2,17 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
+import tifffile
 
 from dotcount.cli.main import main
-from dotcount.data import images, open_collection
+from dotcount.data import cache, images, open_collection
 from dotcount.evaluation import evaluate, reading
 from dotcount.metadata import ModelMetadata
-from dotcount.prediction import Predictor, sources
+from dotcount.prediction import Predictor
 from dotcount.report import Report, render
+from dotcount.selection import ImageSelection
 from tests.prediction.oracles import Bright, write_dotted
 
 
@@ -23,7 +26,7 @@ def decoded(monkeypatch):
         seen[str(path).rsplit("/", 1)[-1]] += 1
         return real(path, *args, **options)
 
-    for module in (images, images.reading, reading, sources.images):
+    for module in (images, images.reading, reading, cache):
         monkeypatch.setattr(module, "load_image", load)
     return seen
 
@@ -34,6 +37,27 @@ def test_a_run_with_every_picture_decodes_once(decoded, tmp_path):
     sinks = ["csv", "overlays", "heatmap", "density", "coco", "imagej"]
     list(Predictor(Bright()).stream(tmp_path / "in", out=tmp_path / "out", sinks=sinks))
     assert decoded == {f"{k}.png": 1 for k in range(3)}
+
+
+def test_images_sampled_for_the_range_of_their_set_are_not_decoded_again(decoded, tmp_path):
+    for k in range(6):
+        pixels = np.linspace(0, 900 + k, 48 * 64).reshape(48, 64).astype(np.uint16)
+        tifffile.imwrite(tmp_path / f"{k}.tif", pixels)
+    counted = [frame.name for frame, _ in Predictor(Bright()).predict_many(tmp_path)]
+    assert counted == [f"{k}.tif" for k in range(6)]
+    assert all(decoded[f"{k}.tif"] == 1 for k in range(2, 6))  # the first two were at hand before the range was needed
+    assert max(decoded.values()) <= 2
+
+
+def test_no_more_sampled_images_are_kept_than_there_is_room_for(decoded, tmp_path):
+    for k in range(3):
+        tifffile.imwrite(tmp_path / f"{k}.tif", np.full((10, 10), k, np.uint16))
+    sampled, one = cache.SampledImages(0.0012), ImageSelection()  # two images of 600 bytes
+    for k in range(3):
+        sampled.sample(tmp_path / f"{k}.tif", one)
+    got = [int(sampled.take(tmp_path / f"{k}.tif", one).pixels[0, 0, 0]) for k in (2, 0, 1, 0)]
+    assert got == [2, 0, 1, 0]
+    assert decoded == {"0.tif": 2, "1.tif": 1, "2.tif": 2}
 
 
 def test_explaining_decodes_once(decoded, tmp_path):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dotcount.data.images import PixelArray
+from pathlib import Path
+from threading import Lock
+
+from dotcount.data.images import LoadedImage, PixelArray, load_image
+from dotcount.selection import ImageSelection
 
 
 class PixelCache:
@@ -38,3 +42,38 @@ class PixelCache:
 
     def __len__(self) -> int:
         return len(self._kept)
+
+
+class SampledImages:
+    """Keeps images that were decoded as a sample of their set until they are counted, as long as there is room.
+
+    Parameters
+    ----------
+    megabytes
+        Bound, MB.
+    every_page
+        Whether each page is an image of its own, see :func:`dotcount.data.images.load_image`.
+    """
+
+    def __init__(self, megabytes: float = 256, *, every_page: bool = False) -> None:
+        self._room, self._every_page = int(megabytes * 1e6), every_page
+        self._kept: dict[tuple[Path, ImageSelection], LoadedImage] = {}
+        self._lock = Lock()  # one thread samples while another decodes what is counted next
+
+    def sample(self, path: Path, selection: ImageSelection) -> PixelArray:
+        """Return the pixels of an image, and keep them for :meth:`take` if there is room."""
+        image = load_image(path, selection, every_page=self._every_page)
+        with self._lock:
+            if image.pixels.nbytes <= self._room:
+                self._room -= image.pixels.nbytes
+                self._kept[path, selection] = image
+        return image.pixels
+
+    def take(self, path: Path, selection: ImageSelection) -> LoadedImage:
+        """Return an image that was kept, which is let go, or decode it."""
+        with self._lock:
+            image = self._kept.pop((path, selection), None)
+            if image is not None:
+                self._room += image.pixels.nbytes
+                return image
+        return load_image(path, selection, every_page=self._every_page)

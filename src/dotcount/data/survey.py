@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from dotcount.data.images import PixelArray, read_header, read_pixels
 from dotcount.errors import DataError, ImageReadError
 from dotcount.intensity import IntensityRule
 from dotcount.selection import ImageSelection
+
+Read = Callable[[Path, ImageSelection], PixelArray]
 
 SAMPLE = 100
 """Number of images, evenly spaced in the set, on which a range is fitted."""
@@ -44,7 +46,7 @@ class HeaderSurvey:
     selection: ImageSelection = _FIRST
     every_page: bool = False
 
-    def intensity(self, *, strict: bool = False) -> IntensityRule:
+    def intensity(self, *, strict: bool = False, read: Read = read_pixels) -> IntensityRule:
         """Return the rule of the set, fitted on up to :data:`SAMPLE` deep images; the 8-bit rule without any.
 
         Images that turn out to be unreadable are left out: who reads them next tells it.
@@ -54,6 +56,8 @@ class HeaderSurvey:
         strict
             Raise an error where deep integers and floats are mixed, which have no range in common. Else the rule is
             that of the more frequent ones.
+        read
+            Decodes an image of the sample.
 
         Raises
         ------
@@ -69,7 +73,9 @@ class HeaderSurvey:
         floats = len(self.floats) > len(self.integers)
         deep = self.floats if floats else self.integers
         return IntensityRule.fit(
-            pixels for pixels in self._sample(deep) if pixels.dtype != np.uint8 and (pixels.dtype.kind == "f") == floats
+            pixels
+            for pixels in self._sample(deep, read)
+            if pixels.dtype != np.uint8 and (pixels.dtype.kind == "f") == floats
         )
 
     def measured(self, rule: IntensityRule) -> IntensityRule:
@@ -92,12 +98,12 @@ class HeaderSurvey:
             told.append(f"{note}: {_images(len(files))} (such as {files[0].name})")
         return told
 
-    def _sample(self, paths: Sequence[Path]) -> Iterator[PixelArray]:
+    def _sample(self, paths: Sequence[Path], read: Read = read_pixels) -> Iterator[PixelArray]:
         number = min(SAMPLE, len(paths))
         for place in _spread(number, len(paths)):
             try:
                 for selection in self._selections(paths[place], SAMPLE // number):
-                    yield read_pixels(paths[place], selection)
+                    yield read(paths[place], selection)
             except ImageReadError:
                 continue
 

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
+from dotcount.data.cache import SampledImages
 from dotcount.prediction.frame import Frame
 from dotcount.registry import Registry
 from dotcount.selection import ImageSelection
@@ -22,6 +23,8 @@ class Source(ABC):
         What is read of files that hold more than one picture.
     every_page
         Whether each page, plane or frame is a picture of its own.
+    sampled
+        Images that are decoded already.
 
     Examples
     --------
@@ -39,6 +42,7 @@ class Source(ABC):
     suffixes: frozenset[str]
     selection: ImageSelection = ImageSelection()
     every_page: bool = False
+    sampled: SampledImages | None = None
 
     @abstractmethod
     def frames(self, path: Path, name: str) -> Iterator[Frame]:
@@ -56,9 +60,14 @@ class Source(ABC):
 SOURCES: Registry[Source] = Registry("source", "dotcount.sources", Source)
 
 
-def source_of(path: Path, selection: ImageSelection = Source.selection, every_page: bool = False) -> Source:
+def source_of(
+    path: Path,
+    selection: ImageSelection = Source.selection,
+    every_page: bool = False,
+    sampled: SampledImages | None = None,
+) -> Source:
     """Return the source for a file by its ending; any other file is tried as an image."""
     made = (SOURCES.create(name) for name in SOURCES)
     source = next((one for one in made if path.suffix.lower() in one.suffixes), None) or SOURCES.create("images")
-    source.selection, source.every_page = selection, every_page
+    source.selection, source.every_page, source.sampled = selection, every_page, sampled
     return source

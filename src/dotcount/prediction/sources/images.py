@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from dotcount.data.images import SUFFIXES, PixelArray, load_image, read_header
+from dotcount.data.cache import SampledImages
+from dotcount.data.images import SUFFIXES, PixelArray, read_header
 from dotcount.errors import ImageReadError
 from dotcount.prediction.frame import Frame, FrameMeta
 from dotcount.prediction.sources.base import SOURCES, Source
@@ -39,5 +40,6 @@ class ImageFiles(Source):
             return 1
 
     def _read(self, path: Path, selection: ImageSelection) -> tuple[PixelArray, Sequence[str]]:
-        image = load_image(path, selection, every_page=self.every_page)
+        sampled = self.sampled or SampledImages(every_page=self.every_page)
+        image = sampled.take(path, selection)
         return image.pixels, image.notes

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from dotcount.data.cache import SampledImages
 from dotcount.data.survey import survey
 from dotcount.errors import DataError
 from dotcount.files import is_output, nearest, output_of
@@ -68,7 +69,9 @@ class SourceFiles:
 
     def __iter__(self) -> Iterator[Frame]:
         for path, name in self.files:
-            for frame in source_of(path, self.selection or ImageSelection(), self.every_page).frames(path, name):
+            for frame in source_of(path, self.selection or ImageSelection(), self.every_page, self._sampled).frames(
+                path, name
+            ):
                 frame.of_set = lambda: self.intensity
                 yield frame
 
@@ -76,11 +79,15 @@ class SourceFiles:
     def intensity(self) -> IntensityRule:
         """The rule of brightness that all images of more than 8 bits share, so that equal values look alike.
 
-        Fitted when it is first asked for, from all files of the listing, whichever of them are still to be counted.
+        Fitted when it is first asked for, on up to 100 images of the listing, whichever of them are still to be
+        counted. They are kept until they are counted, up to 256 MB in all, so that they need not be decoded again.
         """
-        return survey(
-            [path for path, _ in self.files], self.selection or ImageSelection(), every_page=self.every_page
-        ).intensity()
+        paths, selection = [path for path, _ in self.files], self.selection or ImageSelection()
+        return survey(paths, selection, every_page=self.every_page).intensity(read=self._sampled.sample)
+
+    @cached_property
+    def _sampled(self) -> SampledImages:
+        return SampledImages(every_page=self.every_page)
 
     @property
     def note(self) -> str:
