@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -126,12 +127,47 @@ def layout_target(name: str, folder: Path) -> Target:
     return [bytes([k]) + content for k, content in enumerate(sound.values())], run
 
 
+def model_target(_name: str, folder: Path) -> Target:
+    """Load a model folder whose config.json or weights are damaged, and count a picture with what still loads.
+
+    The first byte chooses the file.
+    """
+    import numpy as np
+
+    from dotcount.errors import DotcountError
+    from dotcount.prediction import load
+
+    source = Path(__file__).parents[1] / "inference" / "old-model"
+    place = folder / "model"
+    shutil.copytree(source, place)
+    files = [place / "config.json", place / "model.safetensors"]
+    sound = [path.read_bytes() for path in files]
+    picture = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
+
+    def run(content: bytes) -> None:
+        which = content[0] % 2 if content else 0
+        files[which].write_bytes(content[1:])
+        try:
+            found = load(place, device="cpu").predict(picture)
+            low, high = found.interval or (0.0, np.inf)
+            if not (np.isfinite(found.count) and 0 <= low <= found.count <= high):
+                raise ValueError(f"count {found.count}, interval {found.interval}")
+        except DotcountError as error:
+            if "\n" in str(error):
+                raise ValueError("an error of several lines") from error
+        finally:
+            files[which].write_bytes(sound[which])
+
+    return [bytes([k]) + content for k, content in enumerate(sound)], run
+
+
 def targets() -> dict[str, Callable[[str, Path], Target]]:
     """Return what can be fuzzed, by name."""
     from dotcount.data.formats import FORMATS
 
     found: dict[str, Callable[[str, Path], Target]] = {f"format-{name}": format_target for name in FORMATS}
     found |= {f"image-{suffix}": image_target for suffix in IMAGES}
+    found["model-folder"] = model_target
     return found | {f"layout-{name}": layout_target for name in LAYOUTS}
 
 
