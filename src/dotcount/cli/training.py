@@ -29,7 +29,7 @@ def epoch_line(state: RunState) -> str:
     if row["val_mae"] is not None:
         line += f"  val MAE {row['val_mae']:.2f}  RMSE {row['val_rmse']:.2f}  bias {row['val_bias']:+.2f}"
     if state.best:
-        line += f"  (best {state.best['val_mae']:.2f} at epoch {state.best['epoch']})"
+        line += f"  (kept: {state.best['val_mae']:.2f} at epoch {state.best['epoch']})"
     return line + f"  {row['elapsed']:.0f} s"
 
 
