@@ -283,10 +283,10 @@ def mark_output(
         number = version("dotcount")
     except PackageNotFoundError:
         number = "unknown"
-    told = {"kind": kind, "created_by": created_by, "dotcount": number, "names": list(names)}
+    entry = {"kind": kind, "created_by": created_by, "dotcount": number, "names": list(names)}
     if source is not None:
-        told["source"] = str(source.resolve())
-    write_text(folder / MARKER, json.dumps(told, indent=1) + "\n")
+        entry["source"] = str(source.resolve())
+    write_text(folder / MARKER, json.dumps(entry, indent=1) + "\n")
 
 
 def output_of(folder: Path) -> Output | None:

@@ -27,7 +27,7 @@ _BLACK, _NEAR = 0.02, 0.7  # values from below 2 % to above 70 % of a bit depth 
 _DARK = 1 / 8  # floats below this use little of [0, 1]
 _NOISE = 0.8  # von Neumann's ratio from which an image is taken for noise alone; it is 1 for white noise
 _SAMPLE = 2**17  # values looked at in an image
-_CUT, _LITTLE = 0.05, 1 / 16  # shares beyond a range, and of a range, from which a person is told
+_CUT, _LITTLE = 0.05, 1 / 16  # shares beyond a range, and of a range, from which it is reported
 
 Values = npt.NDArray[Any]
 

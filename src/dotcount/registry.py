@@ -157,7 +157,7 @@ class Registry(Generic[T]):
         return name in self._entries
 
     def _load(self) -> None:
-        """Load what other packages add; one that is broken is told, and takes nothing else with it."""
+        """Load what other packages add; one that is broken is reported, and takes nothing else with it."""
         if self._complete:
             return
         self._complete = True

@@ -22,14 +22,14 @@ def test_runs_are_evaluated_grouped_and_compared(dotcount, runs, data, tmp_path)
     code, out, err = dotcount("compare", *runs, "--data", data, "--out", tmp_path / "out")
     assert code == 0, err
     assert "MAE - first" in out
-    told = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert [(m["name"], [run["seed"] for run in m["runs"]]) for m in told["methods"]] == [("uot", [0, 1]), ("bl", [0])]
-    assert told["images"] == 3
-    assert told["methods"][0]["figures"]["mae"]["sd"] == 0  # the same weights twice
-    assert told["pairs"][0]["p_value"] == 1
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [(m["name"], [run["seed"] for run in m["runs"]]) for m in found["methods"]] == [("uot", [0, 1]), ("bl", [0])]
+    assert found["images"] == 3
+    assert found["methods"][0]["figures"]["mae"]["sd"] == 0  # the same weights twice
+    assert found["pairs"][0]["p_value"] == 1
     assert "| uot | 2 |" in (tmp_path / "out" / "comparison.md").read_text()
     metrics = json.loads((tmp_path / "out" / "bl" / "metrics.json").read_text())
-    assert told["methods"][1]["figures"]["mae"]["mean"] == pytest.approx(metrics["counting"]["mae"], abs=1e-4)
+    assert found["methods"][1]["figures"]["mae"]["mean"] == pytest.approx(metrics["counting"]["mae"], abs=1e-4)
 
 
 def test_evaluations_are_taken_as_they_are(dotcount, runs, data, tmp_path):
@@ -38,8 +38,8 @@ def test_evaluations_are_taken_as_they_are(dotcount, runs, data, tmp_path):
         assert dotcount("evaluate", run, data, "--out", run / "test", "--examples", 0)[0] == 0
     code, _, err = dotcount("compare", runs[0] / "test", runs[1] / "test", "--out", tmp_path / "out")
     assert code == 0, err
-    told = json.loads((tmp_path / "out" / "comparison.json").read_text())
-    assert [(m["name"], len(m["runs"])) for m in told["methods"]] == [("uot", 2)]
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [(m["name"], len(m["runs"])) for m in found["methods"]] == [("uot", 2)]
     assert not (tmp_path / "out" / "uot-0").exists()
 
 

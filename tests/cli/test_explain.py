@@ -29,10 +29,10 @@ def test_dots_from_a_file(dotcount, trained, image, dots, tmp_path):
         "dots.csv", "unmatched.csv", "explanation.json", "dotcount.json"
     }  # fmt: skip
     rows = list(csv.DictReader((tmp_path / "why" / "dots.csv").read_text().splitlines()))
-    told = json.loads((tmp_path / "why" / "explanation.json").read_text())
-    assert len(rows) == told["dots"] == len(dots.read_text().splitlines()) - 1
-    assert sum(float(row["paid"]) for row in rows) == pytest.approx(told["transported"], abs=0.01)
-    assert f"{told['dots']} dots receive" in out
+    found = json.loads((tmp_path / "why" / "explanation.json").read_text())
+    assert len(rows) == found["dots"] == len(dots.read_text().splitlines()) - 1
+    assert sum(float(row["dot_mass"]) for row in rows) == pytest.approx(found["transported"], abs=0.01)
+    assert f"{found['dots']} dots receive" in out
     assert "epsilon 0.01 = 0.64 px" in out  # the run's own, of crops of 64 px
     for name in FIGURES:
         with Image.open(tmp_path / "why" / name) as picture:

@@ -27,7 +27,7 @@ def deep(folder: Path, n: int, factor: float = 13.7, dtype: str = "uint16") -> l
 def test_a_set_of_eight_bits_needs_no_range(tmp_path: Path) -> None:
     paths = [picture(tmp_path / name, 20, 20) for name in ("a.png", "b.jpg", "c.tif")]
     assert survey(paths).intensity() == IntensityRule()
-    assert survey(paths).told() == []
+    assert survey(paths).messages() == []
 
 
 def test_the_range_is_that_of_all_deep_files_and_broken_ones_are_left_to_their_readers(tmp_path: Path) -> None:
@@ -42,9 +42,9 @@ def test_the_range_is_that_of_all_deep_files_and_broken_ones_are_left_to_their_r
 def test_mixed_depths_are_told_and_types_without_a_common_range_refused(tmp_path: Path) -> None:
     integers, floats = deep(tmp_path, 2), deep(tmp_path, 1, dtype="float32")
     eight = picture(tmp_path / "a.png", 20, 20)
-    (note,) = survey([*integers, eight]).told()
+    (note,) = survey([*integers, eight]).messages()
     assert "2 images hold more than 8 bits (such as uint160.tif) and 1 image holds 8 (such as a.png)" in note
-    assert survey(integers).told() == []
+    assert survey(integers).messages() == []
     mixed = survey([*integers, *floats])
     with pytest.raises(DataError, match=r"uint160\.tif holds integers .*float320\.tif floats"):
         mixed.intensity(strict=True)
@@ -55,9 +55,9 @@ def test_what_files_hold_beyond_what_is_read_is_told_once(tmp_path: Path) -> Non
     paths = [tmp_path / f"{k}.tif" for k in range(3)]
     for path in paths:
         tifffile.imwrite(path, np.zeros((4, 20, 20), np.uint8), photometric="minisblack")
-    told = survey([*paths, picture(tmp_path / "a.png", 20, 20)]).told()
+    told = survey([*paths, picture(tmp_path / "a.png", 20, 20)]).messages()
     assert told == ["page 1 of 4 pages was read, the other 3 were not: 3 images (such as 0.tif)"]
-    assert "maximum" in survey(paths, ImageSelection(projection="max")).told()[0]
+    assert "maximum" in survey(paths, ImageSelection(projection="max")).messages()[0]
 
 
 def test_of_many_files_a_sample_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dotcount.errors import AnnotationError, ImageReadError
-from dotcount.prediction.frame import Frame, printable, told
+from dotcount.prediction.frame import Frame, error_text, printable
 
 
 def zeros(calls):
@@ -69,4 +69,4 @@ def test_a_frame_has_either_pixels_or_an_error():
 def test_every_text_can_be_written():
     assert printable("é \udce9 \ud800") == "é \\xe9 \\ud800" or printable("\udce9") == "\\xe9"
     printable("\ud800").encode()
-    told(ValueError("\udce9")).encode()
+    error_text(ValueError("\udce9")).encode()

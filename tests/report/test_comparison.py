@@ -67,11 +67,11 @@ def test_what_is_saved(tmp_path):
     result = compare_runs([scored("a", 1.0, {}, 0, f=0.25), scored("b", 2.0)])
     result.save(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["comparison.json", "comparison.md", "comparison.png"]
-    told = json.loads((tmp_path / "comparison.json").read_text())
-    assert told["images"] == 4
-    assert told["methods"][0]["figures"]["mae"] == {"mean": 1.0, "sd": None}
-    assert "f" not in told["methods"][1]["figures"]
-    assert told["pairs"][0]["difference"] == -1.0
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    assert found["images"] == 4
+    assert found["methods"][0]["figures"]["mae"] == {"mean": 1.0, "sd": None}
+    assert "f" not in found["methods"][1]["figures"]
+    assert found["pairs"][0]["difference"] == -1.0
 
 
 def test_the_chart_shows_every_method_and_seed():

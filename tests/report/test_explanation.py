@@ -35,13 +35,13 @@ def test_mass_at_its_dots_stays_there():
     cells = [(2, 3, 1.0), (10, 12, 1.0), (13, 2, 1.0)]
     dots = [centre(row, column) for row, column, _ in cells]
     result = transport_map(predicted(blobs(cells)), dots, 4, SETTINGS)
-    np.testing.assert_allclose(result.paid, 1, atol=0.02)
+    np.testing.assert_allclose(result.dot_mass, 1, atol=0.02)
     np.testing.assert_allclose(result.distance, 0, atol=0.2)
     np.testing.assert_allclose(result.predicted, 1)
     assert [int(result.owner[row, column]) for row, column, _ in cells] == [0, 1, 2]
     assert (result.owner >= 0).sum() == 3
     assert list(result.area) == [16, 16, 16]
-    assert len(result.unmatched) == len(result.unpaid) == len(result.overpaid) == 0
+    assert len(result.unmatched) == len(result.missed) == len(result.overcounted) == 0
 
 
 def test_mass_out_of_reach_is_left_over_and_a_dot_out_of_reach_unpaid():
@@ -49,18 +49,18 @@ def test_mass_out_of_reach_is_left_over_and_a_dot_out_of_reach_unpaid():
     result = transport_map(predicted(blobs([(3, 3, 1.0), (12, 4, 0.8)])), dots, 4, NEAR)
     np.testing.assert_allclose(result.unmatched, [centre(12, 4)], atol=1e-6)
     np.testing.assert_allclose(result.unmatched_mass, [0.8], atol=1e-6)
-    np.testing.assert_allclose(result.unpaid, dots[1:])
+    np.testing.assert_allclose(result.missed, dots[1:])
     assert np.isnan(result.distance[1])
     assert result.owner[12, 4] == -1
-    assert result.summary()["left_over"] == pytest.approx(0.8, abs=0.02)
+    assert result.summary()["destroyed_mass"] == pytest.approx(0.8, abs=0.02)
 
 
 def test_a_dot_that_takes_two_objects_is_overpaid():
     """Both penalties weigh the same, so that the transport meets half-way: at the geometric mean of 2 and 1."""
     result = transport_map(predicted(blobs([(5, 5, 2.0)])), [centre(5, 5)], 4, SETTINGS)
-    assert len(result.overpaid) == 1
+    assert len(result.overcounted) == 1
     np.testing.assert_allclose(result.predicted, [2.0])
-    np.testing.assert_allclose(result.paid, [2**0.5], rtol=1e-3)
+    np.testing.assert_allclose(result.dot_mass, [2**0.5], rtol=1e-3)
     np.testing.assert_allclose(result.unmatched_mass, [2 - 2**0.5], rtol=1e-3)
 
 
@@ -69,10 +69,10 @@ def test_a_dot_that_is_served_from_far_away_is_unpaid():
     dots = [centre(3, 3), centre(3, 13)]
     result = transport_map(predicted(blobs([(3, 3, 1.0), (10, 13, 1.0)])), dots, 4, SETTINGS)
     np.testing.assert_allclose(result.predicted, [1, 1], atol=0.05)
-    np.testing.assert_allclose(result.nearby, [1, 0], atol=0.05)
+    np.testing.assert_allclose(result.predicted_nearby, [1, 0], atol=0.05)
     np.testing.assert_allclose(result.distance, [0, 28], atol=0.5)
-    np.testing.assert_allclose(result.unpaid, dots[1:])
-    assert len(transport_map(predicted(blobs([(10, 13, 1.0)])), dots[1:], 4, SETTINGS).unpaid) == 0
+    np.testing.assert_allclose(result.missed, dots[1:])
+    assert len(transport_map(predicted(blobs([(10, 13, 1.0)])), dots[1:], 4, SETTINGS).missed) == 0
 
 
 def test_owner_share_and_distance_are_those_of_the_whole_plan():
@@ -86,7 +86,7 @@ def test_owner_share_and_distance_are_those_of_the_whole_plan():
     centres = np.array([centre(row, column) for row in range(9) for column in range(13)])
     gaps = np.linalg.norm(centres[:, None] - dots, axis=2)
     np.testing.assert_allclose(result.distance, (plan * gaps).sum(0) / plan.sum(0), rtol=1e-2, atol=0.02)
-    np.testing.assert_allclose(result.paid, plan.sum(0), rtol=1e-5)
+    np.testing.assert_allclose(result.dot_mass, plan.sum(0), rtol=1e-5)
     share = plan / plan.sum(1, keepdims=True)
     np.testing.assert_allclose(result.predicted, density.ravel() @ share, rtol=1e-2)
     np.testing.assert_allclose(result.predicted.sum(), density.sum(), rtol=1e-2)
@@ -100,7 +100,7 @@ def test_a_resized_image_is_told_in_its_own_pixels():
     density = blobs([(2, 3, 1.0), (2, 5, 1.0)])
     there = transport_map(predicted(density), [centre(2, 3)], 4, SETTINGS)
     here = transport_map(predicted(density, stride=2.0), [centre(2, 3, 2.0)], 4, SETTINGS)
-    np.testing.assert_allclose(here.paid, there.paid)
+    np.testing.assert_allclose(here.dot_mass, there.dot_mass)
     np.testing.assert_allclose(here.distance, there.distance / 2)
     np.testing.assert_allclose(here.area, there.area / 4)
 
@@ -109,8 +109,8 @@ def test_without_dots_all_is_left_over():
     density = blobs([(2, 3, 1.0), (8, 8, 0.5)])
     result = transport_map(predicted(density), [], 4, SETTINGS)
     assert (result.owner == -1).all()
-    assert result.paid.shape == (0,)
-    assert result.summary()["left_over"] == pytest.approx(1.5)
+    assert result.dot_mass.shape == (0,)
+    assert result.summary()["destroyed_mass"] == pytest.approx(1.5)
     assert result.summary()["mean_distance_px"] is None
     assert sorted(result.unmatched_mass) == pytest.approx([0.5, 1.0])
 
@@ -121,13 +121,13 @@ def test_the_tables_hold_one_row_a_dot_and_a_place(tmp_path):
     with (tmp_path / "dots.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(float(row["x"]), float(row["y"])) for row in rows] == dots
-    assert float(rows[0]["paid"]) == pytest.approx(1, abs=0.05)
-    assert list(rows[0]) == ["dot", "x", "y", "predicted", "nearby", "paid", "distance_px", "area_px"]
+    assert float(rows[0]["dot_mass"]) == pytest.approx(1, abs=0.05)
+    assert list(rows[0]) == ["dot", "x", "y", "predicted", "predicted_nearby", "dot_mass", "distance_px", "area_px"]
     assert (rows[1]["distance_px"], rows[1]["area_px"], rows[1]["predicted"]) == ("", "0", "0")
     assert (tmp_path / "unmatched.csv").read_text().splitlines()[1] == "18,50,0.8"
-    told = json.loads((tmp_path / "explanation.json").read_text())
-    assert (told["dots"], told["unpaid_dots"], told["places_left_over"]) == (2, 1, 1)
-    assert told["settings"]["epsilon_px"] == pytest.approx(0.64)
+    found = json.loads((tmp_path / "explanation.json").read_text())
+    assert (found["dots"], found["missed_dots"], found["unmatched_places"]) == (2, 1, 1)
+    assert found["settings"]["epsilon_px"] == pytest.approx(0.64)
 
 
 def trained(loss, options):

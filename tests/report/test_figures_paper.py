@@ -18,7 +18,7 @@ DOTS = [centre(3, 3), centre(3, 13), centre(12, 12)]
 
 @pytest.fixture
 def scene():
-    """A dot with its mass, one without, one with a second cell to itself, and mass that is left over."""
+    """A dot with its mass, one without, one with a second cell to itself, and mass that goes to no dot."""
     density = blobs([(3, 3, 1.0), (12, 3, 0.8), (12, 12, 0.7), (12, 13, 0.3)])
     prediction = predicted(density)
     return np.full((64, 64, 3), 0.5, np.float32), prediction, transport_map(prediction, DOTS, 4, NEAR)

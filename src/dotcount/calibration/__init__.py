@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dotcount.calibration.choosing import Choice, checkpoint_to_keep, choose_best, choose_checkpoint
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 # Imported on first use: counting images needs torch, whose import takes seconds; fitting numbers needs none.
 _HOME = {
-    "calibration.choosing": ("Choice", "checkpoint_to_keep", "choose_best", "choose_checkpoint"),
-    "calibration.intervals": ("calibrate",),
-    "calibration.model": ("Calibration", "calibrate_model", "choose_peaks"),
-    "calibration.scaling": ("CountScale", "fit_count_scale"),
-    "calibration.thresholds": ("ThresholdChoice", "choose_threshold"),
-    "calibration.trials": ("CalibrationOptions", "try_augmentations"),
-    "metadata": ("CountInterval",),
+    "choosing": ("Choice", "checkpoint_to_keep", "choose_best", "choose_checkpoint"),
+    "intervals": ("calibrate",),
+    "model": ("Calibration", "calibrate_model", "choose_peaks"),
+    "scaling": ("CountScale", "fit_count_scale"),
+    "thresholds": ("ThresholdChoice", "choose_threshold"),
+    "trials": ("CalibrationOptions", "try_augmentations"),
+    "dotcount.metadata": ("CountInterval",),
 }
 
 __all__ = [
@@ -43,9 +44,4 @@ __all__ = [
     "try_augmentations",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(import_module(f"dotcount.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOME)

@@ -41,18 +41,18 @@ def info(args: argparse.Namespace) -> int:
             continue
         low, middle, high = counts.min(), np.median(counts), counts.max()
         print(f"  {name}: {len(part):,} images, {counts.sum():,} dots; per image {low} to {high}, median {middle:g}")
-    told = [("license", collection.license), ("please cite", collection.citation)]
+    facts = [("license", collection.license), ("please cite", collection.citation)]
     if collection.format in BENCHMARKS:
         protocol = BENCHMARKS.create(collection.format).protocol
-        told = [("images in training and use", collection.resize.described()), ("protocol", protocol), *told]
-    for label, text in told:
+        facts = [("images in training and use", collection.resize.described()), ("protocol", protocol), *facts]
+    for label, text in facts:
         if text:
             print(f"{label}: {text}")
     for problem in collection.problems[:SHOWN]:
         print(f"problem: {problem.message}")
     if len(collection.problems) > SHOWN:
         print(f"and {len(collection.problems) - SHOWN} more problems")
-    for text in read_headers([r.image for r in collection.records if r.error is None]).told():
+    for text in read_headers([r.image for r in collection.records if r.error is None]).messages():
         print(f"note: {text}")
     _print_left_out(collection.left_out)
     return 1 if collection.problems or (args.strict and collection.left_out) else 0
@@ -73,7 +73,7 @@ def explain(data: str) -> None:
     foreign = [each.format for each in found.evidence if not each.near and not each.recognised]
     if foreign:
         print(f"  none of the files is of: {', '.join(foreign)}")
-    for text in found.told:
+    for text in found.unknown:
         print(f"  {text}")
     _print_left_out(found.left_out)
     usable = [e for e in found.evidence if e.recognised and not e.near]

@@ -2,7 +2,7 @@
 
 Writes OUT/figure2.png (image, density map, located points) and, where dots are given, OUT/figure1.png and
 OUT/transport.png (every cell in the colour of the dot that takes most of its mass), OUT/dots.csv (what each dot
-receives and from how far), OUT/unmatched.csv (where predicted mass is left over) and OUT/explanation.json.
+receives and from how far), OUT/unmatched.csv (where predicted mass is destroyed) and OUT/explanation.json.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
     with replacing(args.out / "transport.png") as temporary:
         map_picture(result, prediction, View.fit(pixels, 1600)).save(temporary, format="PNG")
     result.save(args.out)
-    print(told(result))
+    print(summary_text(result))
     print(f"pictures and tables: {args.out}")
     return 0
 
@@ -115,7 +115,7 @@ def find_image(args: argparse.Namespace) -> tuple[Path, Points | None]:
 
     path = Path(args.image)
     if args.data is None:
-        image_size(path)  # so that a missing image is told before the model is loaded
+        image_size(path)  # so that a missing image is reported before the model is loaded
         return path, None if args.dots is None else read_dots(args.dots, path)
     collection = open_collection(args.data, format=args.format)
     records = {record.name: record for record in collection.records}
@@ -131,17 +131,17 @@ def find_image(args: argparse.Namespace) -> tuple[Path, Points | None]:
     return record.image, record.points
 
 
-def told(result: TransportMap) -> str:
+def summary_text(result: TransportMap) -> str:
     """Return what the map shows as lines for the terminal."""
     summary = result.summary()
     distance = summary["mean_distance_px"]
     way = "" if distance is None else f", over {distance:.1f} px on average"
     settings = summary["settings"]
     return (
-        f"{summary['dots']} dots receive {summary['transported']:.1f} objects{way}; {summary['left_over']:.1f} "
-        f"are left over, in {summary['places_left_over']} places a quarter or more\n"
-        f"less than half a predicted object is near {summary['unpaid_dots']} dots, more than one and a half go to "
-        f"{summary['overpaid_dots']}\nepsilon {settings['epsilon']:g} = {settings['epsilon_px']:.3g} px, "
+        f"{summary['dots']} dots receive {summary['transported']:.1f} objects{way}; {summary['destroyed_mass']:.1f} "
+        f"are destroyed, in {summary['unmatched_places']} places a quarter or more\n"
+        f"less than half a predicted object is near {summary['missed_dots']} dots, more than one and a half go to "
+        f"{summary['overcounted_dots']}\nepsilon {settings['epsilon']:g} = {settings['epsilon_px']:.3g} px, "
         f"cost {settings['cost']}, {settings['penalty']}; value {summary['value']:.4g}, gap {summary['gap']:.1g}"
         f"{'' if summary['converged'] else ' (NOT converged)'}"
     )

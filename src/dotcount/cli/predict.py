@@ -110,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
             step(going.summary.total, max(len(listing), going.summary.total))
     validation = predictor.metadata.validation
     caution = "" if validation is None else validation.caution
-    for line in told(going.summary, str(args.out / "counts.csv"), caution):
+    for line in summary_lines(going.summary, str(args.out / "counts.csv"), caution):
         print(line)
     return exit_code(going.summary, strict=args.strict)
 
@@ -134,7 +134,7 @@ def _selection(args: argparse.Namespace, trained: ImageSelection) -> ImageSelect
     return ImageSelection(page, projection, trained.channels if args.channels is None else tuple(args.channels))
 
 
-def told(summary: Summary, table: str, caution: str = "") -> list[str]:
+def summary_lines(summary: Summary, table: str, caution: str = "") -> list[str]:
     """Return what came of a run as lines for the terminal; the last one sums up everything.
 
     Parameters

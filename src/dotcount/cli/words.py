@@ -15,7 +15,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are ours: one line that suggests what may have been meant."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as usual; an unknown option is told before anything that lacks, for it may be what was meant."""
+        """Parse as usual; an unknown option is reported before anything that lacks, for it may be what was meant."""
         known = {option for inner in parsers(self) for option in options_of(inner)}
         words = [str(word) for word in args or ()]
         for word in words[: words.index("--")] if "--" in words else words:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dotcount.data.collect import open_collection
 from dotcount.data.convert import convert
@@ -10,6 +10,7 @@ from dotcount.data.images import image_size, read_image, read_pixels, to_unit
 from dotcount.data.records import Collection, Problem, Record, hold_out
 from dotcount.data.resizing import ResizeRule, resize_pixels
 from dotcount.data.splits import assign_splits, write_splits
+from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dotcount.data.loading import (
@@ -24,20 +25,10 @@ if TYPE_CHECKING:
     from dotcount.data.samples import Sample, fitting_crop, load_sample
 
 # Loading needs torch, whose import takes seconds; reading and checking data do without.
-_LOADING = ("Batch", "CropDataset", "EpochSampler", "WholeImageDataset", "collate", "crop_loader", "whole_batch")
-_SAMPLES = ("Sample", "fitting_crop", "load_sample")
-
-
-def __getattr__(name: str) -> Any:
-    if name in _LOADING:
-        from dotcount.data import loading
-
-        return getattr(loading, name)
-    if name in _SAMPLES:
-        from dotcount.data import samples
-
-        return getattr(samples, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+_HOME = {
+    "loading": ("Batch", "CropDataset", "EpochSampler", "WholeImageDataset", "collate", "crop_loader", "whole_batch"),
+    "samples": ("Sample", "fitting_crop", "load_sample"),
+}
 
 
 __all__ = [
@@ -66,3 +57,5 @@ __all__ = [
     "whole_batch",
     "write_splits",
 ]
+
+__getattr__ = lazy_names(__name__, _HOME)

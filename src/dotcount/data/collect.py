@@ -129,8 +129,8 @@ def _file_layout(path: Path, format: str) -> Layout:
         return file_layout(path, chosen[0])
     objections = [text for table in tables() if (text := table.objection(path))]
     known = next(iter(objections), None) or described(path, path)
-    told = f" ({known})" if known else ""
-    raise DataError(f"{path} is not a known list of images and dots{told}; give the folder that holds the images")
+    nearly = f" ({known})" if known else ""
+    raise DataError(f"{path} is not a known list of images and dots{nearly}; give the folder that holds the images")
 
 
 def _images(root: Path) -> Layout:

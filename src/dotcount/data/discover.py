@@ -68,9 +68,9 @@ def look(root: Path) -> Found:
             others.append(file)
     images, masks = split_masks(pictures)
     if not images:
-        told = [f"{each.path} ({each.reason})" for each in left_out[:3]]
-        more = f"; left out: {', '.join(told)}{', ...' if len(left_out) > 3 else ''}" if told else ""
-        if not listing.files and not told:
+        examples = [f"{each.path} ({each.reason})" for each in left_out[:3]]
+        more = f"; left out: {', '.join(examples)}{', ...' if len(left_out) > 3 else ''}" if examples else ""
+        if not listing.files and not examples:
             raise DataError(f"{root} is empty; give a folder with images and their dots")
         number = len(listing.files)
         raise DataError(f"{root} holds {number} files but no image; give the folder that holds the images{more}")

@@ -85,13 +85,13 @@ def evidence(root: Path, images: Sequence[Path], files: Sequence[Path]) -> list[
 class FormatSurvey:
     """What lies at a place, and what each format makes of it.
 
-    ``files`` are the numbers by ending; ``told`` describes files that no format knows.
+    ``files`` are the numbers by ending; ``unknown`` describes files that no format knows.
     """
 
     images: int
     files: str
     evidence: list[Evidence]
-    told: list[str]
+    unknown: list[str]
     left_out: list[LeftOut]
 
 
@@ -112,9 +112,11 @@ def survey(root: Path) -> FormatSurvey:
     unreadable = [LeftOut(f.as_posix(), kind) for f, kind in kinds.items() if kind is not None]
     found = evidence(listing.root, images, others)
     known = {e.file for e in found if e.near or e.recognised}
-    told = [described(listing.root / f, f) for f in sorted(others, key=_promise) if f not in known]
+    unknown = [described(listing.root / f, f) for f in sorted(others, key=_promise) if f not in known]
     number = counted(listing.files) + (f" ({len(masks)} look like masks of images)" if masks else "")
-    return FormatSurvey(len(images), number, found, [t for t in told if t][:_SHOWN], [*listing.left_out, *unreadable])
+    return FormatSurvey(
+        len(images), number, found, [t for t in unknown if t][:_SHOWN], [*listing.left_out, *unreadable]
+    )
 
 
 def nothing_found(
@@ -131,9 +133,9 @@ def nothing_found(
     near = next((e for e in evidence(root, images, files) if e.near), None)
     if near is not None:
         return f"{text}: {near.file} is nearly {near.format}: {near.objection}"
-    told = [described(root / f, f) for f in sorted(files, key=_promise)[:2]]
+    unknown = [described(root / f, f) for f in sorted(files, key=_promise)[:2]]
     beside = f" (beside them: {counted(files)})" if files else " (beside them: nothing)"
-    known = f"; {'; '.join(t for t in told if t)}" if any(told) else ""
+    known = f"; {'; '.join(t for t in unknown if t)}" if any(unknown) else ""
     if left_out:
         beside += f"; {describe_left_out(left_out)}"
     remedy = "add a csv with the columns image, x, y; `dotcount data info` tells what was looked at"

@@ -132,8 +132,10 @@ def agreed(image: str, mentions: Sequence[Mention], width: int, height: int) -> 
     assert dots is not None
     splits = {m.listed.split for m in mentions}
     if len(splits) > 1:
-        told = ", ".join(sorted(map(str, splits)))
-        raise AnnotationError(f"annotation {mentions[0].table}: image {image} is listed in the splits {told}; keep one")
+        names = ", ".join(sorted(map(str, splits)))
+        raise AnnotationError(
+            f"annotation {mentions[0].table}: image {image} is listed in the splits {names}; keep one"
+        )
     return dots
 
 

@@ -45,7 +45,7 @@ class Orientation:
     Attributes
     ----------
     free
-        Whether images may be turned and flipped at will; ``None`` if that can't be told.
+        Whether images may be turned and flipped at will; ``None`` if that is not known.
     reason
         Why, for people.
     """

@@ -83,20 +83,20 @@ class HeaderSurvey:
         every = self.shallow + self.integers + self.floats
         return rule.measured(pixels for pixels in self._sample(every) if rule.covers(pixels.dtype))
 
-    def told(self) -> list[str]:
+    def messages(self) -> list[str]:
         """Return in words what a person should know of the set: mixed depths, and what is not read."""
-        told = []
+        messages = []
         deep = self.integers + self.floats
         if deep and self.shallow:
-            told.append(
+            messages.append(
                 f"{_images(len(deep), 'holds', 'hold')} more than 8 bits (such as {deep[0].name}) and "
                 f"{_images(len(self.shallow), 'holds', 'hold')} 8 (such as {self.shallow[0].name}): the same object "
                 "may differ in brightness; save all in one depth"
             )
         for note in dict.fromkeys(note for _, note in self.notes):
             files = [path for path, text in self.notes if text == note]
-            told.append(f"{note}: {_images(len(files))} (such as {files[0].name})")
-        return told
+            messages.append(f"{note}: {_images(len(files))} (such as {files[0].name})")
+        return messages
 
     def _sample(self, paths: Sequence[Path], read: Read = read_pixels) -> Iterator[PixelArray]:
         number = min(SAMPLE, len(paths))

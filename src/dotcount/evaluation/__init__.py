@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dotcount.evaluation.results import Evaluation, EvaluationMetrics, Example, IntervalCoverage, Row
@@ -25,9 +26,4 @@ __all__ = [
     "select_split",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    for module, names in _HOME.items():
-        if name in names:
-            return getattr(import_module(f"dotcount.evaluation.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _HOME)

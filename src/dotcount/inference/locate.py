@@ -1,4 +1,4 @@
-"""Finding the model in what a user names; apart from the predictor, so that a wrong path is told at once."""
+"""Finding the model in what a user names; apart from the predictor, so that a wrong path is reported at once."""
 
 from __future__ import annotations
 

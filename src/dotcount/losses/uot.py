@@ -168,7 +168,7 @@ class UOTLoss(DensityLoss):
             "max_iter": max_iter,
             "method": method,
         }
-        solve(torch.zeros(1, 1), torch.zeros(0, 2), **self.options)  # a wrong option is told here, not in an epoch
+        solve(torch.zeros(1, 1), torch.zeros(0, 2), **self.options)  # a wrong option is reported here, not in an epoch
         self.cache = PotentialCache(n_dots) if warm_start else None
         self._warned = False
 

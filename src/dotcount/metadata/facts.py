@@ -243,7 +243,7 @@ class ValidationFacts(Strict):
         )
 
     def described(self) -> str:
-        """Return the errors in a sentence, the same wherever they are told."""
+        """Return the errors in a sentence, the same wherever they are reported."""
         found, kept = self.counting, self.checkpoint
         images = "1 validation image" if found.n == 1 else f"{found.n:,} validation images"
         text = f"MAE {found.mae:.3g}, RMSE {found.rmse:.3g}, mean error {found.bias:+.3g} on {images}"

@@ -160,7 +160,7 @@ class Frame:
     def fail(self, error: Exception) -> None:
         """Give up on this frame: state why in one line, and let go of its pixels."""
         self._pixels = self._read = None
-        self.error = told(error)
+        self.error = error_text(error)
 
     def warn(self, text: str) -> None:
         """Add something that a person should know about this frame."""
@@ -172,7 +172,7 @@ class Frame:
         self._pixels = self._read = None
 
 
-def told(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """Return what went wrong with one picture as one line that can be written as UTF-8."""
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in str(error)):
         # torch reports exhausted memory as a RuntimeError

@@ -11,7 +11,7 @@ from pathlib import Path
 from dotcount.errors import OutputError
 from dotcount.inference.result import Prediction
 from dotcount.prediction.engines import Engine
-from dotcount.prediction.frame import Frame, told
+from dotcount.prediction.frame import Frame, error_text
 from dotcount.prediction.journal import Settings, Summary
 from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks import Sink, create_sink, writable
@@ -125,12 +125,12 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         for sink in self._sinks:
             try:
                 sink.write(frame, prediction)
-            except Exception as error:  # one odd image must not end the run: what could not be written is told
+            except Exception as error:  # one odd image must not end the run: what could not be written is reported
                 if isinstance(error, OutputError) and getattr(error.__cause__, "errno", None) not in _OF_ONE_FRAME:
                     raise
                 if sink.rows:
                     raise
-                frame.warn(f"{sink.names[0].rstrip('/')} not written: {told(error)}")
+                frame.warn(f"{sink.names[0].rstrip('/')} not written: {error_text(error)}")
         count = None if prediction is None else prediction.count
         self._out.finish(frame.name, count, frame.error, bool(frame.warnings))
         self.summary.add(count, frame.error, bool(frame.warnings))

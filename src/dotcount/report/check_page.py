@@ -81,12 +81,12 @@ def write_check_page(path: Path, check: DataCheck) -> None:
 def _verdict(check: DataCheck) -> tuple[str, str, str]:
     """Return the mood of the verdict, the verdict, and what to do."""
     number = {s: sum(f.severity == s for f in check.findings) for s in ("error", "warning", "info")}
-    told = ", ".join(f"{n:,} {s}{'' if n == 1 or s == 'info' else 's'}" for s, n in number.items() if n)
+    found = ", ".join(f"{n:,} {s}{'' if n == 1 or s == 'info' else 's'}" for s, n in number.items() if n)
     if number["error"]:
-        return "no-better", "Not fit for training yet", f"{told}. Mend the errors first: they teach something wrong."
+        return "no-better", "Not fit for training yet", f"{found}. Mend the errors first: they teach something wrong."
     if number["warning"]:
-        return "unclear", "Fit for training, with doubts", f"{told}. Look at the warnings before training."
-    return "better", "Nothing is wrong", told or "No check has found anything. Look at the examples all the same."
+        return "unclear", "Fit for training, with doubts", f"{found}. Look at the warnings before training."
+    return "better", "Nothing is wrong", found or "No check has found anything. Look at the examples all the same."
 
 
 def _groups(check: DataCheck, album: Album) -> list[FindingGroup]:

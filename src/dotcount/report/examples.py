@@ -33,10 +33,10 @@ def example_panels(example: Example) -> ExamplePanels:
     matches = match_points(prediction.points, example.points.xy, example.radius)
     window = worst_window(matches, prediction.width, prediction.height, PANEL_SIDE)
     found, missed, extra = len(matches.found), len(matches.missed), len(matches.extra)
-    told = f"{found:,} found, {missed:,} missed, {extra:,} extra, within {number(matches.radius)} px"
+    caption = f"{found:,} found, {missed:,} missed, {extra:,} extra, within {number(matches.radius)} px"
     close = view if window is None else _look(example, window)
     if window is not None:
-        told += "; here a part, framed in the first picture"
+        caption += "; here a part, framed in the first picture"
     interval = ""
     if prediction.interval is not None:
         interval = f" (interval {number(prediction.interval[0])} to {number(prediction.interval[1])})"
@@ -48,7 +48,7 @@ def example_panels(example: Example) -> ExamplePanels:
         panels=[
             Panel.of(_framed(view, window), f"image, {prediction.width:,} × {prediction.height:,} px"),
             Panel.of(layer, f"density, sum {number(prediction.count)}", scale),
-            Panel.of(draw_matches(close, matches), told),
+            Panel.of(draw_matches(close, matches), caption),
         ],
     )
 

@@ -21,11 +21,11 @@ from dotcount.transport import Solution, solve
 
 IntArray = npt.NDArray[np.int64]
 
-UNPAID, OVERPAID = 0.5, 1.5
+MISSED, OVERCOUNTED = 0.5, 1.5
 """A dot is marked when fewer predicted objects than this go to it from nearby, or more from anywhere."""
 
-LEFTOVER = 0.25
-"""A place where at least this much predicted mass is left over, in objects, is listed."""
+UNMATCHED = 0.25
+"""A place where at least this much predicted mass is destroyed, in objects, is listed."""
 
 _OF_THE_LOSS = ("cost", "penalty", "epsilon", "rho", "delta")
 
@@ -49,19 +49,19 @@ class TransportMap:
     predicted
         (m,) predicted objects that go to each dot, ``sum_i u_i p_ij``; 1 is right, and they add up to the count as far
         as it is in reach.
-    nearby
+    predicted_nearby
         (m,) those of them from nearer than half-way to the next dot (or two cells, where dots are closer): a dot where
         nothing is predicted is served from far away, because the transport must serve it.
-    paid
+    dot_mass
         (m,) mass that arrives, ``sum_i q_i p_ij``: the transport meets half-way between what is predicted and one.
     distance
         (m,) mean distance that this mass comes from, px; NaN where there is none.
     area
         (m,) area of the cells that a dot owns and that hold at least a hundredth of the fullest one's mass, px^2.
-    leftover
-        (h, w) predicted mass that goes nowhere.
+    destroyed
+        (h, w) predicted mass that is destroyed: it goes to no dot.
     unmatched, unmatched_mass
-        (k, 2) places where at least a quarter of an object is left over, and (k,) how much, largest first.
+        (k, 2) places where at least a quarter of an object is destroyed, and (k,) how much, largest first.
 
     Examples
     --------
@@ -82,38 +82,38 @@ class TransportMap:
     owner: IntArray
     taken: FloatArray
     predicted: FloatArray
-    nearby: FloatArray
-    paid: FloatArray
+    predicted_nearby: FloatArray
+    dot_mass: FloatArray
     distance: FloatArray
     area: FloatArray
-    leftover: FloatArray
+    destroyed: FloatArray
     unmatched: FloatArray
     unmatched_mass: FloatArray
 
     @property
-    def unpaid(self) -> FloatArray:
+    def missed(self) -> FloatArray:
         """Return the (k, 2) dots that less than half a predicted object goes to from nearby."""
-        return self.dots[self.nearby < UNPAID]
+        return self.dots[self.predicted_nearby < MISSED]
 
     @property
-    def overpaid(self) -> FloatArray:
+    def overcounted(self) -> FloatArray:
         """Return the (k, 2) dots that more than one and a half predicted objects go to."""
-        return self.dots[self.predicted > OVERPAID]
+        return self.dots[self.predicted > OVERCOUNTED]
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the whole image as plain values."""
-        solution, moved = self.solution, float(self.paid.sum())
-        reached = self.paid > 0
-        mean = float(np.dot(self.paid[reached], self.distance[reached]) / moved) if reached.any() else None
+        solution, moved = self.solution, float(self.dot_mass.sum())
+        reached = self.dot_mass > 0
+        mean = float(np.dot(self.dot_mass[reached], self.distance[reached]) / moved) if reached.any() else None
         return {
             "dots": len(self.dots),
             "predicted": float(solution.density.sum()),
             "transported": moved,
             "mean_distance_px": mean,
-            "left_over": float(self.leftover.sum()),
-            "places_left_over": len(self.unmatched),
-            "unpaid_dots": len(self.unpaid),
-            "overpaid_dots": len(self.overpaid),
+            "destroyed_mass": float(self.destroyed.sum()),
+            "unmatched_places": len(self.unmatched),
+            "missed_dots": len(self.missed),
+            "overcounted_dots": len(self.overcounted),
             "value": solution.value,
             "gap": solution.gap,
             "converged": solution.converged,
@@ -124,11 +124,11 @@ class TransportMap:
     def save(self, out: Path) -> None:
         """Write ``dots.csv``, ``unmatched.csv`` and ``explanation.json`` into the folder ``out``."""
         with CsvWriter(
-            out / "dots.csv", ("dot", "x", "y", "predicted", "nearby", "paid", "distance_px", "area_px")
+            out / "dots.csv", ("dot", "x", "y", "predicted", "predicted_nearby", "dot_mass", "distance_px", "area_px")
         ) as sink:
             for k, (x, y) in enumerate(self.dots):
                 distance = float(self.distance[k]) if np.isfinite(self.distance[k]) else None
-                masses = self.predicted[k], self.nearby[k], self.paid[k]
+                masses = self.predicted[k], self.predicted_nearby[k], self.dot_mass[k]
                 sink.write(k + 1, float(x), float(y), *masses, distance, self.area[k])
         with CsvWriter(out / "unmatched.csv", ("x", "y", "mass")) as sink:
             for (x, y), mass in zip(self.unmatched, self.unmatched_mass):
@@ -209,7 +209,7 @@ def transport_map(
     offered = share * density.numpy().ravel()[cells]
     shown = (owner >= 0) & (taken >= 0.01 * taken.max())
     left = np.clip(-solution.pixel_defect.numpy(), 0, None)
-    peaks, peak_mass = find_peaks(left, 1, LEFTOVER)
+    peaks, peak_mass = find_peaks(left, 1, UNMATCHED)
     return TransportMap(
         solution=solution,
         settings={key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
@@ -218,11 +218,11 @@ def transport_map(
         owner=owner,
         taken=taken,
         predicted=_sums(columns, offered, len(xy)),
-        nearby=_sums(columns, offered * (gaps <= _reach(xy, side)[columns]), len(xy)),
-        paid=solution.dot_mass.numpy(),
+        predicted_nearby=_sums(columns, offered * (gaps <= _reach(xy, side)[columns]), len(xy)),
+        dot_mass=solution.dot_mass.numpy(),
         distance=distance,
         area=_sums(owner[shown], np.full(int(shown.sum()), side.prod()), len(xy)),
-        leftover=left,
+        destroyed=left,
         unmatched=peaks * side,
         unmatched_mass=peak_mass,
     )

@@ -88,9 +88,9 @@ def map_picture(transport: TransportMap, prediction: Prediction, view: View) -> 
     marks = Marks(view, np.concatenate([transport.dots, transport.unmatched]))
     for xy in transport.dots:
         marks.dot(xy, BLACK, WHITE)
-    for xy in transport.unpaid:
+    for xy in transport.missed:
         marks.ring(xy, MISSED)
-    for xy in transport.overpaid:
+    for xy in transport.overcounted:
         marks.ring(xy, FOUND)
     for xy in transport.unmatched:
         marks.cross(xy, EXTRA)
@@ -183,7 +183,7 @@ def transport_figure(pixels: Pixels, prediction: Prediction, transport: Transpor
     figure.supxlabel(
         "(c): a cell has the colour of the dot that takes most of its mass, the brighter the more. Black: dots.\n"
         "Amber ring: dot with less than half a predicted object nearby. Blue ring: with more than 1.5. "
-        "Pink cross: mass left over.",
+        "Pink cross: mass that goes to no dot.",
         fontsize="small",
     )
     for axes in panels:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 class Listener:
     """Hears of a run's progress; every method of this base class does nothing.
 
-    With several devices each process has a copy, and only the first one's is told anything of the epochs.
+    With several devices each process has a copy, and only the first one's hears of the epochs.
 
     Examples
     --------

@@ -18,7 +18,7 @@ from dotcount.training.state import RunState
 class CountingData(pl.LightningDataModule):
     """The loaders of a plan; the order of the coming epoch is set from the state of the run.
 
-    ``warn`` is told of images that can't be decoded. Half of ``cache_mb`` is for training images, half for validation
+    ``warn`` hears of images that can't be decoded. Half of ``cache_mb`` is for training images, half for validation
     images, shared by the loader processes.
     """
 
@@ -86,11 +86,11 @@ class CountingData(pl.LightningDataModule):
 
 
 class ValidationBatches(Dataset[Batch | None]):
-    """One whole image a batch; ``None`` for a file that can't be decoded, which is told once."""
+    """One whole image a batch; ``None`` for a file that can't be decoded, which is reported once."""
 
     def __init__(self, images: WholeImageDataset, warn: Callable[[str], None]) -> None:
         self.images, self.warn = images, warn
-        self.told: set[int] = set()
+        self.reported: set[int] = set()
 
     def __len__(self) -> int:
         return len(self.images)
@@ -99,8 +99,8 @@ class ValidationBatches(Dataset[Batch | None]):
         try:
             return whole_batch(self.images[index], index)
         except ImageReadError as error:
-            if index not in self.told:
-                self.told.add(index)
+            if index not in self.reported:
+                self.reported.add(index)
                 self.warn(f"left out of validation: {error}")
             return None
 

@@ -28,7 +28,7 @@ def seed_all(seed: int) -> None:
 def unchanged_process() -> Iterator[None]:
     """Put back, after the block, everything of the process that training changes; silence Lightning's notices in it.
 
-    What matters of those notices is told to the listener or is an error.
+    What matters of those notices is reported to the listener or is an error.
     """
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     levels = [logger.level for logger in loggers]

@@ -135,10 +135,10 @@ def make_plan(config: RunConfig) -> Plan:
     config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model, augment=augment)
     images = survey([record.image for record in train.records], ImageSelection.of(config.data))
     intensity = images.measured(images.intensity(strict=True))
-    told = [collection.note, padded_images(train.records, crop, rule), *images.told()]
+    notes = [collection.note, padded_images(train.records, crop, rule), *images.messages()]
     if intensity.low is not None:
-        told.append(f"brightness is {intensity.described()}")
-    return Plan(config, train, validation, "; ".join(filter(None, told)), intensity, orientation)
+        notes.append(f"brightness is {intensity.described()}")
+    return Plan(config, train, validation, "; ".join(filter(None, notes)), intensity, orientation)
 
 
 def resolve_symmetry(augment: AugmentConfig, train: Collection) -> tuple[AugmentConfig, str]:

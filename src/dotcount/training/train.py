@@ -102,7 +102,7 @@ def train(config: RunConfig, out: str | Path, *, resume: bool = False, listener:
     resume
         Continue the run in ``out``, exactly.
     listener
-        Hears of the run's progress; without one, nothing is told.
+        Hears of the run's progress; without one, nothing is reported.
 
     Raises
     ------

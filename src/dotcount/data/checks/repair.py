@@ -1,4 +1,4 @@
-"""A corrected copy of a data set: what can be put right without guessing is, the rest is left out, all of it told."""
+"""A corrected copy of a data set: what can be put right without guessing is, the rest is left out and reported."""
 
 from __future__ import annotations
 

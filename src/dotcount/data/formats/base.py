@@ -53,7 +53,7 @@ class Format(ABC):
         """Return whether the content of the file is of this format; never raises on foreign or damaged files."""
 
     def objection(self, path: Path) -> str | None:  # noqa: ARG002 - for formats that say something
-        """Return why the file is not of this format, as it is told to people; ``None``: it is, or is quite another.
+        """Return why the file is not of this format, as it is reported to people; ``None``: it is, or is quite another.
 
         A format says something here about files that come near: of its tool but another export, of its columns but in
         another unit. Never raises.

@@ -5,7 +5,7 @@ placed keypoint; one with a box (x, y, width, height from the image's corner) gi
 polygons only the centre of the box around them. COCO's keypoints are stored as pixel indices from 0 by its own tools,
 and as positions by most others; they are taken as positions. Every image listed was looked at.
 
-A crowd region (``iscrowd``) stands for no single object: it is left out, which is told, and an image that has nothing
+A crowd region (``iscrowd``) stands for no single object: it is left out (reported), and an image that has nothing
 else is an error. Two exporters write single objects so: where every annotation of a file is marked as a crowd, and
 where one has the ``occluded`` attribute of CVAT (which marks what was painted with its brush), it is an object.
 """
@@ -151,10 +151,10 @@ def _dots(
             f"annotation {path}: image {image} has only crowd regions (iscrowd 1), which stand for no single object; "
             "annotate its objects, set iscrowd to 0, or leave the image out"
         )
-    told = [f"{crowds} crowd regions (iscrowd 1)"] if crowds else []
-    told += [f"{unplaced} annotations of which no keypoint was placed"] if unplaced else []
+    left_out = [f"{crowds} crowd regions (iscrowd 1)"] if crowds else []
+    left_out += [f"{unplaced} annotations of which no keypoint was placed"] if unplaced else []
     dots = dots_of(xy, classes)
-    return Dots(dots.xy, dots.classes, tuple(told))
+    return Dots(dots.xy, dots.classes, tuple(left_out))
 
 
 def _painted(annotation: Mapping[str, Any]) -> bool:

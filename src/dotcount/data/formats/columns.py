@@ -217,7 +217,7 @@ def _place(
 
 
 def _is_double(names: Sequence[str], units: Sequence[str | None], x: str, y: str) -> bool:
-    """Return whether two columns have one name and one unit, so that it can't be told which is meant."""
+    """Return whether two columns have one name and one unit, so that it is unclear which is meant."""
     found = [pair for pair in zip(names, units) if pair[0] in (x, y)]
     return len(set(found)) < len(found)
 

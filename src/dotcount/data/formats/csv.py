@@ -261,7 +261,7 @@ class CsvTable(Table):
             if all(row.empty for row in group):
                 read = partial(no_dots)
             listed.append((name, Listed(_telling(read, left_out), size=next(iter(sizes), None))))
-            left_out = ()  # of the whole file, told once
+            left_out = ()  # of the whole file, reported once
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:

@@ -118,8 +118,8 @@ def _without_summary(sheet: Sheet) -> Sheet:
             n -= 1
     if n == len(rows):
         return sheet
-    told = (f"{len(rows) - n} rows of ImageJ's summary (Mean, SD, ...)",)
-    return replace(sheet, rows=rows[:n], lines=sheet.lines[:n], left_out=told)
+    left_out = (f"{len(rows) - n} rows of ImageJ's summary (Mean, SD, ...)",)
+    return replace(sheet, rows=rows[:n], lines=sheet.lines[:n], left_out=left_out)
 
 
 def first_rows(path: Path, most: int = 2) -> Sheet:

@@ -5,7 +5,7 @@ multiples one centre a feature. Coordinates are px of the full-resolution image,
 ``properties.classification.name``.
 
 A polygon around other objects is a region, not an object: annotations beside detections, and outlines that hold several
-others or one far smaller, are left out, and told. GeoJSON of maps is refused: its coordinates are degrees or metres.
+others or one far smaller, are left out and reported. GeoJSON of maps is refused: its coordinates are degrees or metres.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class GeoJson(Sidecar):
         require_pixels(whole, shapes, path)
         regions = find_regions(shapes, path)
         kept = [s for s in shapes if s.index not in regions]
-        told = (f"{len(regions)} x region around objects",) if regions else ()
+        left_out = (f"{len(regions)} x region around objects",) if regions else ()
         dots = dots_of([c for s in kept for c in s.centres], [s.label for s in kept for _ in s.centres])
-        return replace(dots, left_out=told)
+        return replace(dots, left_out=left_out)
 
     def write(self, path: Path, record: Record) -> None:
         """Write one MultiPoint annotation a class, which is how QuPath keeps counted points."""

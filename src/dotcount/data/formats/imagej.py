@@ -3,7 +3,7 @@
 In ImageJ a pixel (u, v) covers ``[u, u + 1)``, so sub-pixel coordinates are positions. Points without the sub-pixel
 option are whole numbers: pixels, whose centre the dot is at. Other shapes give their centre. The counters of the
 multi-point tool, where more than one was used, become classes ``counter 0``, ``counter 1``, ... Text, images and arrows
-that were drawn on top are no objects: they are left out, and told. Selections in several slices of a stack do not
+that were drawn on top are no objects: they are left out, and reported. Selections in several slices of a stack do not
 belong to one image.
 """
 
@@ -64,8 +64,8 @@ class ImageJ(Sidecar):
         counters = [k for roi in kept for k in _counters(roi)]
         classes = tuple(f"counter {k}" for k in counters) if len(set(counters)) > 1 else ()
         others = [_NO_OBJECTS[roi.subtype] for roi in selections if roi.subtype in _NO_OBJECTS]
-        told = tuple(f"{others.count(what)} x {what}" for what in dict.fromkeys(others))
-        return Dots(xy, classes, told)
+        left_out = tuple(f"{others.count(what)} x {what}" for what in dict.fromkeys(others))
+        return Dots(xy, classes, left_out)
 
     def write(self, path: Path, record: Record) -> None:
         """Write one multi-point selection with sub-pixel coordinates (float32); no dots: an empty one."""

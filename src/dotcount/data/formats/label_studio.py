@@ -6,7 +6,7 @@ centre of the shape; the class may stand in a second result of type ``labels`` a
 other regions are an error; answers that have no place (``choices``, ``textarea``, ...) are passed over.
 
 Of several annotations of a task that were not cancelled the one marked as ground truth counts, else the last, which is
-told; a task without any was not annotated; predictions are left alone. The size is that of the image file, since
+reported; a task without any was not annotated; predictions are left alone. The size is that of the image file, since
 exports may lack ``original_width``.
 """
 

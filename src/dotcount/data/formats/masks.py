@@ -95,7 +95,7 @@ class _Mask(Sidecar):
 
 
 def _require_whole(path: Path, pixels: PixelArray, verdict: Verdict | None) -> None:
-    """Refuse a mask of which a part would be left out, or of which it can't be told what is marked."""
+    """Refuse a mask of which a part would be left out, or in which it is unclear what is marked."""
     left_out = read_header(path).notes
     if left_out:
         raise AnnotationError(f"mask {path}: {'; '.join(left_out)}; save one mask of one page with all objects")

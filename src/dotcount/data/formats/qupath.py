@@ -1,7 +1,7 @@
 """Tables of measurements of QuPath (https://qupath.readthedocs.io/en/stable/docs/tutorials/exporting_measurements.html).
 
 A row for each object, with ``Image`` and the centroid. Centroids in px are positions; those in µm can't be used, since
-the table does not hold the size of a pixel. Rows of regions (annotations) among detections are left out, and told.
+the table does not hold the size of a pixel. Rows of regions (annotations) among detections are left out, and reported.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class QuPath(Table):
                 classes.append(sheet.text(k, label))
         listed = []
         for name, (xy, classes, left) in grouped.items():
-            told = (f"{len(left)} x region among detections",) if left else ()
-            dots = Dots(np.array(xy), tuple(classes) if any(classes) else (), told)
+            left_out = (f"{len(left)} x region among detections",) if left else ()
+            dots = Dots(np.array(xy), tuple(classes) if any(classes) else (), left_out)
             listed.append((name, Listed(fixed(dots))))
         return listed
 

@@ -83,7 +83,7 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST, *, every_pag
     with _opened(path) as stack:
         stack.check(selection, path)
         pixels = stack.pixels(selection)
-        notes = stack.told(selection, every_page=every_page)
+        notes = stack.messages(selection, every_page=every_page)
         gaps = missing_values(pixels, stack.declared)
         if gaps is not None:
             pixels = fill(pixels, gaps)
@@ -125,7 +125,7 @@ def read_header(path: str | Path, selection: ImageSelection = FIRST) -> ImageHea
     with _opened(path) as stack:
         deep = "" if stack.dtype == np.uint8 else "float" if stack.dtype.kind == "f" else "integer"
         return ImageHeader(
-            stack.width, stack.height, stack.orientation, tuple(stack.told(selection)), deep, stack.pages
+            stack.width, stack.height, stack.orientation, tuple(stack.messages(selection)), deep, stack.pages
         )
 
 

@@ -63,22 +63,22 @@ class Stack(ABC):
                 f"image {name} has {held}; channel {max(selection.channels)} does not exist, choose others"
             )
 
-    def told(self, selection: ImageSelection, *, every_page: bool = False) -> list[str]:
+    def messages(self, selection: ImageSelection, *, every_page: bool = False) -> list[str]:
         """Return in words what of the file is read, where it is not all; ``every_page``: the other pages are, too."""
-        told = list(self.notes)
+        messages = list(self.notes)
         if self.pages > 1 and not every_page:
             of = f"{self.page_word}s{f' ({self.axes})' if self.axes else ''}"
             if selection.projection == "max":
-                told.append(f"the maximum over {self.pages:,} {of} was taken")
+                messages.append(f"the maximum over {self.pages:,} {of} was taken")
             else:
                 rest = _rest(self.pages - 1)
-                told.append(f"{self.page_word} {selection.page} of {self.pages:,} {of} was read, {rest}")
+                messages.append(f"{self.page_word} {selection.page} of {self.pages:,} {of} was read, {rest}")
         used = selection.channels or self.default_channels
         if len(set(used)) < self.channels:
             names = f"{self.channel_word}{'s' if len(used) > 1 else ''} {', '.join(map(str, used))}"
             was = "were" if len(used) > 1 else "was"
-            told.append(f"{names} of {self.channels:,} {was} read, {_rest(self.channels - len(set(used)))}")
-        return told
+            messages.append(f"{names} of {self.channels:,} {was} read, {_rest(self.channels - len(set(used)))}")
+        return messages
 
     def pixels(self, selection: ImageSelection) -> PixelArray:
         """Return (H, W, 3) stored values of what is chosen."""

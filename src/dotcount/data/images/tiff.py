@@ -85,7 +85,7 @@ class TiffStack(Stack):
         self.default_channels = (1, 2, 3) if self.bands > 2 else (1,)
         extra = tuple(self.key.extrasamples)
         if self.key.photometric == _SEPARATED or (len(extra) == 1 and extra[0] in _ALPHA):
-            self.default_channels = tuple(range(1, self.bands + 1))  # alpha is told of when it has been seen
+            self.default_channels = tuple(range(1, self.bands + 1))  # alpha is noted once it has been seen
 
     def read(self, page: int, channels: tuple[int, ...] | None) -> PixelArray:
         """Return a page; see :meth:`Stack.read`."""

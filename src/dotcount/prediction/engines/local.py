@@ -12,7 +12,7 @@ from dotcount.prediction.engines.base import ENGINES, Engine
 from dotcount.prediction.frame import Frame
 
 MARGIN = 0.1
-"""How far beyond the counts of the training images a count may lie until it is told, as a share of them."""
+"""How far beyond the counts of the training images a count may lie until it is reported, as a share of them."""
 
 NONE_FINITE = 3
 """After so many images whose density is not finite, and none before whose density is, the model is at fault."""

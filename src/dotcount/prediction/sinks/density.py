@@ -25,10 +25,10 @@ class DensityMaps(Sink):
             return
         from tifffile import imwrite
 
-        told = {
+        metadata = {
             "quantity": "expected objects per cell",
             "cell_px": list(prediction.stride),
             "image_px": [prediction.width, prediction.height],
         }
         with self._out.file(f"density/{frame.name}.tif") as path:
-            imwrite(path, prediction.density, photometric="minisblack", compression="zlib", metadata=told)
+            imwrite(path, prediction.density, photometric="minisblack", compression="zlib", metadata=metadata)

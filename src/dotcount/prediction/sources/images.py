@@ -36,7 +36,7 @@ class ImageFiles(Source):
             return 1
         try:
             return read_header(path).pages
-        except ImageReadError:  # told when its pixels are read
+        except ImageReadError:  # reported when its pixels are read
             return 1
 
     def _read(self, path: Path, selection: ImageSelection) -> tuple[PixelArray, Sequence[str]]:
