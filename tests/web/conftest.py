@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import httpx
 
 from dotcount.web.access import LOCAL, Access
-from dotcount.web.limits import DEFAULT, Limits
+from dotcount.web.limits import DEFAULT, ServerLimits
 from dotcount.web.server import listen, make_server
 
 
@@ -20,7 +20,7 @@ class Running:
     """A server that answers."""
 
     port: int
-    limits: Limits
+    limits: ServerLimits
     access: Access
 
     @property
@@ -56,7 +56,7 @@ def drained(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def running(make_app, access: Access = LOCAL, limits: Limits = DEFAULT):
+def running(make_app, access: Access = LOCAL, limits: ServerLimits = DEFAULT):
     """Serve ``make_app(access, limits)`` on a free port of this machine; all ends with the block."""
     opened = listen("127.0.0.1", 0)
     server = make_server(make_app(access, limits), limits)

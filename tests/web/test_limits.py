@@ -13,10 +13,10 @@ from starlette.routing import Route
 from dotcount.web import limits as limits_module
 from dotcount.web import server as server_module
 from dotcount.web.app import build_app
-from dotcount.web.limits import Limits, receive_file, receive_json
+from dotcount.web.limits import ServerLimits, receive_file, receive_json
 from tests.web.conftest import drained, running
 
-SMALL = Limits(upload_bytes=100_000, json_bytes=100, requests=3, connections=40)
+SMALL = ServerLimits(upload_bytes=100_000, json_bytes=100, requests=3, connections=40)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ A tool, such as the page that counts photos, is a list of Starlette routes. What
     Who may ask: ``Access`` (address, token, names) and ``Guard``, which refuses foreign hosts, origins and wrong
     tokens, bounds the requests at work, and sets the Content-Security-Policy.
 :mod:`~dotcount.web.limits`
-    How much may be asked: ``Limits``, ``receive_file`` (a body streamed to disk), ``receive_json``, and ``Refusal``,
-    the error with an HTTP status. Any :class:`~dotcount.errors.DotcountError` becomes a refusal, too.
+    How much may be asked: ``ServerLimits``, ``receive_file`` (a body streamed to disk), ``receive_json``, and
+    ``Refusal``, the error with an HTTP status. Any :class:`~dotcount.errors.DotcountError` becomes a refusal, too.
 :mod:`~dotcount.web.app`
     ``build_app(routes, access, limits)``: the guarded application with ``/static``, and ``page("count.html")``, the
     endpoint of a template. Every error answers ``{"error": "one line"}``.

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from dotcount.errors import DataError, DotcountError, OutputError
 from dotcount.web.access import LOCAL, Access, Guard
-from dotcount.web.limits import DEFAULT, Limits, Refusal
+from dotcount.web.limits import DEFAULT, Refusal, ServerLimits
 
 STATIC, TEMPLATES = Path(__file__).parent / "static", Path(__file__).parent / "templates"
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -25,7 +25,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 def build_app(
     routes: Sequence[BaseRoute],
     access: Access = LOCAL,
-    limits: Limits = DEFAULT,
+    limits: ServerLimits = DEFAULT,
     *,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
 ) -> ASGIApp:

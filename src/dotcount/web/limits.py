@@ -23,7 +23,7 @@ _LINGER = 2.0  # seconds for which the rest of a refused body is read and thrown
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """What one server takes upon itself.
 
     Attributes
@@ -47,7 +47,7 @@ class Limits:
 
     Examples
     --------
-    >>> Limits().pixels
+    >>> ServerLimits().pixels
     100000000
     """
 
@@ -62,7 +62,7 @@ class Limits:
     json_bytes: int = 1_000_000
 
 
-DEFAULT = Limits()
+DEFAULT = ServerLimits()
 
 
 class Refusal(Exception):

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from dotcount.errors import OutputError, UsageError
-from dotcount.web.limits import DEFAULT, Limits
+from dotcount.web.limits import DEFAULT, ServerLimits
 
 HEADER_SECONDS = 10.0
 """Time from the opening of a connection, or the end of an answer, until a request must have been asked in full."""
@@ -63,7 +63,7 @@ def address_of(opened: socket.socket, host: str) -> str:
     return f"http://{f'[{name}]' if ':' in name else name}:{opened.getsockname()[1]}"
 
 
-def make_server(app: ASGIApp, limits: Limits = DEFAULT) -> uvicorn.Server:
+def make_server(app: ASGIApp, limits: ServerLimits = DEFAULT) -> uvicorn.Server:
     """Return uvicorn with the limits, for ``run(sockets=[...])``; ``should_exit`` ends it."""
     config = uvicorn.Config(
         app,
@@ -80,7 +80,7 @@ def make_server(app: ASGIApp, limits: Limits = DEFAULT) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve(app: ASGIApp, opened: socket.socket, limits: Limits = DEFAULT) -> None:
+def serve(app: ASGIApp, opened: socket.socket, limits: ServerLimits = DEFAULT) -> None:
     """Answer requests on a socket until the process is interrupted."""
     with opened:
         make_server(app, limits).run(sockets=[opened])
