@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,34 @@ def test_two_trainings_in_one_folder(tiny, tmp_path):
         with pytest.raises(OutputError, match="in use by another training"):
             train(tiny(), run, resume=True)
     assert not (run / "last.ckpt").exists()
+
+
+@pytest.mark.slow
+def test_a_second_process_is_refused_while_one_trains(tiny, tmp_path):
+    """Two real trainings in one folder: the second ends with one line, the first is not disturbed."""
+    run, written = tmp_path / "run", tmp_path / "config.yaml"
+    config.save_yaml(tiny(training__epochs=400), written)
+    command = [
+        sys.executable,
+        "-m",
+        "dotcount",
+        "train",
+        str(tiny().data.path),
+        "--config",
+        str(written),
+        "--out",
+        str(run),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
+        try:
+            while not (run / "last.ckpt").exists():
+                assert first.poll() is None, first.stderr.read()
+                time.sleep(0.2)
+            with pytest.raises(OutputError, match="in use by another training"):
+                train(tiny(), run, resume=True)
+            assert first.poll() is None
+        finally:
+            first.kill()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", "pickle"])

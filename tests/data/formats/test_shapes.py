@@ -22,6 +22,7 @@ from .test_tools import dots_in, listed_in, write
         ('<ellipse cx="30.5" cy="20" rx="4" ry="2" rotation="30"/>', [[30.5, 20]]),
         ('<skeleton label="f"><points outside="1" points="9,9"/><points points="1,2"/></skeleton>', [[1, 2]]),
         ('<tag label="sunny"/>', []),
+        ('<points outside="1" points="9,9"/><points points="1,2"/>', [[1, 2]]),
     ],
 )
 def test_cvat_places(tmp_path: Path, shape: str, xy: list) -> None:

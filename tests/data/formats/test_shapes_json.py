@@ -73,6 +73,20 @@ def test_coco_crowds_are_left_out_and_told_or_refused(tmp_path: Path) -> None:
         listed_in("coco", coco(tmp_path, {"bbox": [10, 10, 4, 4]}, {**crowd, "image_id": 2}))
 
 
+def test_coco_annotations_marked_ignore_and_exact_repeats_are_left_out(tmp_path: Path) -> None:
+    one, ignored = {"id": 3, "bbox": [10, 10, 4, 4]}, {"id": 4, "bbox": [30, 10, 4, 4], "ignore": 1}
+    dots = listed_in("coco", coco(tmp_path, one, ignored, one, {**one, "id": 5}))["a.jpg"]
+    assert dots.xy.tolist() == [[12, 12], [12, 12]]  # another id: another object
+    assert dots.left_out == ("1 annotations marked ignore", "1 exact repeats of an annotation")
+
+
+def test_coco_categories_that_do_not_exist_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnnotationError, match=r"image a\.jpg has the category_id 77, which no category has"):
+        listed_in(
+            "coco", coco(tmp_path, {"bbox": [10, 10, 4, 4], "category_id": 77}, categories=[{"id": 1, "name": "cell"}])
+        )
+
+
 @pytest.mark.parametrize("owner", [7, "x", None, [1], {"a": 1}, 1.5, True])
 def test_coco_annotations_of_no_image_are_refused(tmp_path: Path, owner: object) -> None:
     with pytest.raises(AnnotationError, match=r"c\.json: .*image_id"):

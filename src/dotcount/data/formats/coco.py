@@ -8,10 +8,12 @@ and as positions by most others; they are taken as positions. Every image listed
 A crowd region (``iscrowd``) stands for no single object: it is left out (reported), and an image that has nothing
 else is an error. Two exporters write single objects so: where every annotation of a file is marked as a crowd, and
 where one has the ``occluded`` attribute of CVAT (which marks what was painted with its brush), it is an object.
+Annotations marked ``ignore`` and exact repeats of an annotation (the same id, too) are left out (reported).
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -134,18 +136,21 @@ def _dots(
 ) -> Dots:
     """Return the dots of one image; ``regions``: whether crowd regions stand for no single object."""
     xy, classes = [], []
-    crowds = unplaced = 0
-    for annotation in annotations:
+    crowds = unplaced = ignored = 0
+    once = _without_repeats(annotations)
+    for annotation in once:
         if annotation.get("iscrowd") and regions and not _painted(annotation):
             crowds += 1
+            continue
+        if annotation.get("ignore"):
+            ignored += 1
             continue
         found = _place(annotation, path, f"an annotation of image {image}")
         if found is None:
             unplaced += 1
             continue
         xy.append(found)
-        category = annotation.get("category_id")
-        classes.append("" if category is None else categories.get(identity(category, path, "category_id"), ""))
+        classes.append(_class(annotation.get("category_id"), categories, path, image))
     if crowds and not xy:
         raise AnnotationError(
             f"annotation {path}: image {image} has only crowd regions (iscrowd 1), which stand for no single object; "
@@ -153,8 +158,39 @@ def _dots(
         )
     left_out = [f"{crowds} crowd regions (iscrowd 1)"] if crowds else []
     left_out += [f"{unplaced} annotations of which no keypoint was placed"] if unplaced else []
+    left_out += [f"{ignored} annotations marked ignore"] if ignored else []
+    repeats = len(annotations) - len(once)
+    left_out += [f"{repeats} exact repeats of an annotation"] if repeats else []
     dots = dots_of(xy, classes)
     return Dots(dots.xy, dots.classes, tuple(left_out))
+
+
+def _class(category: Any, categories: Mapping[str, str], path: Path, image: str) -> str:
+    """Return the name of a category; a file without any categories leaves it open."""
+    if category is None:
+        return ""
+    key = identity(category, path, "category_id")
+    if categories and key not in categories:
+        raise AnnotationError(
+            f"annotation {path}: an annotation of image {image} has the category_id {key[:40]}, which no category has; "
+            "restore the category in the file, or correct the id"
+        )
+    return categories.get(key, "")
+
+
+def _without_repeats(annotations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the annotations; one that stands there again, with the same id and content, counts once."""
+    with_id = Counter(repr(a["id"]) for a in annotations if a.get("id") is not None)
+    kept: list[Mapping[str, Any]] = []
+    seen: set[str] = set()
+    for annotation in annotations:
+        if with_id[repr(annotation.get("id"))] > 1:
+            content = repr(sorted(annotation.items()))
+            if content in seen:
+                continue
+            seen.add(content)
+        kept.append(annotation)
+    return kept
 
 
 def _painted(annotation: Mapping[str, Any]) -> bool:

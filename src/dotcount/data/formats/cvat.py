@@ -2,7 +2,7 @@
 
 ``annotations/image[@name]`` with ``points`` (every point of a shape is a dot), ``box``, ``ellipse``, ``polygon``,
 ``polyline``, ``mask`` and ``cuboid`` (their centres) and ``skeleton`` (one object, at the mean of its points that are
-not ``outside``). Coordinates are positions from the image's corner, written to two decimals by CVAT. Every image listed
+not ``outside``). Any other shape that is marked ``outside`` is left out (reported). Coordinates are positions from the image's corner, written to two decimals by CVAT. Every image listed
 was looked at. Tags are of the whole image; any other shape is an error.
 """
 
@@ -85,13 +85,18 @@ def _split(subset: str | None) -> str | None:
 
 def _dots(image: ElementTree.Element, path: Path, name: str) -> Dots:
     xy, classes = [], []
+    outside = 0
     for shape in image:
         if shape.tag == "tag" and not _PLACES & set(shape.attrib):  # of the whole image
+            continue
+        if shape.get("outside") == "1":
+            outside += 1
             continue
         for centre in _centres(shape, path, f"{shape.tag} of image {name}"):
             xy.append(centre)
             classes.append(shape.get("label", ""))
-    return dots_of(xy, classes)
+    dots = dots_of(xy, classes)
+    return Dots(dots.xy, dots.classes, (f"{outside} shapes marked outside",) if outside else ())
 
 
 def _centres(shape: ElementTree.Element, path: Path, what: str) -> Sequence[tuple[float, float]]:
