@@ -2,8 +2,9 @@
 
 ``annotations/image[@name]`` with ``points`` (every point of a shape is a dot), ``box``, ``ellipse``, ``polygon``,
 ``polyline``, ``mask`` and ``cuboid`` (their centres) and ``skeleton`` (one object, at the mean of its points that are
-not ``outside``). Any other shape that is marked ``outside`` is left out (reported). Coordinates are positions from the image's corner, written to two decimals by CVAT. Every image listed
-was looked at. Tags are of the whole image; any other shape is an error.
+not ``outside``). Any other shape that is marked ``outside`` is left out (reported). Coordinates are positions from the
+image's corner, written to two decimals by CVAT. Every image listed was looked at. Tags are of the whole image; any
+other shape is an error.
 """
 
 from __future__ import annotations
