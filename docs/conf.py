@@ -39,6 +39,7 @@ ROOMS = {
     "Model metadata": "metadata",
     "Training": "training",
     "Evaluation": "evaluation",
+    "Audit": "audit",
     "Calibration": "calibration",
     "Metrics": "metrics",
     "Losses": "losses",

@@ -18,7 +18,8 @@ import dotcount
 from dotcount.data import to_unit
 from dotcount.data.synthetic import generate
 from dotcount.points import Points
-from dotcount.report import located_figure, save_figure, transport_figure, transport_map, transport_settings
+from dotcount.audit import transport_map, transport_settings
+from dotcount.report import located_figure, save_figure, transport_figure
 
 SEED = 2024
 SPURIOUS = (232.0, 165.0)

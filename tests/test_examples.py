@@ -13,7 +13,7 @@ import pytest
 import dotcount
 
 ROOMS = (
-    "", "calibration", "config", "data", "data.synthetic", "density", "evaluation", "files", "inference", "intensity",
+    "", "audit", "calibration", "config", "data", "data.synthetic", "density", "evaluation", "files", "inference", "intensity",
     "losses", "metadata", "metrics", "models", "points", "prediction", "registry", "report", "training", "transport",
 )  # fmt: skip
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

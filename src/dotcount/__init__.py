@@ -42,7 +42,7 @@ _HOME = {
     "train": "training",
 }
 _SUBMODULES = (
-    "calibration", "config", "data", "density", "errors", "evaluation", "inference", "losses", "metadata", "metrics",
+    "audit", "calibration", "config", "data", "density", "errors", "evaluation", "inference", "losses", "metadata", "metrics",
     "models", "points", "prediction", "report", "training", "transport",
 )  # fmt: skip
 

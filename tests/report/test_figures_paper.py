@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.spatial import KDTree
 
-from dotcount.report import located_figure, map_picture, points_picture, save_figure, transport_figure, transport_map
+from dotcount.audit import transport_map
+from dotcount.report import located_figure, map_picture, points_picture, save_figure, transport_figure
 from dotcount.report.figures_paper import GREEN, dot_colours
 from dotcount.report.overlay import EXTRA, MISSED, View
 
-from .test_explanation import NEAR, blobs, centre, predicted
+from ..audit.test_transport_map import NEAR, blobs, centre, predicted
 
 DOTS = [centre(3, 3), centre(3, 13), centre(12, 12)]
 

@@ -23,8 +23,8 @@ from dotcount.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from dotcount.audit import TransportMap
     from dotcount.points import Points
-    from dotcount.report import TransportMap
 
 WRITTEN = (
     "figure1.png",
@@ -89,7 +89,8 @@ def run(args: argparse.Namespace) -> int:
     if points is None:
         print(f"no transport map without dots; give --dots or --data: {args.out / 'figure2.png'}")
         return 0
-    from dotcount.report import map_picture, transport_figure, transport_map, transport_settings
+    from dotcount.audit import transport_map, transport_settings
+    from dotcount.report import map_picture, transport_figure
     from dotcount.report.view import View
 
     settings = transport_settings(predictor.metadata)

@@ -8,7 +8,6 @@ from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dotcount.report.check_page import write_check_page
-    from dotcount.report.explanation import TransportMap, transport_map, transport_settings
     from dotcount.report.figures_paper import (
         located_figure,
         map_picture,
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 # Imported on first use: a data check's page needs no torch, whose import takes seconds.
 _HOME = {
     "check_page": ("write_check_page",),
-    "explanation": ("TransportMap", "transport_map", "transport_settings"),
     "figures_paper": ("located_figure", "map_picture", "points_picture", "save_figure", "transport_figure"),
     "html": ("Report", "render", "write_report"),
     "overlay": ("overlay", "save_overlay"),
@@ -30,7 +28,6 @@ _HOME = {
 
 __all__ = [
     "Report",
-    "TransportMap",
     "located_figure",
     "map_picture",
     "overlay",
@@ -39,8 +36,6 @@ __all__ = [
     "save_figure",
     "save_overlay",
     "transport_figure",
-    "transport_map",
-    "transport_settings",
     "write_check_page",
     "write_report",
 ]

@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 from dotcount.files import replacing
 from dotcount.inference import Prediction
 from dotcount.points import FloatArray
-from dotcount.report.explanation import TransportMap
+from dotcount.audit.transport_map import TransportMap
 from dotcount.report.marks import EXTRA, FOUND, MISSED, Marks
 from dotcount.report.view import View
 
@@ -68,7 +68,7 @@ def map_picture(transport: TransportMap, prediction: Prediction, view: View) -> 
     >>> import numpy as np
     >>> import dotcount
     >>> from dotcount.data.synthetic import generate
-    >>> from dotcount.report import transport_map, transport_settings
+    >>> from dotcount.audit import transport_map, transport_settings
     >>> from dotcount.report.view import View
     >>> image, dots = generate("cells", size=96)
     >>> predictor = dotcount.load("cells")
@@ -160,7 +160,7 @@ def transport_figure(pixels: Pixels, prediction: Prediction, transport: Transpor
     >>> import numpy as np
     >>> import dotcount
     >>> from dotcount.data.synthetic import generate
-    >>> from dotcount.report import transport_map, transport_settings
+    >>> from dotcount.audit import transport_map, transport_settings
     >>> image, dots = generate("cells", size=96)
     >>> predictor = dotcount.load("cells")
     >>> prediction = predictor.predict(image)

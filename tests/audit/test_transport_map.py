@@ -8,7 +8,7 @@ import pytest
 
 from dotcount.inference import Prediction
 from dotcount.metadata import LossFacts, ModelMetadata, TrainingFacts
-from dotcount.report import transport_map, transport_settings
+from dotcount.audit import transport_map, transport_settings
 
 SETTINGS = {"cost": "l2", "penalty": "kl", "epsilon": 0.01, "rho": 1.0, "delta": None, "length_scale": 64.0}
 NEAR = SETTINGS | {"cost": "wfr", "delta": 0.2}  # mass moves at most pi/2 x 0.2 x 64 = 20 px
@@ -146,3 +146,11 @@ def test_settings_of_another_loss_are_the_papers_at_the_runs_crop():
     run = trained("generalized", {"epsilon": 0.3, "length_scale": 7.0})
     assert transport_settings(run) == SETTINGS | {"length_scale": 96.0}
     assert transport_settings(ModelMetadata("compact", 4))["length_scale"] is None
+
+
+def test_what_is_kept_and_what_is_destroyed_is_what_was_predicted():
+    density = blobs([(3, 3, 1.0), (4, 6, 0.7), (12, 4, 0.8)])
+    result = transport_map(predicted(density), [centre(3, 3), centre(3, 5), centre(3, 13)], 4, NEAR)
+    assert result.kept.sum() + result.destroyed.sum() == pytest.approx(density.sum(), abs=1e-3)
+    assert (result.kept <= result.predicted + 1e-9).all()
+    assert result.kept[2] < 0.01

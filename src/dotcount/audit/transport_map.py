@@ -54,6 +54,9 @@ class TransportMap:
         nothing is predicted is served from far away, because the transport must serve it.
     dot_mass
         (m,) mass that arrives, ``sum_i q_i p_ij``: the transport meets half-way between what is predicted and one.
+    kept
+        (m,) the part of ``predicted`` that is not destroyed on its way, ``sum_i min(u_i, q_i) p_ij``; together with
+        what is destroyed it adds up to the count.
     distance
         (m,) mean distance that this mass comes from, px; NaN where there is none.
     area
@@ -84,6 +87,7 @@ class TransportMap:
     predicted: FloatArray
     predicted_nearby: FloatArray
     dot_mass: FloatArray
+    kept: FloatArray
     distance: FloatArray
     area: FloatArray
     destroyed: FloatArray
@@ -206,7 +210,8 @@ def transport_map(
         distance = _sums(columns, mass * gaps, len(xy)) / total
     sent = solution.pixel_mass.numpy().ravel()[cells]
     share = np.divide(mass, sent, out=np.zeros_like(mass), where=sent > 0)
-    offered = share * density.numpy().ravel()[cells]
+    there = density.numpy().ravel()[cells]
+    offered = share * there
     shown = (owner >= 0) & (taken >= 0.01 * taken.max())
     left = np.clip(-solution.pixel_defect.numpy(), 0, None)
     peaks, peak_mass = find_peaks(left, 1, UNMATCHED)
@@ -220,6 +225,7 @@ def transport_map(
         predicted=_sums(columns, offered, len(xy)),
         predicted_nearby=_sums(columns, offered * (gaps <= _reach(xy, side)[columns]), len(xy)),
         dot_mass=solution.dot_mass.numpy(),
+        kept=_sums(columns, share * np.minimum(sent, there), len(xy)),
         distance=distance,
         area=_sums(owner[shown], np.full(int(shown.sum()), side.prod()), len(xy)),
         destroyed=left,

@@ -1,0 +1,40 @@
+"""Annotations looked at twice: which dots a model disagrees with, and what would put them right."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dotcount.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from dotcount.audit.examine import audit_settings, examine, fit, reach_of
+    from dotcount.audit.folds import Fold, deal, record_folds
+    from dotcount.audit.suspicions import KINDS, ImageAudit, Suspicion, ranked
+    from dotcount.audit.transport_map import TransportMap, transport_map, transport_settings
+
+# Imported on first use: the transport needs torch, whose import takes seconds.
+_HOME = {
+    "examine": ("audit_settings", "examine", "fit", "reach_of"),
+    "folds": ("Fold", "deal", "record_folds"),
+    "suspicions": ("KINDS", "ImageAudit", "Suspicion", "ranked"),
+    "transport_map": ("TransportMap", "transport_map", "transport_settings"),
+}
+
+__all__ = [
+    "KINDS",
+    "Fold",
+    "ImageAudit",
+    "Suspicion",
+    "TransportMap",
+    "audit_settings",
+    "deal",
+    "examine",
+    "fit",
+    "ranked",
+    "reach_of",
+    "record_folds",
+    "transport_map",
+    "transport_settings",
+]
+
+__getattr__ = lazy_names(__name__, _HOME)
