@@ -26,8 +26,8 @@ class Fault:
 def corrupt(collection: Collection, seed: int) -> tuple[Collection, list[Fault]]:
     """Return the collection with 5 % of the dots removed, 5 % added and 5 % moved by 15 px, and what was done.
 
-    Which dots, over the whole set, is drawn; added ones lie anywhere in their image, moved ones go in any direction that
-    stays inside.
+    Which dots, over the whole set, is drawn; added ones lie anywhere in their image, moved ones go in any direction
+    that stays inside.
     """
     rng = np.random.default_rng(seed)
     records = list(collection.annotated().records)

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 import dotcount
+from dotcount.audit import transport_map, transport_settings
 from dotcount.data import to_unit
 from dotcount.data.synthetic import generate
 from dotcount.points import Points
-from dotcount.audit import transport_map, transport_settings
 from dotcount.report import located_figure, save_figure, transport_figure
 
 SEED = 2024

@@ -13,8 +13,9 @@ import pytest
 import dotcount
 
 ROOMS = (
-    "", "audit", "calibration", "config", "data", "data.synthetic", "density", "evaluation", "files", "inference", "intensity",
-    "losses", "metadata", "metrics", "models", "points", "prediction", "registry", "report", "training", "transport",
+    "", "audit", "calibration", "config", "data", "data.synthetic", "density", "evaluation", "files", "inference",
+    "intensity", "losses", "metadata", "metrics", "models", "points", "prediction", "registry", "report", "training",
+    "transport",
 )  # fmt: skip
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -12,7 +12,7 @@ from dotcount.report import located_figure, map_picture, points_picture, save_fi
 from dotcount.report.figures_paper import GREEN, dot_colours
 from dotcount.report.overlay import EXTRA, MISSED, View
 
-from ..audit.test_transport_map import NEAR, blobs, centre, predicted
+from ..audit.test_explanation import NEAR, blobs, centre, predicted
 
 DOTS = [centre(3, 3), centre(3, 13), centre(12, 12)]
 

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from dotcount.audit.examine import audit_settings, examine, fit, reach_of
+    from dotcount.audit.explanation import TransportMap, transport_map, transport_settings
     from dotcount.audit.folds import Fold, deal, record_folds
+    from dotcount.audit.judging import audit_settings, examine, fit, reach_of
     from dotcount.audit.suspicions import KINDS, ImageAudit, Suspicion, ranked
-    from dotcount.audit.transport_map import TransportMap, transport_map, transport_settings
 
 # Imported on first use: the transport needs torch, whose import takes seconds.
 _HOME = {
-    "examine": ("audit_settings", "examine", "fit", "reach_of"),
+    "judging": ("audit_settings", "examine", "fit", "reach_of"),
     "folds": ("Fold", "deal", "record_folds"),
     "suspicions": ("KINDS", "ImageAudit", "Suspicion", "ranked"),
-    "transport_map": ("TransportMap", "transport_map", "transport_settings"),
+    "explanation": ("TransportMap", "transport_map", "transport_settings"),
 }
 
 __all__ = [

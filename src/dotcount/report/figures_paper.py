@@ -14,10 +14,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy.spatial import KDTree
 
+from dotcount.audit.explanation import TransportMap
 from dotcount.files import replacing
 from dotcount.inference import Prediction
 from dotcount.points import FloatArray
-from dotcount.audit.transport_map import TransportMap
 from dotcount.report.marks import EXTRA, FOUND, MISSED, Marks
 from dotcount.report.view import View
 

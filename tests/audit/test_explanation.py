@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from dotcount.audit import transport_map, transport_settings
 from dotcount.inference import Prediction
 from dotcount.metadata import LossFacts, ModelMetadata, TrainingFacts
-from dotcount.audit import transport_map, transport_settings
 
 SETTINGS = {"cost": "l2", "penalty": "kl", "epsilon": 0.01, "rho": 1.0, "delta": None, "length_scale": 64.0}
 NEAR = SETTINGS | {"cost": "wfr", "delta": 0.2}  # mass moves at most pi/2 x 0.2 x 64 = 20 px

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import KDTree
 
+from dotcount.audit.explanation import TransportMap, transport_map
 from dotcount.audit.suspicions import ImageAudit, Place, Suspicion, ranked
-from dotcount.audit.transport_map import TransportMap, transport_map
 from dotcount.inference import Prediction
 from dotcount.points import FloatArray
 
@@ -168,12 +168,17 @@ def _unmatched(image: str, found: TransportMap, unfed: npt.NDArray[np.int64], re
         near = gaps[rows, columns] <= _MOVED * reach
         rows, columns = rows[near], columns[near]
     moved = [
-        Suspicion(image, "misplaced", float(lack[unfed[r]] + mass[c]) / 2, int(unfed[r]), _place(xy[unfed[r]]), _place(places[c]))
+        Suspicion(
+            image,
+            "misplaced",
+            float(lack[unfed[r]] + mass[c]) / 2,
+            int(unfed[r]),
+            _place(xy[unfed[r]]),
+            _place(places[c]),
+        )
         for r, c in zip(rows, columns)
     ]
-    spurious = [
-        Suspicion(image, "spurious", float(lack[k]), int(k), _place(xy[k])) for k in np.delete(unfed, rows)
-    ]
+    spurious = [Suspicion(image, "spurious", float(lack[k]), int(k), _place(xy[k])) for k in np.delete(unfed, rows)]
     missing = [
         Suspicion(image, "missing", float(mass[k]), place=_place(places[k]))
         for k in np.setdiff1d(np.arange(len(places)), columns)
