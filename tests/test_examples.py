@@ -13,8 +13,8 @@ import pytest
 import dotcount
 
 ROOMS = (
-    "", "audit", "calibration", "config", "data", "data.synthetic", "density", "evaluation", "files", "inference",
-    "intensity", "losses", "metadata", "metrics", "models", "points", "prediction", "registry", "report", "training",
+    "", "audit", "calibration", "config", "data", "data.editing", "data.synthetic", "density", "evaluation", "files",
+    "inference", "intensity", "losses", "metadata", "metrics", "models", "points", "prediction", "registry", "report", "training",
     "transport",
 )  # fmt: skip
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection as Sized
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from dotcount.data.benchmarks import BENCHMARKS
 from dotcount.data.discover import discover, file_layout, image_entries
+from dotcount.data.editing.journal import FOLDER, JOURNAL, pending
 from dotcount.data.explain import described
 from dotcount.data.formats import FORMATS
 from dotcount.data.formats.base import Table, tables
@@ -82,6 +83,10 @@ def open_collection(
         raise DataError(f"{root} does not exist; check the path")
     layout = _images(root) if images_only else _layout(root, recipe, format)
     collection = with_listed_splits(_assemble(layout.root or (root if root.is_dir() else root.parent), layout, classes))
+    waiting = pending(collection.root)
+    if waiting:
+        told = f"{waiting} changes of an annotator that was stopped; `dotcount annotate` carries them out"
+        collection = replace(collection, left_out=(*collection.left_out, LeftOut(f"{FOLDER}/{JOURNAL}", told)))
     wrong = [p for p in collection.problems if complete or p.kind != "unreadable_image"]
     if (strict or complete) and wrong:
         others = f"{len(wrong) - 1} more problem{'s' if len(wrong) > 2 else ''}"

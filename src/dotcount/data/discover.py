@@ -96,24 +96,43 @@ def discover(root: Path, format: str = "auto") -> Layout:
     return replace(layout, left_out=[*found.left_out, *layout.left_out, *_unused(found, layout.format, used)])
 
 
-def _layout(found: Found, chosen: Format | None) -> tuple[Layout | None, list[Path]]:
-    """Return the first layout that fits, and the annotation files that belong to it."""
+def recognise(found: Found, chosen: Format | None = None) -> tuple[Format, list[Path]] | None:
+    """Return the first format that fits the files, and those of them that are of it; ``None`` where none fits.
+
+    Parameters
+    ----------
+    found
+        What lies below a folder.
+    chosen
+        The format that the files have to be of; absent: any.
+    """
     forced = chosen is not None
     for table in tables() if chosen is None else [chosen]:
         if isinstance(table, Table):
             lists = found.of_format(table, forced)
             if lists:
-                return table_layout(found.root, found.images, lists, table), lists
+                return table, lists
     for sidecar in sidecars() if chosen is None else [chosen]:
         if isinstance(sidecar, Sidecar):
             files = found.of_format(sidecar, forced)
             if files and pair(found.images, files):
-                sidecar = sidecar.over([found.root / f for f in files])
-                endings = {f.suffix.lower() for f in files}
-                candidates = found.masks if sidecar.pictures else found.others
-                alike = [f for f in candidates if f.suffix.lower() in endings and not is_manifest(found.root / f)]
-                return _sidecar_layout(found.root, found.images, files, alike, sidecar), alike
-    return None, []
+                return sidecar.over([found.root / f for f in files]), files
+    return None
+
+
+def _layout(found: Found, chosen: Format | None) -> tuple[Layout | None, list[Path]]:
+    """Return the first layout that fits, and the annotation files that belong to it."""
+    recognised = recognise(found, chosen)
+    if recognised is None:
+        return None, []
+    format, files = recognised
+    if isinstance(format, Table):
+        return table_layout(found.root, found.images, files, format), files
+    assert isinstance(format, Sidecar)
+    endings = {f.suffix.lower() for f in files}
+    candidates = found.masks if format.pictures else found.others
+    alike = [f for f in candidates if f.suffix.lower() in endings and not is_manifest(found.root / f)]
+    return _sidecar_layout(found.root, found.images, files, alike, format), alike
 
 
 def _unused(found: Found, format: str, used: Iterable[Path]) -> list[LeftOut]:
@@ -147,7 +166,7 @@ def _sidecar_layout(
     for image in images:
         read: ReadDots | None = None
         if image in paired:
-            read = partial(_read_file, format, root / paired[image], image, beside[image.parent])
+            read = partial(read_file, format, root / paired[image], image, beside[image.parent])
         elif image.parent not in labelled:
             read = partial(_unlabelled, format, root / image)
         entries.append(Entry(root / image, image.as_posix(), read, split_of(image)))
@@ -170,7 +189,7 @@ def _sidecar_layout(
     return Layout(format.name, entries, unmatched, format.absent, summary=format.summary, left_out=left_out)
 
 
-def _read_file(format: Sidecar, path: Path, image: Path, beside: Collection[str], width: int, height: int) -> Dots:
+def read_file(format: Sidecar, path: Path, image: Path, beside: Collection[str], width: int, height: int) -> Dots:
     """Return the dots of one image; a text file of nothing but blanks is one of no dots.
 
     Raises
