@@ -1,7 +1,7 @@
 """Changing the dots of a data set one at a time, in its own format.
 
-:func:`open_annotations` opens a folder, :meth:`EditableDots.edit` changes dots. A change is on the disk when that returns:
-in a journal at first, in the data set's own files a moment later.
+:func:`open_annotations` opens a folder, :meth:`EditableDots.edit` changes dots. A change is on the disk when that
+returns: in a journal at first, in the data set's own files a moment later.
 """
 
 from __future__ import annotations
