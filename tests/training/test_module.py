@@ -7,7 +7,7 @@ from torch import nn
 from dotcount.losses import create as create_loss
 from dotcount.models import create
 from dotcount.training import TrainingError, train
-from dotcount.training.module import CountingModule, MovingAverage, make_optimizer
+from dotcount.training.module import CountingModule, MovingAverage, QuantileClip, make_optimizer
 from dotcount.training.state import RunState
 
 
@@ -122,3 +122,26 @@ def test_the_gradient_is_clipped_and_its_norm_before_that_recorded(tiny, tmp_pat
 
 def clip(config, norm):
     return dataclasses.replace(config.optimizer, clip_norm=norm)
+
+
+def test_a_quantile_of_its_own_norms_clips_every_loss_alike():
+    gate = QuantileClip(0.5)
+    for size in range(1, 20):
+        gate.add(torch.tensor(float(size)))
+    assert gate.bound() == float("inf")  # of 19
+    gate.add(torch.tensor(float("inf")))  # a step that the gradient scaler skipped
+    gate.add(torch.tensor(20.0))
+    assert gate.bound() == 10.5
+    for _ in range(200):
+        gate.add(torch.tensor(7.0))
+    assert gate.bound() == 7.0  # the first ones are forgotten
+
+
+def test_the_share_of_clipped_steps_is_recorded_and_the_norms_belong_to_the_state(tiny, tmp_path):
+    config = tiny("optimizer.clip_quantile=0.5", "optimizer.clip_norm=null", training__steps_per_epoch=30)
+    result = train(config, tmp_path / "run")
+    assert 0.1 < result.best["grad_clipped"] < 0.95
+    weights = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    kept = [value for key, value in weights["state_dict"].items() if key.endswith("clip.recent")]
+    assert len(kept) == 1
+    assert int(torch.isfinite(kept[0]).sum()) == 90

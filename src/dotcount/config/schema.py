@@ -136,6 +136,15 @@ class ModelConfig:
 class OptimizerConfig:
     """AdamW, or Adam (whose weight decay is added to the gradient), and the clip of the gradient's norm.
 
+    Parameters
+    ----------
+    clip_norm
+        Upper end of the gradient's norm; ``None``: none. Losses differ in the size of their gradients by factors of a
+        thousand, so one value can leave one loss alone and give another the same step for every crop.
+    clip_quantile
+        In (0, 1): the norm is also clipped to this quantile of the norms of the last 200 steps, before clipping, as
+        soon as there are 20. It bites every loss alike. ``None``: no such clip.
+
     Examples
     --------
     >>> load(overrides=["optimizer.learning_rate=0.0003"]).optimizer.learning_rate
@@ -147,6 +156,7 @@ class OptimizerConfig:
     weight_decay: Annotated[NotNegative, Field(le=1000)] = 1e-4
     betas: tuple[Decay, Decay] = (0.9, 0.999)
     clip_norm: Positive | None = 1.0
+    clip_quantile: Annotated[Real, Field(gt=0, lt=1)] | None = None
 
 
 @section

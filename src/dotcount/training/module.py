@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -68,6 +69,33 @@ def _blend(averages: Sequence[Tensor], currents: Sequence[Tensor], n: int | Tens
     torch._foreach_lerp_(list(averages), list(currents), share)  # what torch.optim.swa_utils uses for this
 
 
+class QuantileClip(nn.Module):
+    """Upper end of a gradient's norm: a quantile of the norms before; part of the state that a resumed run needs.
+
+    Parameters
+    ----------
+    quantile
+        In (0, 1).
+    """
+
+    STEPS, FIRST = 200, 20
+    recent: Tensor
+
+    def __init__(self, quantile: float) -> None:
+        super().__init__()
+        self.quantile = quantile
+        self.register_buffer("recent", torch.full((self.STEPS,), math.nan, dtype=torch.float64))
+
+    def bound(self) -> float:
+        """Return the quantile of the last 200 norms; infinity while there are fewer than 20."""
+        known = self.recent[torch.isfinite(self.recent)]
+        return math.inf if len(known) < self.FIRST else float(torch.quantile(known, self.quantile))
+
+    def add(self, norm: Tensor) -> None:
+        """Add the norm of a step, before clipping; the oldest one is forgotten."""
+        self.recent = torch.cat([self.recent[1:], norm.detach().double().reshape(1)])
+
+
 class CountingModule(pl.LightningModule):
     """Training and validation steps; everything a resumed run needs besides :class:`RunState` is in its state dict.
 
@@ -92,6 +120,9 @@ class CountingModule(pl.LightningModule):
         self.terms: dict[str, list[float]] = {}
         self.losses: list[Tensor] = []
         self.norms: list[Tensor] = []
+        self.clipped = 0
+        quantile = config.optimizer.clip_quantile
+        self.clip = None if quantile is None else QuantileClip(quantile)
         self.dots = 0
         self.counted: dict[int, tuple[float, int]] = {}
         self.validation: Validation | None = None
@@ -119,6 +150,7 @@ class CountingModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Forget the last epoch's sums; seed dropout and the like, and order the data, by epoch: resuming is exact."""
         self.terms, self.losses, self.norms, self.dots, self.validation = {}, [], [], 0, None
+        self.clipped = 0
         place = np.random.SeedSequence([self.config.training.seed, self.state.done, self.global_rank])
         seed_all(int(place.generate_state(1)[0]))
         data = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -153,11 +185,16 @@ class CountingModule(pl.LightningModule):
     ) -> None:
         """Clip the gradient's norm; stop on a gradient that is not finite before it reaches the weights."""
         weights = [p for p in self.model.parameters() if p.grad is not None]
-        norm = torch.nn.utils.clip_grad_norm_(weights, self.config.optimizer.clip_norm or float("inf"))
+        norm = torch.nn.utils.get_total_norm([p.grad for p in weights if p.grad is not None])
+        bound = min(self.config.optimizer.clip_norm or math.inf, self.clip.bound() if self.clip else math.inf)
+        torch.nn.utils.clip_grads_with_norm_(weights, bound, norm)
         # Under float16 an overflow is expected now and then: the gradient scaler skips that step and lowers its scale.
         if not bool(torch.isfinite(norm)) and self.trainer.precision != "16-mixed":
             raise self.diverged("the gradient")
         self.norms.append(norm.detach())
+        self.clipped += bool(norm > bound)
+        if self.clip is not None:
+            self.clip.add(norm)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Update the average."""
@@ -226,11 +263,12 @@ class CountingModule(pl.LightningModule):
             )
 
     def summary(self) -> dict[str, float]:
-        """Return the means over the epoch: the loss, its readable terms and the gradient's norm before clipping."""
+        """Return the means over the epoch: loss, its readable terms, gradient norm before clipping, share clipped."""
         values = {"loss": float(torch.stack(self.losses).cpu().double().mean())}
         values |= {f"loss_{name}": sum(parts) / len(parts) for name, parts in self.terms.items()}
         with contextlib.suppress(RuntimeError):
             values["grad_norm"] = float(torch.stack(self.norms).cpu().double().mean())
+            values["grad_clipped"] = self.clipped / len(self.norms)
         return values
 
 
