@@ -28,8 +28,8 @@ from PIL import Image
 
 from dotcount import losses, models
 from dotcount.data import CropDataset, EpochSampler, Record, crop_loader, open_collection, read_pixels, resize_pixels
-from dotcount.data.regions import TiffRegions
 from dotcount.data.synthetic import generate
+from dotcount.data.windows import TiffWindows
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks/results/loader.json"
@@ -128,7 +128,7 @@ def decode(folder: Path) -> list[dict[str, Any]]:
     rng = np.random.default_rng(0)
     rows = []
     for name in ("tiles.tif", "strips.tif", "large.jpg", "large.png"):
-        path, regions = folder / name, TiffRegions.open(folder / name)
+        path, regions = folder / name, TiffWindows.open(folder / name)
         rows.append({"file": f"{name}, {width} x {height}", "whole_ms": timed(lambda path=path: read_pixels(path), 2)})
         if regions is not None:
             rows[-1]["crop_ms"] = timed(lambda regions=regions: crop_of(regions, rng), 9)
@@ -148,7 +148,7 @@ def decode(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def crop_of(regions: TiffRegions, rng: np.random.Generator) -> np.ndarray:
+def crop_of(regions: TiffWindows, rng: np.random.Generator) -> np.ndarray:
     """Decode one crop at a random place."""
     top, left = (int(rng.integers(0, side - CROP)) for side in regions.shape[:2])
     return regions[top : top + CROP, left : left + CROP]

@@ -50,6 +50,8 @@ ROOMS = {
     "Published configurations": "recipes",
     "Points": "points",
     "Density grids": "density",
+    "Regions": "regions",
+    "Places on the earth": "geo",
     "Files": "files",
     "Errors": "errors",
 }

@@ -14,8 +14,8 @@ import dotcount
 
 ROOMS = (
     "", "audit", "calibration", "config", "data", "data.editing", "data.synthetic", "density", "evaluation", "files",
-    "inference", "intensity", "losses", "metadata", "metrics", "models", "points", "prediction", "registry", "report",
-    "training", "transport",
+    "geo", "inference", "intensity", "losses", "metadata", "metrics", "models", "points", "prediction", "regions",
+    "registry", "report", "training", "transport",
 )  # fmt: skip
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -12,6 +12,7 @@ out and none has a warning.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dotcount.cli.common import (
@@ -37,12 +38,13 @@ examples:
   dotcount predict trees aerial/ --out counts
   dotcount predict cells fluorescence/ --out counts --write csv,overlays,imagej
   dotcount predict runs/cells photos/ more/*.png --out counts
+  dotcount predict trees county.tif --regions blocks.geojson --out counts
   dotcount predict runs/cells 'survey/**/*.tif' --out counts --write csv --tile 2048
 """
 
 OUTPUTS = (
-    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, or an annotation format that can "
-    "be written: coco, cvat, geojson, imagej, label_studio, labelme, napari, via, voc, yolo, ..."
+    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, regions, or an annotation format "
+    "that can be written: coco, cvat, geojson, imagej, label_studio, labelme, napari, via, voc, yolo, ..."
 )
 
 
@@ -79,6 +81,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parts.add_argument(
         "--channels", type=int, nargs="+", metavar="N", help="one channel, shown grey, or those of red, green and blue"
     )
+    parser.add_argument(
+        "--regions",
+        type=Path,
+        metavar="FILE",
+        help="areas to count one by one, written to regions.csv: GeoJSON (also QuPath's), ImageJ .roi or .zip, COCO "
+        "polygons, in pixels or map coordinates; or a folder with a file for each image",
+    )
     add_tile(parser)
     add_device(parser)
     add_seed(parser, "accepted for uniformity; prediction draws nothing at random")
@@ -94,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
     sinks = [name.strip() for name in args.sinks.split(",") if name.strip()]
     if "csv" not in sinks:
         sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
+    if args.regions is not None and "regions" not in sinks:
+        sinks.append("regions")
     from dotcount.prediction import load
 
     predictor = load(args.run, device=args.device, tile=args.tile)
@@ -104,6 +115,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
         selection=_selection(args, predictor.metadata.input.selection),
         every_page=args.page == "all",
+        regions=args.regions,
     )
     with progress("predicting") as step:
         for _ in going:

@@ -8,6 +8,7 @@ from dotcount.data.collect import open_collection
 from dotcount.data.convert import convert
 from dotcount.data.images import image_size, read_image, read_pixels, to_unit
 from dotcount.data.records import Collection, Problem, Record, hold_out
+from dotcount.data.region_files import RegionSet, read_regions
 from dotcount.data.resizing import ResizeRule, resize_pixels
 from dotcount.data.splits import assign_splits, write_splits
 from dotcount.lazy import lazy_names
@@ -38,6 +39,7 @@ __all__ = [
     "EpochSampler",
     "Problem",
     "Record",
+    "RegionSet",
     "ResizeRule",
     "Sample",
     "WholeImageDataset",
@@ -52,6 +54,7 @@ __all__ = [
     "open_collection",
     "read_image",
     "read_pixels",
+    "read_regions",
     "resize_pixels",
     "to_unit",
     "whole_batch",

@@ -21,7 +21,6 @@ from dotcount.config import AugmentConfig
 from dotcount.data.cache import PixelCache
 from dotcount.data.images import PixelArray, to_unit
 from dotcount.data.records import Record
-from dotcount.data.regions import TiffRegions
 from dotcount.data.resizing import ResizeRule
 from dotcount.data.samples import (
     AS_THEY_ARE,
@@ -34,6 +33,7 @@ from dotcount.data.samples import (
 )
 from dotcount.data.survey import survey
 from dotcount.data.transforms import training_sample
+from dotcount.data.windows import TiffWindows
 from dotcount.errors import DataError, ImageReadError
 from dotcount.intensity import IntensityRule
 from dotcount.points import Points
@@ -147,7 +147,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         counts = [len(r.points) for r in self.records if r.points is not None]
         self.first_keys = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self._cache = PixelCache(cache_mb)
-        self._regions: dict[int, TiffRegions | None] = {}
+        self._regions: dict[int, TiffWindows | None] = {}
         self._broken: set[int] = set()
 
     @property
@@ -174,7 +174,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
             index,
         )
 
-    def _load(self, wanted: int) -> tuple[int, PixelArray | TiffRegions, Points]:
+    def _load(self, wanted: int) -> tuple[int, PixelArray | TiffWindows, Points]:
         failure: ImageReadError | None = None
         for step in range(len(self.records)):
             index = (wanted + step) % len(self.records)
@@ -188,7 +188,7 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
                 failure = error
         raise failure or ImageReadError(f"none of the {len(self.records)} training images can be decoded")
 
-    def _pixels(self, index: int) -> tuple[PixelArray | TiffRegions, Points]:
+    def _pixels(self, index: int) -> tuple[PixelArray | TiffWindows, Points]:
         record = self.records[index]
         assert record.points is not None  # held by the constructor
         kept = self._cache.get(index)
@@ -203,12 +203,12 @@ class CropDataset(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         self._cache.put(index, pixels)
         return pixels, points
 
-    def _regions_of(self, index: int) -> TiffRegions | None:
+    def _regions_of(self, index: int) -> TiffWindows | None:
         """Return an image that can be decoded in part, unless it has to be resized or pages or channels are chosen."""
         if index not in self._regions:
             record = self.records[index]
             whole = self.selection == FIRST and scaled_size(record, self.resize) == scaled_size(record)
-            regions = TiffRegions.open(record.image) if whole else None
+            regions = TiffWindows.open(record.image) if whole else None
             same = regions is not None and regions.shape[:2] == scaled_size(record)[::-1]
             self._regions[index] = regions if same else None
         return self._regions[index]

@@ -10,8 +10,8 @@ import numpy as np
 
 from dotcount.config import AugmentConfig
 from dotcount.data.images import PixelArray, UnitArray, to_unit
-from dotcount.data.regions import TiffRegions
 from dotcount.data.resizing import resize_pixels
+from dotcount.data.windows import TiffWindows
 from dotcount.intensity import IntensityRule
 from dotcount.points import Points
 
@@ -19,7 +19,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601, as gr
 
 
 def random_crop(
-    pixels: PixelArray | TiffRegions,
+    pixels: PixelArray | TiffWindows,
     points: Points,
     side: int,
     scale: tuple[float, float] | None,
@@ -84,7 +84,7 @@ def random_colour(image: UnitArray, augment: AugmentConfig, rng: np.random.Gener
 
 
 def training_sample(
-    pixels: PixelArray | TiffRegions,
+    pixels: PixelArray | TiffWindows,
     points: Points,
     side: int,
     augment: AugmentConfig,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dotcount.data.images import PixelArray, UnitArray, to_unit
 from dotcount.errors import DotcountError, ImageReadError
+from dotcount.geo import Georeference
 from dotcount.intensity import IntensityRule, rule_for
-from dotcount.points import FloatArray
+from dotcount.regions import Region
 
 Read = Callable[[], tuple[PixelArray, Sequence[str]]]
 """Returns (H, W, 3) pixels in the depth of the file, and what a person should know about how they were read."""
@@ -29,12 +30,10 @@ class FrameMeta:
         Seconds from the beginning of a recording.
     window
         (left, top, width, height) px of the part of a larger picture that the frame shows.
-    crs
-        Coordinate reference system as WKT.
-    transform
-        (a, b, c, d, e, f): pixel (x, y) lies at (a x + b y + c, d x + e y + f) in the reference system.
+    place
+        Where on the earth it lies.
     regions
-        (k, 2) px corners of each polygon in which objects count.
+        Areas of the picture, px, whose objects are counted one by one.
 
     Examples
     --------
@@ -47,9 +46,8 @@ class FrameMeta:
     page: int | None = None
     time: float | None = None
     window: tuple[int, int, int, int] | None = None
-    crs: str | None = None
-    transform: tuple[float, float, float, float, float, float] | None = None
-    regions: tuple[FloatArray, ...] = ()
+    place: Georeference | None = None
+    regions: tuple[Region, ...] = ()
 
 
 class Frame:
@@ -77,6 +75,8 @@ class Frame:
         What a person should know about this frame, one line each.
     intensity
         The rule from stored values to brightness by which the frame is counted and shown, once it is known.
+    after
+        What is done when the pixels have been read, such as finding out where the picture lies.
 
     Examples
     --------
@@ -103,6 +103,7 @@ class Frame:
         self.of_set = of_set
         self.warnings: list[str] = []
         self.intensity: IntensityRule | None = None
+        self.after: list[Callable[[Frame], None]] = []
         self._read = read
         self._pixels: PixelArray | None = None
 
@@ -153,6 +154,8 @@ class Frame:
             try:
                 self._pixels, notes = read()
                 self.warnings.extend(notes)
+                for each in self.after:
+                    each(self)
             except Exception as error:  # a decoder may raise anything: one odd file must not end the run
                 self.fail(error)
         return self

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from dotcount.data import read_regions
 from dotcount.errors import UsageError
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.locate import model_folder
@@ -86,6 +87,7 @@ class Predictor(ImageCounter):
         overwrite: bool = False,
         selection: ImageSelection | None = None,
         every_page: bool = False,
+        regions: str | Path | None = None,
     ) -> PredictionRun:
         """Predict like :meth:`predict_many` and write every image before it is handed out.
 
@@ -103,6 +105,9 @@ class Predictor(ImageCounter):
             Replace what a run with other settings left in the folder.
         selection, every_page
             See :meth:`predict_many`.
+        regions
+            File or folder with areas to count one by one, see :func:`dotcount.data.read_regions`; the sink
+            ``regions`` writes them.
 
         Returns
         -------
@@ -119,6 +124,8 @@ class Predictor(ImageCounter):
             If a sink is unknown.
         """
         listing = self._listing(sources, selection, every_page)
+        if regions is not None:
+            listing = replace(listing, regions=read_regions(regions))
         return PredictionRun(
             LocalEngine(self),
             listing,

@@ -136,9 +136,15 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         self.summary.add(count, frame.error, bool(frame.warnings))
 
 
+def _choices(listing: SourceFiles) -> tuple[object, ...]:
+    """Return what is chosen about a listing; choices that are left out are not there, as in older versions."""
+    regions = () if listing.regions is None else (listing.regions.digest(),)
+    return (listing.selection, listing.every_page, *regions)
+
+
 def _settings(listing: SourceFiles, *, model: str, weights: str, write: Iterable[str]) -> Settings:
     """Return what the run is of, for later runs into the same folder."""
-    names, contents = hashlib.sha256(), hashlib.sha256(repr((listing.selection, listing.every_page)).encode())
+    names, contents = hashlib.sha256(), hashlib.sha256(repr(_choices(listing)).encode())
     for path, name in listing.files:
         names.update(name.encode() + b"\0")
         try:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from dotcount.data.images import image_size, load_image, open_raster, orientation, read_pixels, unreadable_kind
 from dotcount.data.images.kinds import SUFFIXES
-from dotcount.data.regions import TiffRegions
+from dotcount.data.windows import TiffWindows
 from dotcount.errors import ImageReadError
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\n%%EndComments\n20 20 moveto showpage\n%%EOF\n"
@@ -55,7 +55,7 @@ def test_documents_under_an_images_name_start_no_program(tmp_path: Path, started
         with pytest.raises(ImageReadError, match=rf"a\{suffix}"):
             read(path)
     assert orientation(path) == 1
-    assert TiffRegions.open(path) is None
+    assert TiffWindows.open(path) is None
     with pytest.raises(OSError):
         open_raster(path)
     assert not started.exists()
@@ -82,7 +82,7 @@ def test_pipes_devices_and_folders_are_refused_unopened(tmp_path: Path, suffix: 
         for read in (read_pixels, image_size):
             with pytest.raises(ImageReadError, match=f"{kind}, not a regular file"):
                 read(path)
-        assert TiffRegions.open(path) is None
+        assert TiffWindows.open(path) is None
 
 
 def png(width: int, height: int, depth: int, colour: int, rows: bytes = b"") -> bytes:

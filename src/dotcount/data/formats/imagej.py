@@ -52,8 +52,8 @@ class ImageJ(Sidecar):
 
     def read(self, path: Path, _width: int, _height: int, /) -> Dots:
         """Return the dots of all selections in the file."""
-        selections = [_decoded(data, path) for data in _members(path)]
-        kept = [roi for roi in selections if roi.subtype not in _NO_OBJECTS]
+        found = selections(path)
+        kept = [roi for roi in found if roi.subtype not in _NO_OBJECTS]
         planes = set().union(*map(_planes, kept))
         if len(planes) > 1:
             raise AnnotationError(
@@ -63,7 +63,7 @@ class ImageJ(Sidecar):
         xy = np.concatenate([np.zeros((0, 2)), *(_dots(roi, path) for roi in kept)])
         counters = [k for roi in kept for k in _counters(roi)]
         classes = tuple(f"counter {k}" for k in counters) if len(set(counters)) > 1 else ()
-        others = [_NO_OBJECTS[roi.subtype] for roi in selections if roi.subtype in _NO_OBJECTS]
+        others = [_NO_OBJECTS[roi.subtype] for roi in found if roi.subtype in _NO_OBJECTS]
         left_out = tuple(f"{others.count(what)} x {what}" for what in dict.fromkeys(others))
         return Dots(xy, classes, left_out)
 
@@ -73,6 +73,11 @@ class ImageJ(Sidecar):
         assert record.points is not None
         names = sorted(set(record.classes))
         path.write_bytes(_encoded(record.points.xy, [names.index(name) for name in record.classes]))
+
+
+def selections(path: Path) -> list[ImagejRoi]:
+    """Return all selections of a ``.roi`` or ``.zip`` file; AnnotationError if it can't be read."""
+    return [_decoded(data, path) for data in _members(path)]
 
 
 def _members(path: Path) -> list[bytes]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 
 from dotcount.inference.result import Prediction
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks.base import SINKS, Sink
+from dotcount.prediction.sinks.regions import counts_of
 
 
 @SINKS.register("jsonl")
@@ -31,4 +33,9 @@ class JsonLinesSink(Sink):
             row |= {"points": prediction.points.tolist(), "scores": prediction.scores.tolist()}
         row |= {"error": frame.error, "warnings": frame.warnings}
         row |= {key: getattr(frame.meta, key) for key in ("page", "time", "window") if getattr(frame.meta, key)}
+        if prediction is not None and frame.meta.regions:
+            row["regions"] = asdict(counts_of(frame, prediction))
+        if prediction is not None and frame.meta.place is not None:
+            area = frame.meta.place.area
+            row |= {"crs": frame.meta.place.crs, "area_m2": area, "objects_per_hectare": prediction.count / area * 1e4}
         self._file.write(json.dumps(row, allow_nan=False) + "\n")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dotcount.data.cache import SampledImages
 from dotcount.data.images import SUFFIXES, PixelArray, read_header
-from dotcount.errors import ImageReadError
+from dotcount.errors import DataError, ImageReadError
+from dotcount.geo import georeference, is_georeferenced
 from dotcount.prediction.frame import Frame, FrameMeta
 from dotcount.prediction.sources.base import SOURCES, Source
 from dotcount.selection import ImageSelection
@@ -26,10 +27,12 @@ class ImageFiles(Source):
         pages = self._pages(path)
         for page in range(1, pages + 1):
             if pages == 1:
-                yield Frame(name, partial(self._read, path, self.selection), FrameMeta(path))
+                frame = Frame(name, partial(self._read, path, self.selection), FrameMeta(path))
             else:
                 chosen = replace(self.selection, page=page)
-                yield Frame(f"{name}#{page}", partial(self._read, path, chosen), FrameMeta(path, page=page - 1))
+                frame = Frame(f"{name}#{page}", partial(self._read, path, chosen), FrameMeta(path, page=page - 1))
+            frame.after.append(locate)
+            yield frame
 
     def _pages(self, path: Path) -> int:
         if not self.every_page:
@@ -43,3 +46,14 @@ class ImageFiles(Source):
         sampled = self.sampled or SampledImages(every_page=self.every_page)
         image = sampled.take(path, selection)
         return image.pixels, image.notes
+
+
+def locate(frame: Frame) -> None:
+    """Find out where on the earth a picture lies; where that can't be had, the frame has a warning."""
+    path, (height, width) = frame.meta.path, frame.pixels.shape[:2]
+    if path is None or not is_georeferenced(path):
+        return
+    try:
+        frame.meta = replace(frame.meta, place=georeference(path, (width, height)))
+    except DataError as error:
+        frame.warn(f"its place on the earth was not used: {error}")

@@ -7,11 +7,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from dotcount.data.cache import SampledImages
+from dotcount.data.region_files import RegionSet, placed
 from dotcount.data.survey import survey
 from dotcount.errors import DataError
 from dotcount.files import is_output, nearest, output_of
@@ -48,6 +49,8 @@ class SourceFiles:
         What is read of files that hold more than one picture; ``None``: what the model was trained on.
     every_page
         Whether each page, plane or frame is counted as an image of its own, called ``stack.tif#1`` and so on.
+    regions
+        Areas of the images whose objects are counted one by one.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class SourceFiles:
     left_out: tuple[SkippedFile, ...] = ()
     selection: ImageSelection | None = None
     every_page: bool = False
+    regions: RegionSet | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -73,7 +77,21 @@ class SourceFiles:
                 path, name
             ):
                 frame.of_set = lambda: self.intensity
+                if self.regions is not None:
+                    frame.after.append(self._add_regions)
                 yield frame
+
+    def _add_regions(self, frame: Frame) -> None:
+        assert self.regions is not None
+        (height, width), (regions, crs) = frame.pixels.shape[:2], self.regions.of(frame.name)
+        try:
+            found, note = placed(regions, crs, frame.meta.place, (width, height))
+        except DataError as error:
+            frame.warn(f"regions not counted: {error}")
+            return
+        frame.meta = replace(frame.meta, regions=found)
+        if note is not None:
+            frame.warn(note)
 
     @cached_property
     def intensity(self) -> IntensityRule:

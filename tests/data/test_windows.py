@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dotcount.data import CropDataset, Record, read_pixels
-from dotcount.data.regions import TiffRegions
+from dotcount.data.windows import TiffWindows
 from dotcount.errors import ImageReadError
 from dotcount.points import Points
 
@@ -39,7 +39,7 @@ def write(path: Path, kind: str, **more: Any) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_windows_equal_slices_of_the_whole(tmp_path_factory: pytest.TempPathFactory, kind: str) -> None:
     path = write(tmp_path_factory.mktemp("tiff") / "a.tif", kind)
-    whole, regions = read_pixels(path), TiffRegions.open(path)
+    whole, regions = read_pixels(path), TiffWindows.open(path)
     assert regions is not None
     assert regions.shape == whole.shape
     assert regions.dtype.newbyteorder("=") == whole.dtype
@@ -57,7 +57,7 @@ def test_a_tile_that_was_never_written_is_black(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tiles = iter([np.full((16, 16, 3), 9, np.uint8), None, None, np.full((16, 16, 3), 7, np.uint8)])
     tifffile.imwrite(path, tiles, shape=(32, 32, 3), dtype="uint8", tile=(16, 16), photometric="rgb")
-    regions = TiffRegions.open(path)
+    regions = TiffWindows.open(path)
     assert regions is not None
     window = regions[8:24, 8:24]
     assert [window[0, 0, 0], window[0, 15, 0], window[15, 15, 0]] == [9, 0, 7]
@@ -87,7 +87,7 @@ def test_what_needs_the_whole_is_left_to_the_whole_reader(tmp_path: Path, option
         if options.get("planarconfig") == "separate":
             pixels = np.moveaxis(pixels, -1, 0)
         tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
-    assert TiffRegions.open(tmp_path / "a.tif") is None
+    assert TiffWindows.open(tmp_path / "a.tif") is None
     assert read_pixels(tmp_path / "a.tif").shape[-1] == 3
 
 
@@ -95,12 +95,12 @@ def test_other_and_damaged_files_have_no_regions(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"x")
     (tmp_path / "a.tif").write_bytes(b"II*\x00garbage")
     for name in ("a.png", "a.tif", "gone.tif"):
-        assert TiffRegions.open(tmp_path / name) is None
+        assert TiffWindows.open(tmp_path / name) is None
 
 
 def test_damage_is_named_when_it_is_met(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", "tiled, deflated, predicted")
-    regions = TiffRegions.open(path)
+    regions = TiffWindows.open(path)
     assert regions is not None
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(ImageReadError, match=r"a\.tif can't be decoded"):

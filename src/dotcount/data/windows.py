@@ -21,7 +21,7 @@ _ALPHA = (1, 2)  # extra samples that are transparency, which has to be seen who
 _LOSSLESS = (1, 5, 8, 32773, 32946, 34925, 34926, 50000)  # compressions that every decoder undoes alike
 
 
-class TiffRegions:
+class TiffWindows:
     """The first page of a TIFF as an (H, W, 3) array that is decoded where it is sliced.
 
     ``regions[top:bottom, left:right]`` equals the same slice of :func:`dotcount.data.read_pixels`. The file is opened
@@ -37,7 +37,7 @@ class TiffRegions:
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
     @classmethod
-    def open(cls, path: Path) -> TiffRegions | None:
+    def open(cls, path: Path) -> TiffWindows | None:
         """Return the regions of a file, or ``None`` where it has to be read as a whole."""
         if path.suffix.lower() not in (".tif", ".tiff"):
             return None

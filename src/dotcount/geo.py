@@ -1,0 +1,213 @@
+"""Where on the earth an image lies; the only user of rasterio and pyogrio, which come with the extra ``geo``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dotcount.errors import DataError
+from dotcount.points import FloatArray
+
+Affine = tuple[float, float, float, float, float, float]
+WGS84 = "OGC:CRS84"
+"""Longitude and latitude, in this order, as GeoJSON has them (RFC 7946)."""
+
+_ALONG = 17
+"""Points along each side of an image where its outline is projected."""
+
+_KEYS, _TRANSFORMS = 34735, (33550, 33922, 34264)  # GeoKeyDirectory; scale, tie points, transformation
+
+_MISSING = "needs the extra geo; install it with: pip install 'dotcount[geo]'"
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """The place of an image on the earth.
+
+    Attributes
+    ----------
+    crs
+        Coordinate reference system as WKT, which also holds those without an EPSG code.
+    transform
+        (a, b, c, d, e, f): pixel (x, y), from the corner of the image, lies at (a x + b y + c, d x + e y + f).
+    size
+        (width, height) of the image, px.
+
+    Examples
+    --------
+    >>> utm = Georeference("EPSG:32611", (0.6, 0.0, 400_000.0, 0.0, -0.6, 3_770_000.0), (100, 50))
+    >>> utm.to_map([[10.0, 20.0]]).tolist()
+    [[400006.0, 3769988.0]]
+    >>> round(utm.resolution, 3), round(utm.area)
+    (0.6, 1801)
+    """
+
+    crs: str
+    transform: Affine
+    size: tuple[int, int]
+
+    def to_map(self, xy: npt.ArrayLike) -> FloatArray:
+        """Return (n, 2) px as coordinates of the reference system."""
+        x, y = np.asarray(xy, dtype=np.float64).reshape(-1, 2).T
+        a, b, c, d, e, f = self.transform
+        return np.stack([a * x + b * y + c, d * x + e * y + f], axis=1)
+
+    def to_pixels(self, xy: npt.ArrayLike, crs: str | None = None) -> FloatArray:
+        """Return (n, 2) coordinates of the reference system ``crs``, absent that of the image, in px."""
+        places = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+        if crs is not None:
+            places = transformed(places, crs, self.crs)
+        a, b, c, d, e, f = self.transform
+        x, y = (places - (c, f)).T
+        det = a * e - b * d
+        return np.stack([(e * x - b * y) / det, (a * y - d * x) / det], axis=1)
+
+    def to_wgs84(self, xy: npt.ArrayLike) -> FloatArray:
+        """Return (n, 2) px as (longitude, latitude), degrees."""
+        return transformed(self.to_map(xy), self.crs, WGS84)
+
+    @property
+    def outline(self) -> FloatArray:
+        """(k, 2) px along the border of the image."""
+        width, height = self.size
+        along = np.linspace(0.0, 1.0, _ALONG)[:-1]
+        zero, one = np.zeros_like(along), np.ones_like(along)
+        corners = [(along, zero), (one, along), (1 - along, one), (zero, 1 - along)]
+        return np.concatenate([np.stack(pair, axis=1) for pair in corners]) * (width, height)
+
+    @cached_property
+    def area(self) -> float:
+        """The area of the image on the ground, m^2, in an equal-area projection around its centre."""
+        centre = self.to_wgs84([[self.size[0] / 2, self.size[1] / 2]])[0].tolist()
+        local = f"+proj=laea +lon_0={centre[0]!r} +lat_0={centre[1]!r} +datum=WGS84 +units=m"
+        x, y = transformed(self.to_map(self.outline), self.crs, local).T
+        return abs(float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())) / 2
+
+    @property
+    def resolution(self) -> float:
+        """Mean side of a pixel on the ground, m: the root of the area of the image over its pixels."""
+        return math.sqrt(self.area / (self.size[0] * self.size[1]))
+
+    def bounds(self, crs: str) -> tuple[float, float, float, float]:
+        """Return (left, bottom, right, top) of the image in another reference system."""
+        places = transformed(self.to_map(self.outline), self.crs, crs)
+        left, bottom = places.min(axis=0).tolist()
+        right, top = places.max(axis=0).tolist()
+        return left, bottom, right, top
+
+    def coarser(self, sx: float, sy: float) -> Affine:
+        """Return the transform of a grid with the same origin whose cells are ``sx`` x ``sy`` px."""
+        a, b, c, d, e, f = self.transform
+        return a * sx, b * sy, c, d * sx, e * sy, f
+
+
+def transformed(xy: FloatArray, source: str, target: str) -> FloatArray:
+    """Return (n, 2) coordinates of one reference system in another, x or longitude first.
+
+    Raises
+    ------
+    DataError
+        If a reference system is not known, or the coordinates lie outside its domain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> transformed(np.array([[-117.0, 34.0]]), WGS84, "EPSG:32611").round().tolist()
+    [[500000.0, 3762156.0]]
+    """
+    with _rasterio() as rasterio, rasterio.Env():  # which keeps GDAL's own messages off the terminal
+        try:
+            x, y = rasterio.warp.transform(_crs(rasterio, source), _crs(rasterio, target), xy[:, 0], xy[:, 1])
+        except (rasterio.errors.RasterioError, ValueError) as error:
+            raise DataError(f"coordinates can't be transformed from {source[:40]} ({error}); check the crs") from error
+    return np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
+
+
+def georeference(path: Path, size: tuple[int, int]) -> Georeference | None:
+    """Return where an image file says that it lies; ``None`` if it doesn't.
+
+    Raises
+    ------
+    DataError
+        If the extra ``geo`` is missing.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> Image.new("L", (8, 8)).save("a.tif")
+    >>> georeference(Path("a.tif"), (8, 8)) is None
+    True
+    """
+    import warnings
+
+    with _rasterio() as rasterio, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a file without a reference system is no fault
+        try:
+            with rasterio.open(path) as file:
+                transform, crs = tuple(file.transform)[:6], file.crs
+        except rasterio.errors.RasterioError:
+            return None
+        if not crs or transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0):
+            return None
+        return Georeference(crs.to_wkt(), transform, size)
+
+
+def is_georeferenced(path: Path) -> bool:
+    """Return whether a file is a TIFF with the tags of a place on the earth; any other file, and a damaged one, isn't.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> Image.new("L", (8, 8)).save("a.tif")
+    >>> is_georeferenced(Path("a.tif"))
+    False
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return False
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path, _multifile=False) as tiff:
+            tags = tiff.pages.first.tags
+            return _KEYS in tags and any(tag in tags for tag in _TRANSFORMS)
+    except Exception:  # whatever is odd about the file, the reader of its pixels words it
+        return False
+
+
+def epsg(crs: str) -> int | None:
+    """Return the EPSG code that a reference system is, or ``None``.
+
+    Examples
+    --------
+    >>> epsg("EPSG:32611"), epsg("+proj=laea +lon_0=10 +lat_0=51 +datum=WGS84")
+    (32611, None)
+    """
+    with _rasterio() as rasterio:
+        code: int | None = _crs(rasterio, crs).to_epsg()
+        return code
+
+
+@contextmanager
+def _rasterio() -> Iterator[Any]:
+    try:
+        import rasterio
+        import rasterio.errors
+        import rasterio.warp
+    except ImportError as error:
+        raise DataError(f"reading and writing coordinates of maps {_MISSING}") from error
+    yield rasterio
+
+
+def _crs(rasterio: Any, text: str) -> Any:
+    try:
+        return rasterio.crs.CRS.from_user_input(text)
+    except rasterio.errors.CRSError as error:
+        raise DataError(f"reference system {text[:60]!r} is not known; name one such as EPSG:4326") from error

@@ -1,0 +1,60 @@
+import csv
+import json
+
+import pytest
+
+from dotcount.geo import Georeference
+from dotcount.prediction import Predictor
+from dotcount.regions import Region
+from tests.prediction.oracles import write_dotted
+
+HALVES = (Region("left", [[[(0, 0), (6, 0), (6, 8), (0, 8)]]]), Region("right", [[[(6, 0), (12, 0), (12, 8), (6, 8)]]]))
+
+
+def rows(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_regions_rest_and_image_add_up(write, frame):
+    found = rows(write("regions", frame(regions=HALVES[:1])) / "regions.csv")
+    assert [(row["part"], row["region"]) for row in found] == [("region", "left"), ("rest", ""), ("image", "")]
+    counts = [float(row["count"]) for row in found]
+    assert counts == pytest.approx([1 / 6, 1 / 6, 1 / 3], rel=1e-6)
+    assert [float(row["area_px2"]) for row in found] == [48, 48, 96]
+    assert found[0]["low"] == found[0]["high"] == ""
+    assert found[2]["low"] == "0.5"
+    assert found[0]["objects_per_hectare"] == ""
+
+
+def test_overlaps_are_rows(write, frame):
+    twice = (HALVES[0], Region("left", HALVES[0].polygons))
+    table = rows(write("regions", frame(regions=twice)) / "regions.csv")
+    found = {(row["part"], row["region"]): float(row["count"]) for row in table}
+    assert found["overlap", "left & left (2)"] == pytest.approx(1 / 6, rel=1e-6)
+    assert found["shared", ""] == pytest.approx(1 / 6, rel=1e-6)
+
+
+def test_objects_by_area_of_a_map(write, frame):
+    place = Georeference("EPSG:32611", (0.5, 0.0, 500_000.0, 0.0, -0.5, 3_770_000.0), (12, 8))
+    found = rows(write("regions", frame(regions=HALVES, place=place)) / "regions.csv")
+    # 12 x 8 px of 0.5 m; at the central meridian UTM shrinks lengths by 0.9996
+    assert float(found[-1]["area_m2"]) == pytest.approx(24 / 0.9996**2, rel=1e-4)
+    assert float(found[-1]["objects_per_hectare"]) == pytest.approx(1 / 3 / 24 * 1e4 * 0.9996**2, rel=1e-4)
+    assert float(found[0]["objects_per_m2"]) == pytest.approx(1 / 6 / 12, rel=1e-2)
+
+
+def test_a_run_with_regions(tmp_path, bright):
+    images = tmp_path / "images"
+    write_dotted(images / "a.png", [(2, 2), (30, 30), (40, 5)])
+    ring = [[0, 0], [16, 0], [16, 48], [0, 48], [0, 0]]
+    shape = {"type": "Feature", "properties": {"name": "left"}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    (tmp_path / "r.geojson").write_text(json.dumps(shape))
+    run = Predictor(bright).stream(
+        images, out=tmp_path / "out", sinks=["csv", "regions", "jsonl"], regions=tmp_path / "r.geojson"
+    )
+    assert len(list(run)) == 1
+    found = {row["part"]: float(row["count"]) for row in rows(tmp_path / "out" / "regions.csv")}
+    assert found == {"region": 1.0, "rest": 2.0, "image": 3.0}
+    line = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
+    assert line["regions"]["regions"][0] == {"name": "left", "count": 1.0, "area": 768.0, "notes": [], "interval": None}
