@@ -15,6 +15,7 @@ from dotcount.errors import InputError, ModelError
 from dotcount.intensity import IntensityRule
 from dotcount.metadata import (
     AugmentationTrial,
+    CalibrationFacts,
     Checkpoint,
     CountingMetrics,
     CountInterval,
@@ -23,6 +24,7 @@ from dotcount.metadata import (
     LossFacts,
     ModelMetadata,
     PeakRule,
+    ScaledErrors,
     TrainingFacts,
     ValidationFacts,
 )
@@ -38,7 +40,7 @@ FULL = ModelMetadata(
     mirror=True,
     peaks=PeakRule("nms", 2, 0.4),
     count_scale=1.1,
-    interval=CountInterval(0.9, 1.5, 40),
+    interval=CountInterval(0.9, 1.5, 40, "", 0.8, 1.7, ScaledErrors(-0.1, 0.8)),
     training=TrainingFacts(
         "cells", "csv", 400, 50_920, 60, CountRange(0, 132.5, 255), 128, 30, 6000, 11.0, True, 3,
         LossFacts("uot", {"rho": [1.0, 10.0], "length_scale": 128.0, "delta": None}),
@@ -47,6 +49,7 @@ FULL = ModelMetadata(
         CountingMetrics(60, 1.9, 3.1, None, -0.1, (1.4, 2.6)), 50.0, "the lowest error",
         Checkpoint(30, 6000, 2.3, 3.6, -1), (AugmentationTrial(1.0, True, 1.9, 3.1, -0.1, 1.1),),
     ),
+    calibration=CalibrationFacts("harbour", 20, 1830, 1.05, CountingMetrics(20, 3.0, 4.1, 0.1, 0.0, (2.0, 4.0))),
     license="CC BY 4.0",
     citation="Someone, 2024",
     dotcount_version="0.2.0",
@@ -79,7 +82,7 @@ def test_the_length_scale_is_an_option_of_the_loss() -> None:
 
 def test_a_model_of_the_first_version_is_understood() -> None:
     metadata = ModelMetadata.from_json(OLD.read_text(encoding="utf-8"), "old")
-    assert (metadata.model, metadata.stride, metadata.mirror, metadata.schema) == ("compact", 4, True, 1)
+    assert (metadata.model, metadata.stride, metadata.mirror, metadata.schema) == ("compact", 4, True, 2)
     assert metadata.input.resize == ResizeRule(max_short_side=120)
     assert metadata.peaks == PeakRule("mass", 1, 0.4)
     assert metadata.count_scale == pytest.approx(1.0970030895152831)
@@ -98,6 +101,17 @@ def test_a_model_of_the_first_version_is_understood() -> None:
         (1, True),
     ]
     assert same(ModelMetadata.from_json(metadata.to_json()), metadata)
+
+
+def test_a_file_of_schema_1_is_understood_and_what_it_lacks_is_absent() -> None:
+    values = FULL.to_dict()
+    for field in ("confidence", "part_scale", "errors"):
+        del values["interval"][field]
+    del values["calibration"]
+    metadata = ModelMetadata.from_dict(values | {"schema": 1}, "old")
+    assert metadata.schema == 2
+    assert metadata.interval == CountInterval(0.9, 1.5, 40)
+    assert metadata == dataclasses.replace(FULL, interval=CountInterval(0.9, 1.5, 40), calibration=None)
 
 
 @pytest.mark.parametrize("name", weights.names())
@@ -139,13 +153,17 @@ WRONG = [
     ("interval", {"level": 0.9, "n": 3}, "'interval.scale' is missing"),
     ("interval.scale", math.nan, "greater"),
     ("interval.level", math.inf, "less than 1"),
+    ("interval.confidence", 1.0, "less than 1"),
+    ("interval.part_scale", math.inf, "less than inf"),
+    ("calibration.images", 0, "greater"),
+    ("schema", True, "integer"),
     ("options", [1], "an object"),
     ("options", {"a": {"b": 1}}, "'options.a' is"),
     ("stride", "4", "integer"),
     ("stride", 0, "greater"),
     ("model", None, "string"),
     ("model", "", "at least 1 character"),
-    ("schema", 2, "has schema 2, this dotcount knows up to 1; upgrade dotcount"),
+    ("schema", 3, "has schema 3, this dotcount knows up to 2; upgrade dotcount"),
     ("schema", "1", "integer"),
     ("training.count.max", 1.5, "integer"),
     ("training.loss.options", 3, "an object"),

@@ -8,9 +8,19 @@ from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dotcount.calibration.choosing import Choice, checkpoint_to_keep, choose_best, choose_checkpoint
-    from dotcount.calibration.intervals import calibrate
+    from dotcount.calibration.intervals import calibrate, conformal_rank, images_needed
     from dotcount.calibration.model import Calibration, calibrate_model, choose_peaks
+    from dotcount.calibration.parts import part_residuals
+    from dotcount.calibration.recalibrating import Recalibration, recalibrate
     from dotcount.calibration.scaling import CountScale, fit_count_scale
+    from dotcount.calibration.sums import (
+        CombinedCount,
+        combined,
+        interval_of_difference,
+        interval_of_mean,
+        interval_of_parts,
+        interval_of_sum,
+    )
     from dotcount.calibration.thresholds import ThresholdChoice, choose_threshold
     from dotcount.calibration.trials import CalibrationOptions, try_augmentations
     from dotcount.metadata import CountInterval
@@ -18,9 +28,19 @@ if TYPE_CHECKING:
 # Imported on first use: counting images needs torch, whose import takes seconds; fitting numbers needs none.
 _HOME = {
     "choosing": ("Choice", "checkpoint_to_keep", "choose_best", "choose_checkpoint"),
-    "intervals": ("calibrate",),
+    "intervals": ("calibrate", "conformal_rank", "images_needed"),
     "model": ("Calibration", "calibrate_model", "choose_peaks"),
+    "parts": ("part_residuals",),
+    "recalibrating": ("Recalibration", "recalibrate"),
     "scaling": ("CountScale", "fit_count_scale"),
+    "sums": (
+        "CombinedCount",
+        "combined",
+        "interval_of_difference",
+        "interval_of_mean",
+        "interval_of_parts",
+        "interval_of_sum",
+    ),
     "thresholds": ("ThresholdChoice", "choose_threshold"),
     "trials": ("CalibrationOptions", "try_augmentations"),
     "dotcount.metadata": ("CountInterval",),
@@ -30,8 +50,10 @@ __all__ = [
     "Calibration",
     "CalibrationOptions",
     "Choice",
+    "CombinedCount",
     "CountInterval",
     "CountScale",
+    "Recalibration",
     "ThresholdChoice",
     "calibrate",
     "calibrate_model",
@@ -40,7 +62,16 @@ __all__ = [
     "choose_checkpoint",
     "choose_peaks",
     "choose_threshold",
+    "combined",
+    "conformal_rank",
     "fit_count_scale",
+    "images_needed",
+    "interval_of_difference",
+    "interval_of_mean",
+    "interval_of_parts",
+    "interval_of_sum",
+    "part_residuals",
+    "recalibrate",
     "try_augmentations",
 ]
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from dotcount.calibration.intervals import calibrate
+from dotcount.calibration.parts import part_residuals
 from dotcount.calibration.thresholds import choose_threshold
 from dotcount.calibration.trials import CalibrationOptions, Images, try_augmentations
 from dotcount.inference.peaks import DEFAULT_THRESHOLD
@@ -108,6 +109,9 @@ def calibrate_model(
     if checkpoint_shift is not None and len(checkpoint_shift) == len(held_out):
         held_out = np.clip(held_out + fitted.scale * checkpoint_shift, 0, None)
     maps = [fitted.scale * density for density in trial.densities]
+    own = [count / one.sum() if one.sum() > 0 else 1.0 for count, one in zip(held_out, trial.densities)]
+    stride = int(network.stride)  # type: ignore[arg-type]
+    parts = part_residuals([k * one for k, one in zip(own, trial.densities)], trial.dots, stride)
     return Calibration(
         magnify=trial.magnify,
         mirror=trial.mirror,
@@ -115,11 +119,11 @@ def calibrate_model(
         peaks=choose_peaks(
             maps,
             trial.dots,
-            int(network.stride),  # type: ignore[arg-type]
+            stride,
             method=options.peak_method,
             radius=options.peak_radius,
         ),
-        interval=calibrate(held_out, trial.true, level=options.level),
+        interval=calibrate(held_out, trial.true, level=options.level, confidence=options.confidence, parts=parts),
         counting=counting_metrics(held_out, trial.true),
         baseline=compare_with_constant(held_out, trial.true, mean_count),
         trials=tuple(one.summary() for one in trials),

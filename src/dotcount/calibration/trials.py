@@ -13,6 +13,7 @@ from torch import nn
 from dotcount.calibration.choosing import Choice, choose_best
 from dotcount.calibration.scaling import CountScale, fit_count_scale
 from dotcount.data import Batch
+from dotcount.density import cells_inside
 from dotcount.inference.network import counts, density_maps
 from dotcount.metadata import AugmentationTrial
 from dotcount.metrics import count_errors
@@ -38,8 +39,8 @@ class CalibrationOptions:
         The error by which test-time augmentation and checkpoint are chosen.
     peak_method, peak_radius
         Of the peaks; a radius of None is chosen from 1 to 4 cells.
-    level
-        Of the interval of a count.
+    level, confidence
+        Of the interval of a count, see :func:`dotcount.calibration.calibrate`.
 
     Examples
     --------
@@ -54,6 +55,7 @@ class CalibrationOptions:
     peak_method: Literal["mass", "nms"] = "mass"
     peak_radius: int | None = None
     level: float = 0.9
+    confidence: float | None = 0.8
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,9 @@ def _trial(
             continue
         density = density_maps(network, batch.images.to(device), mirror=mirror)
         predicted += counts(density, stride, batch.image_sizes).tolist()
-        densities += [one[0].cpu().double().numpy() for one in density]
+        for (map_,), (height, width) in zip(density.cpu().double().numpy(), batch.image_sizes):
+            rows, columns = (cells_inside(n, stride, side) for n, side in zip(map_.shape, (height, width)))
+            densities.append(map_[:rows, :columns])
         dots += [xy.cpu().double().numpy() for xy in batch.points]
     fitted = CountScale(1.0, np.array(predicted))
     if options.scale:

@@ -122,7 +122,8 @@ def run(args: argparse.Namespace) -> int:
             step(going.summary.total, max(len(listing), going.summary.total))
     validation = predictor.metadata.validation
     caution = "" if validation is None else validation.caution
-    for line in summary_lines(going.summary, str(args.out / "counts.csv"), caution):
+    total = going.summary.sum(predictor.metadata.interval)
+    for line in summary_lines(going.summary, str(args.out / "counts.csv"), caution, total.described()):
         print(line)
     return exit_code(going.summary, strict=args.strict)
 
@@ -146,7 +147,7 @@ def _selection(args: argparse.Namespace, trained: ImageSelection) -> ImageSelect
     return ImageSelection(page, projection, trained.channels if args.channels is None else tuple(args.channels))
 
 
-def summary_lines(summary: Summary, table: str, caution: str = "") -> list[str]:
+def summary_lines(summary: Summary, table: str, caution: str = "", total: str = "") -> list[str]:
     """Return what came of a run as lines for the terminal; the last one sums up everything.
 
     Parameters
@@ -157,6 +158,8 @@ def summary_lines(summary: Summary, table: str, caution: str = "") -> list[str]:
         Where the counts are.
     caution
         What the validation images say against the model.
+    total
+        The sum of the counts, with its interval.
     """
     lines = []
     if summary.earlier:
@@ -169,7 +172,9 @@ def summary_lines(summary: Summary, table: str, caution: str = "") -> list[str]:
         lines.append(f"the first that failed: {summary.first_error}")
     if caution:
         lines.append(f"warning: the model on its validation images: {caution}")
-    parts = [f"{summary.counted:,} of {summary.total:,} images counted, {summary.count:,.1f} objects in all"]
+    parts = [
+        f"{summary.counted:,} of {summary.total:,} images counted, {total or f'{summary.count:,.1f}'} objects in all"
+    ]
     if summary.failed:
         parts.append(f"{summary.failed:,} FAILED (see the column error)")
     if summary.lacking:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from dotcount.evaluation.calibrating import calibrate_on
     from dotcount.evaluation.results import Evaluation, EvaluationMetrics, Example, IntervalCoverage, Row
     from dotcount.evaluation.scoring import evaluate, select_split
 
 # Imported on first use: evaluating needs torch, whose import takes seconds.
 _HOME = {
+    "calibrating": ("calibrate_on",),
     "results": ("Evaluation", "EvaluationMetrics", "Example", "IntervalCoverage", "Row"),
     "scoring": ("evaluate", "select_split"),
 }
@@ -22,6 +24,7 @@ __all__ = [
     "Example",
     "IntervalCoverage",
     "Row",
+    "calibrate_on",
     "evaluate",
     "select_split",
 ]

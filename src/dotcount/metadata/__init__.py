@@ -7,6 +7,7 @@ are brought to the present form first, see :mod:`dotcount.metadata.history`.
 
 from dotcount.metadata.facts import (
     AugmentationTrial,
+    CalibrationFacts,
     Checkpoint,
     CountingMetrics,
     CountRange,
@@ -14,12 +15,14 @@ from dotcount.metadata.facts import (
     TrainingFacts,
     ValidationFacts,
 )
+from dotcount.metadata.interval import CountInterval, ScaledErrors
 from dotcount.metadata.model import SCHEMA, ModelMetadata
-from dotcount.metadata.settings import CountInterval, InputRule, PeakRule
+from dotcount.metadata.settings import InputRule, PeakRule
 
 __all__ = [
     "SCHEMA",
     "AugmentationTrial",
+    "CalibrationFacts",
     "Checkpoint",
     "CountInterval",
     "CountRange",
@@ -28,6 +31,7 @@ __all__ = [
     "LossFacts",
     "ModelMetadata",
     "PeakRule",
+    "ScaledErrors",
     "TrainingFacts",
     "ValidationFacts",
 ]

@@ -191,6 +191,35 @@ class AugmentationTrial(Strict):
 
 
 @dataclass(frozen=True)
+class CalibrationFacts(Strict):
+    """On what a trained model was calibrated again, see :func:`dotcount.calibration.recalibrate`.
+
+    Attributes
+    ----------
+    data
+        Name of the data set.
+    images, dots
+        Number of annotated images, and of their dots.
+    former_scale
+        Count scale before.
+    counting
+        Errors on these images, each counted by the scale that the others give.
+
+    Examples
+    --------
+    >>> errors = CountingMetrics(n=20, mae=2.9, rmse=4.0, nae=0.1, bias=0.1, mae_ci95=(2.0, 3.8))
+    >>> CalibrationFacts("harbour", images=20, dots=1830, former_scale=1.0, counting=errors).images
+    20
+    """
+
+    data: str
+    images: Annotated[int, Ge(1)]
+    dots: Number
+    former_scale: Annotated[float, Gt(0)]
+    counting: CountingMetrics
+
+
+@dataclass(frozen=True)
 class ValidationFacts(Strict):
     """What the validation images say of a model.
 

@@ -1,6 +1,7 @@
 """Model metadata of older versions, brought to the present form; add a step here whenever the form changes.
 
-Version 0, of dotcount 0.1, had no number: settings, training and figures lay side by side in one mapping.
+Version 0, of dotcount 0.1, had no number: settings, training and figures lay side by side in one mapping. Version 2
+added the confidence of the interval, the errors behind it, and what a model was calibrated on again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,14 @@ _KNOWN = (
 
 
 def upgraded(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    """Return metadata of version 0 in the form of version 1; types and ranges are checked afterwards."""
+    """Return metadata of any version in the present form; types and ranges are checked afterwards."""
+    plain = dict(values) if "schema" in values else _from_version_0(values, origin)
+    if plain["schema"] == 1 and not isinstance(plain["schema"], bool):
+        plain["schema"] = 2  # everything that version 2 added may be absent
+    return plain
+
+
+def _from_version_0(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     for key in values:
         if key not in _KNOWN:
             hint = did_you_mean(str(key), _KNOWN)

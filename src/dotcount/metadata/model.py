@@ -10,12 +10,13 @@ from typing import Annotated, Any
 from annotated_types import Ge, Interval, Le
 
 from dotcount.errors import ModelError
-from dotcount.metadata.facts import Name, Option, TrainingFacts, ValidationFacts
+from dotcount.metadata.facts import CalibrationFacts, Name, Option, TrainingFacts, ValidationFacts
 from dotcount.metadata.history import upgraded
-from dotcount.metadata.settings import CountInterval, InputRule, PeakRule, with_infinity
+from dotcount.metadata.interval import CountInterval, with_infinity
+from dotcount.metadata.settings import InputRule, PeakRule
 from dotcount.typed import Strict, parse
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of the form below; raised with every change that an older dotcount would misread."""
 
 
@@ -41,6 +42,8 @@ class ModelMetadata(Strict):
         Interval of a count; None if not calibrated.
     training, validation
         Where the model comes from and how well it counts; None if unknown.
+    calibration
+        On what count scale, peaks and interval were fitted again after training; None if on the validation images.
     license, citation
         Terms of the training data, and what its authors ask to be cited.
     dotcount_version
@@ -63,6 +66,7 @@ class ModelMetadata(Strict):
     interval: CountInterval | None = None
     training: TrainingFacts | None = None
     validation: ValidationFacts | None = None
+    calibration: CalibrationFacts | None = None
     license: str | None = None
     citation: str | None = None
     dotcount_version: str = ""
@@ -100,7 +104,7 @@ class ModelMetadata(Strict):
         schema = values.get("schema", 0)
         if isinstance(schema, int) and schema > SCHEMA:
             raise ModelError(f"{origin}: has schema {schema}, this dotcount knows up to {SCHEMA}; upgrade dotcount")
-        plain = dict(values) if "schema" in values else upgraded(values, origin)
+        plain = upgraded(values, origin)
         if isinstance(plain.get("interval"), Mapping):
             plain["interval"] = with_infinity(plain["interval"])
         return parse(cls, plain, origin)

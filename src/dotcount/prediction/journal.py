@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dotcount.errors import OutputError
 from dotcount.files import reason, write_text
 from dotcount.prediction.sources.listing import OWN
+
+if TYPE_CHECKING:
+    from dotcount.calibration import CombinedCount
+    from dotcount.metadata import CountInterval
 
 JOURNAL, MANIFEST = "prediction.part", "prediction.json"
 
@@ -81,6 +86,11 @@ class Summary:
         What the sources left out: (name, kind, way out) of each.
     earlier
         How many of the frames an earlier, unfinished run of the same settings had done.
+    without_interval
+        Frames with a count and no interval.
+    common, squares, files
+        What the interval of the sum rests on, see :func:`dotcount.calibration.combined`; ``files`` holds the sums over
+        frames that share one.
 
     Examples
     --------
@@ -98,6 +108,10 @@ class Summary:
     first_error: str | None = None
     left_out: list[tuple[str, str, str]] = field(default_factory=list)
     earlier: int = 0
+    without_interval: int = 0
+    common: float = 0.0
+    squares: float = 0.0
+    files: dict[str, float] = field(default_factory=dict)
 
     @property
     def lacking(self) -> int:
@@ -109,15 +123,49 @@ class Summary:
         """Number of frames."""
         return self.counted + self.failed
 
-    def add(self, count: float | None, error: str | None, warned: bool) -> None:
-        """Add one frame."""
+    def add(
+        self, count: float | None, error: str | None, warned: bool, *, promised: bool = False, file: str = ""
+    ) -> None:
+        """Add one frame.
+
+        Parameters
+        ----------
+        count, error
+            What came of it.
+        warned
+            Whether there is a warning.
+        promised
+            Whether the count has an interval.
+        file
+            Name of what it shares with other frames, a video or a stack, whose errors are alike; empty if alone.
+        """
+        self.warned += warned
         if count is None:
             self.failed += 1
             self.first_error = self.first_error or error
+            return
+        self.counted += 1
+        self.count += count
+        self.without_interval += not promised
+        size = math.sqrt(max(count, 0.0) + 1)
+        self.common += size
+        if file:
+            self.files[file] = self.files.get(file, 0.0) + size
         else:
-            self.counted += 1
-            self.count += count
-        self.warned += warned
+            self.squares += size**2
+
+    def sum(self, interval: CountInterval | None) -> CombinedCount:
+        """Return the sum of all counts with its interval, where every frame has one.
+
+        Frames of one file are taken to err alike, files independently.
+        """
+        from dotcount.calibration import CombinedCount, combined
+
+        if interval is not None and self.without_interval:
+            reason = f"{self.without_interval:,} of {self.counted:,} counts have no interval"
+            return CombinedCount(self.count, None, None, None, reason)
+        squares = self.squares + sum(size**2 for size in self.files.values())
+        return combined(interval, self.count, self.common, squares)
 
 
 @dataclass(frozen=True)
@@ -129,6 +177,8 @@ class Done:
     error: str | None
     warned: bool
     ends: tuple[int, ...]
+    promised: bool = False
+    file: str = ""
 
 
 class Journal:

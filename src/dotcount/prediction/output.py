@@ -216,10 +216,19 @@ class OutputFolder:
         else:
             self._journal.start(self.settings, list(self._growing))
 
-    def finish(self, name: str, count: float | None, error: str | None, warned: bool) -> None:
-        """State that everything about one frame is written."""
-        ends = tuple(file.flush() for file in self._growing.values())
-        self._journal.add(Done(name, count, error, warned, ends))
+    def finish(
+        self,
+        name: str,
+        count: float | None,
+        error: str | None,
+        warned: bool,
+        *,
+        promised: bool = False,
+        file: str = "",
+    ) -> None:
+        """State that everything about one frame is written; what it was is for :meth:`Summary.add`."""
+        ends = tuple(growing.flush() for growing in self._growing.values())
+        self._journal.add(Done(name, count, error, warned, ends, promised, file))
 
     def commit(self, summary: Summary) -> None:
         """Give all files their final names and state that the results are complete."""

@@ -90,7 +90,7 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         self.summary = self._out.complete or Summary()
         self.summary.left_out = [(item.name, item.kind, item.remedy) for item in listing.left_out]
         for done in self._out.done.values():
-            self.summary.add(done.count, done.error, done.warned)
+            self.summary.add(done.count, done.error, done.warned, promised=done.promised, file=done.file)
         self.summary.earlier = self.summary.total
         self._frames = iter(()) if self._out.complete else self._go()
 
@@ -132,8 +132,16 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
                     raise
                 frame.warn(f"{sink.names[0].rstrip('/')} not written: {error_text(error)}")
         count = None if prediction is None else prediction.count
-        self._out.finish(frame.name, count, frame.error, bool(frame.warnings))
-        self.summary.add(count, frame.error, bool(frame.warnings))
+        promised, file = prediction is not None and prediction.interval is not None, _shared_file(frame)
+        self._out.finish(frame.name, count, frame.error, bool(frame.warnings), promised=promised, file=file)
+        self.summary.add(count, frame.error, bool(frame.warnings), promised=promised, file=file)
+
+
+def _shared_file(frame: Frame) -> str:
+    """Return the file that a frame shares with others, a page of a stack or a moment of a video; empty if alone."""
+    meta = frame.meta
+    shares = any(value is not None for value in (meta.page, meta.time, meta.window))
+    return str(meta.path) if shares and meta.path is not None else ""
 
 
 def _choices(listing: SourceFiles) -> tuple[object, ...]:

@@ -97,6 +97,6 @@ def _interval(interval: CountInterval | None) -> str:
     if interval is None or not interval.finite:
         return f"No count interval: {interval.reason if interval else 'not calibrated'}."
     return (
-        f"The count interval (count -+ {interval.scale:.3g} sqrt(count + 1)) holds the true count of "
-        f"{interval.level:.0%} of such images; it was calibrated on the {interval.n} validation images."
+        f"The count interval (count -+ {interval.scale:.3g} sqrt(count + 1)) holds {interval.promise}; it was "
+        f"calibrated on the {interval.n} validation images."
     )

@@ -1,0 +1,67 @@
+"""Calibrating a model again on annotated images: count them, then fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dotcount.calibration import Recalibration, recalibrate
+from dotcount.data import Collection
+from dotcount.errors import DataError
+from dotcount.evaluation.reading import SetCounter
+from dotcount.evaluation.scoring import select_split
+from dotcount.inference.counter import ImageCounter
+
+
+def calibrate_on(
+    predictor: ImageCounter,
+    collection: Collection,
+    split: str | None = None,
+    *,
+    level: float = 0.9,
+    confidence: float | None = 0.8,
+    progress: Callable[[int, int], None] | None = None,
+) -> Recalibration:
+    """Count the annotated images of a collection and calibrate the model on them; no weight changes.
+
+    The images must not be among those that the model was trained on.
+
+    Parameters
+    ----------
+    predictor
+        The model.
+    collection, split
+        Where the dots are; ``None`` takes all annotated images.
+    level, confidence
+        Of the interval, see :func:`dotcount.calibration.calibrate`.
+    progress
+        Called with (done, total).
+
+    Raises
+    ------
+    DataError
+        If there are too few annotated images that can be read.
+
+    Examples
+    --------
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import write_dataset
+    >>> collection = dotcount.open_collection(write_dataset("mine", train=6, val=0, test=0, size=96))
+    >>> found = calibrate_on(dotcount.load("cells"), collection)
+    >>> found.metadata.calibration.images, found.before.n
+    (6, 6)
+    """
+    chosen = select_split(collection, split)
+    reader, pairs, errors = SetCounter(predictor, chosen), [], []
+    for done, record in enumerate(chosen.records, start=1):
+        counted = reader.count(record)
+        if counted.prediction is not None and record.points is not None:
+            pairs.append((counted.prediction, record.points))
+        elif counted.error is not None:
+            errors.append(counted.error)
+        if progress is not None:
+            progress(done, len(chosen.records))
+    try:
+        return recalibrate(predictor.metadata, pairs, data=collection.name, level=level, confidence=confidence)
+    except DataError as error:
+        first = f" ({len(errors)} can't be read; the first: {errors[0]})" if errors else ""
+        raise DataError(f"{error}{first}") from error
