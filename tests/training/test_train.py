@@ -104,7 +104,7 @@ def test_errors_and_interval_are_of_counts_whose_epoch_was_chosen_without_their_
     fitted = fit_count_scale(state["counts"][best], true)
     held_out = (fitted.held_out + fitted.scale * shift).clip(0)
     assert metadata.validation.counting.mae == pytest.approx(np.abs(held_out - true).mean(), rel=1e-4)
-    assert metadata.interval == calibrate(held_out, true, level=0.9)
+    assert metadata.interval == calibrate(held_out, true, level=0.9, confidence=0.8)
     assert metadata.validation.trials[0].mae == pytest.approx(np.abs(fitted.held_out - true).mean(), rel=1e-4)
 
 
