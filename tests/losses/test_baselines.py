@@ -12,6 +12,10 @@ BASELINES = {
     "bayesian": {},
     "dm_count": {},
     "generalized": {},
+    "chfl": {},
+    "pml": {},
+    "p2r": {},
+    "zip": {},
 }
 EXACT = {"tol": 1e-12, "max_iter": 20_000}
 
@@ -64,7 +68,10 @@ def test_without_dots_the_mass_goes_to_zero(name):
     out = make(name)(density, [torch.zeros(0, 2, dtype=torch.float64)], stride=8)
     out.total.backward()
     assert out.total > 0
-    assert (density.grad > 0).all()
+    if name == "chfl":  # waves overlap: less mass somewhere may cost more, but less of the same map costs less
+        assert (density.grad * density.detach()).sum() > 0
+    else:
+        assert (density.grad > 0).all()
     nothing = make(name)(torch.zeros(1, 1, 6, 7), [torch.zeros(0, 2)], stride=8)
     assert nothing.total == 0
 
@@ -102,7 +109,15 @@ def test_cell_centres_bayesian(stride, background):
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (2, 3), (5, 6)])
 @pytest.mark.parametrize(
     ("which", "options"),
-    [("gaussian_l2", {"sigma": 0.05}), ("dm_count", {}), ("generalized", {}), ("uot", {"epsilon": 0.0, "tol": 1e-8})],
+    [
+        ("gaussian_l2", {"sigma": 0.05}),
+        ("dm_count", {}),
+        ("generalized", {}),
+        ("uot", {"epsilon": 0.0, "tol": 1e-8}),
+        ("chfl", {}),
+        ("chfl", {"norm": "l2", "domain": "square"}),
+        ("pml", {}),
+    ],
 )
 def test_a_unit_of_mass_on_a_dot_in_its_cell_centre_costs_nothing(which, options, row, column, stride):
     density = torch.zeros(1, 1, 6, 7, dtype=torch.float64)
@@ -130,6 +145,12 @@ def test_gradcheck_bayesian(options):
         ("gaussian_l2", {"kernel": "adaptive", "reduction": "mean"}),
         ("dm_count", EXACT | {"reg": 100.0}),
         ("generalized", EXACT | {"epsilon": 0.1, "tau": 0.0}),  # the other terms' gradient is not that of their value
+        ("chfl", {}),
+        ("chfl", {"norm": "l2", "domain": "square"}),
+        ("pml", {}),
+        ("p2r", {}),
+        ("zip", {}),
+        ("zip", {"inflation": 0.3}),
     ],
 )
 def test_gradcheck(which, options):

@@ -71,9 +71,13 @@ def test_five_steps_of_every_loss_stay_finite(name):
         fit(model, losses.create(loss), 5, 32 if name in HEAVY else 64, 1e-4)
 
 
+PATIENT = ("chfl", "pml")  # these stay on a plateau for as long as mass and dots are not near each other
+STEPS, RATE = {True: 70, False: 40}, {True: 3e-3, False: 1e-3}
+
+
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_one_batch_is_overfitted(loss):
-    values = fit(build("compact"), losses.create(loss), 40, 64, 1e-3)
+    values = fit(build("compact"), losses.create(loss), STEPS[loss in PATIENT], 64, RATE[loss in PATIENT])
     assert min(values[-5:]) < values[0] - 0.2 * abs(values[0])
 
 
