@@ -10,28 +10,24 @@ import pytest
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from dotcount.web import limits as limits_module
-from dotcount.web import server as server_module
 from dotcount.web.app import build_app
 from dotcount.web.limits import ServerLimits, receive_file, receive_json
 from tests.web.conftest import drained, running
 
-SMALL = ServerLimits(upload_bytes=100_000, json_bytes=100, requests=3, connections=40)
+SMALL = ServerLimits(upload_bytes=100_000, json_bytes=100, requests=3, connections=40, patience=0.5)
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
-    monkeypatch.setattr(limits_module, "_PATIENCE", 0.5)
-    monkeypatch.setattr(server_module, "HEADER_SECONDS", 0.5)
+def small(tmp_path):
     release = threading.Event()
 
     def make_app(access, limits):
         async def upload(request):
-            size = await receive_file(request, tmp_path / "file", limits.upload_bytes)
+            size = await receive_file(request, tmp_path / "file", limits)
             return JSONResponse({"size": size})
 
         async def message(request):
-            return JSONResponse(await receive_json(request, limits.json_bytes))
+            return JSONResponse(await receive_json(request, limits))
 
         async def wait(request):
             await asyncio.to_thread(release.wait, 30)

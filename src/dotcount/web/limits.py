@@ -17,7 +17,6 @@ from dotcount.errors import OutputError
 from dotcount.files import make_folder, reason
 from dotcount.temporary import remove, temporary_name
 
-_PATIENCE = 15.0  # seconds after which an upload must have reached the least rate, and that a pause in it may last
 _LEAST_RATE = 10_000  # bytes per second
 _LINGER = 2.0  # seconds for which the rest of a refused body is read and thrown away, so that the answer arrives
 
@@ -44,6 +43,8 @@ class ServerLimits:
         What is kept of images on the disk; the oldest give way.
     json_bytes
         Size of a message, bytes.
+    patience
+        Time for asking a request, for a pause in an upload, and until an upload must come at 10 kB/s, seconds.
 
     Examples
     --------
@@ -60,6 +61,7 @@ class ServerLimits:
     stored_bytes: int = 8_000_000_000
     stored_images: int = 1_000
     json_bytes: int = 1_000_000
+    patience: float = 15.0
 
 
 DEFAULT = ServerLimits()
@@ -80,7 +82,7 @@ class Refusal(Exception):
         return self.message
 
 
-async def receive_file(request: Request, path: Path, most: int) -> int:
+async def receive_file(request: Request, path: Path, limits: ServerLimits) -> int:
     """Stream the body of a request to ``path``, which appears complete or not at all; return its size, bytes.
 
     Parameters
@@ -89,8 +91,8 @@ async def receive_file(request: Request, path: Path, most: int) -> int:
         Whose body is the file.
     path
         The file to write.
-    most
-        Bytes that it may have.
+    limits
+        On its size and its pace.
 
     Raises
     ------
@@ -103,7 +105,7 @@ async def receive_file(request: Request, path: Path, most: int) -> int:
     temporary, size = temporary_name(path), 0
     try:
         with temporary.open("xb") as file:
-            async for chunk in _chunks(request, most):
+            async for chunk in _chunks(request, limits.upload_bytes, limits.patience):
                 size += len(chunk)
                 file.write(chunk)
         if not size:
@@ -116,7 +118,7 @@ async def receive_file(request: Request, path: Path, most: int) -> int:
     return size
 
 
-async def receive_json(request: Request, most: int) -> Any:
+async def receive_json(request: Request, limits: ServerLimits) -> Any:
     """Return the message in the body of a request.
 
     Raises
@@ -126,7 +128,7 @@ async def receive_json(request: Request, most: int) -> Any:
     """
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise Refusal(415, "send JSON, with the content type application/json")
-    body = b"".join([chunk async for chunk in _chunks(request, most)])
+    body = b"".join([chunk async for chunk in _chunks(request, limits.json_bytes, limits.patience)])
     try:
         return json.loads(body, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
@@ -137,7 +139,7 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
-async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
+async def _chunks(request: Request, most: int, patience: float) -> AsyncIterator[bytes]:
     stated = request.headers.get("content-length", "")
     size, begun = 0, time.monotonic()
     if stated.isdigit() and int(stated) > most:
@@ -146,7 +148,7 @@ async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
     stream = request.stream()
     while True:
         try:
-            chunk = await asyncio.wait_for(anext(stream), _PATIENCE)
+            chunk = await asyncio.wait_for(anext(stream), patience)
         except StopAsyncIteration:
             return
         except TimeoutError as error:
@@ -158,7 +160,7 @@ async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
             await _linger(request)
             raise _too_large(most)
         elapsed = time.monotonic() - begun
-        if elapsed > _PATIENCE and size < _LEAST_RATE * elapsed:
+        if elapsed > patience and size < _LEAST_RATE * elapsed:
             raise _too_slow()
         yield chunk
 

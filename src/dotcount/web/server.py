@@ -14,9 +14,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from dotcount.errors import OutputError, UsageError
 from dotcount.web.limits import DEFAULT, ServerLimits
 
-HEADER_SECONDS = 10.0
-"""Time from the opening of a connection, or the end of an answer, until a request must have been asked in full."""
-
 
 def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 takes any that is free.
@@ -65,9 +62,13 @@ def address_of(opened: socket.socket, host: str) -> str:
 
 def make_server(app: ASGIApp, limits: ServerLimits = DEFAULT) -> uvicorn.Server:
     """Return uvicorn with the limits, for ``run(sockets=[...])``; ``should_exit`` ends it."""
+
+    class Protocol(_Impatient):
+        patience = limits.patience
+
     config = uvicorn.Config(
         app,
-        http=_Impatient,
+        http=Protocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -89,11 +90,13 @@ def serve(app: ASGIApp, opened: socket.socket, limits: ServerLimits = DEFAULT) -
 class _Impatient(H11Protocol):
     """Closes connections on which no request is asked: uvicorn waits for the rest of a header for ever."""
 
+    patience = DEFAULT.patience
     _deadline: asyncio.TimerHandle | None = None
+    _waited = True
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self._check)
+        self._deadline = self.loop.call_later(self.patience, self._check)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._deadline is not None:
@@ -106,6 +109,4 @@ class _Impatient(H11Protocol):
             self.transport.close()
             return
         self._waited = idle
-        self._deadline = self.loop.call_later(HEADER_SECONDS / 2, self._check)
-
-    _waited = True
+        self._deadline = self.loop.call_later(self.patience / 2, self._check)

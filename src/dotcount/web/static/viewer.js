@@ -3,11 +3,12 @@
 //   const viewer = new Viewer(canvas);
 //   viewer.setTiles({ width, height, tile: 512, levels: 4, url: (level, column, row) => "..." });   // or setPicture()
 //   viewer.layers.push({ visible: true, draw(context, view) { ... } });
-//   viewer.tool = { down(point, event) { return true; }, move(point, event) {}, up(point, event) {}, key(event) {} };
+//   viewer.tool = { down(point, event) { return true; }, move(point, event) {}, up(point, event) {}, click(point, event) {},
+//                  cancel() {}, key(event) {} };
 //
 // Points are in px of the picture, from its top-left corner. `view` is {scale, x, y, width, height}: a point is shown at
 // ((px - x) * scale, (py - y) * scale) CSS px. A tool whose `down` returns true has the pointer until it is up; otherwise
-// dragging pans. Level 0 of the tiles is the picture at full size, each further one half of it.
+// dragging pans, and a press without a drag is a click; a second finger cancels what the first has begun. Level 0 of the tiles is the picture at full size, each further one half of it.
 
 const MOST_TILES = 256;
 const CLICK = 4; // CSS px that a pointer may move while it clicks
@@ -208,6 +209,11 @@ export class Viewer {
     this.canvas.setPointerCapture(event.pointerId);
     const place = this._place(event);
     const pointer = { place, start: place, tool: false, moved: false };
+    for (const other of this._pointers.values()) {
+      if (other.tool) this.tool?.cancel?.(); // a second finger: it is a pinch, not a stroke
+      other.tool = false;
+      other.moved = pointer.moved = true;
+    }
     if (!this._pointers.size && event.button === 0) pointer.tool = Boolean(this.tool?.down?.(this.toImage(place), event));
     this._pointers.set(event.pointerId, pointer);
   }
