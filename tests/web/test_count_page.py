@@ -124,6 +124,33 @@ def test_odd_messages_are_refused(server, message):
         assert client.post("/api/results", json=message).status_code == 400
 
 
+def test_regions_share_the_count(server, photo):
+    """Halves of an image add up to it; outlines that make no sense are refused."""
+    with server.client() as client:
+        base, _, result = counted(client, photo)
+        halves = [
+            {"name": "left", "corners": [[0, 0], [301, 0], [301, 520], [0, 520]]},
+            {"name": "right", "corners": [[301, 0], [600, 0], [600, 520], [301, 520]]},
+        ]
+        found = client.post(f"{base}/regions", json={"regions": halves}).json()
+        assert sum(one["count"] for one in found["regions"]) == pytest.approx(result["count"], rel=1e-6)
+        assert found["regions"][0]["area"] == pytest.approx(301 * 520)
+        assert found["rest"] == pytest.approx(0, abs=1e-6)
+        for corners, status in (
+            ([[0, 0], [5, 5]], 400),
+            ([[0, 0], [1e400, 5], [3, 3]], 400),
+            ([["a", "b"]] * 3, 400),
+            ("corners", 400),
+            (7, 400),
+            ([[0, 0]] * 20_000, 413),
+        ):
+            body = json.dumps({"regions": [{"name": "x", "corners": corners}]})
+            answer = client.post(f"{base}/regions", content=body, headers={"Content-Type": "application/json"})
+            assert answer.status_code == status, (corners, answer.text)
+        for message in ([], {"regions": 3}, {"regions": [{"name": "x"}]}):
+            assert client.post(f"{base}/regions", json=message).status_code == 400
+
+
 def test_names_become_plain_relative_paths():
     for name in ("../../etc/passwd", "/etc/passwd", r"C:\..\x", "a\0b", "\u202egpj.exe", "x" * 9000, "..", "", " / . "):
         cleaned = clean_name(name)

@@ -78,6 +78,7 @@ class CountPage:
             Route(f"{one}/count", self.count, methods=["POST"]),
             Route(f"{one}/density", self.density),
             Route(f"{one}/points", self.points),
+            Route(f"{one}/regions", self.regions, methods=["POST"]),
             Route(f"{one}/tiles/{{level:int}}/{{column:int}}/{{row:int}}", self.tile),
             Route("/api/results", self.results, methods=["POST"]),
         ]
@@ -150,6 +151,13 @@ class CountPage:
         rows = np.column_stack([found.points, found.scores]).astype("<f4")
         return Response(rows.tobytes(), media_type="application/octet-stream")
 
+    async def regions(self, request: Request) -> Response:
+        """Count in outlines: ``{"regions": [{"name", "corners": [[x, y], ...]}, ...]}``."""
+        image = self._counted(request)
+        asked = _outlines(await receive_json(request, self.limits))
+        found = await asyncio.to_thread(_count_regions, image.folder, asked)
+        return JSONResponse(found)
+
     async def results(self, request: Request) -> Response:
         """Write results of images by sinks, and send them as a file."""
         asked = _Asked.of(await receive_json(request, self.limits))
@@ -170,6 +178,33 @@ class CountPage:
         if image.result is None:
             raise Refusal(409, "the image is not counted yet; wait for its count")
         return image
+
+
+MOST_REGIONS, MOST_CORNERS = 200, 10_000
+"""Regions of one image, and corners of all of them."""
+
+
+def _outlines(message: Any) -> list[tuple[str, Any]]:
+    try:
+        asked = [(str(one["name"])[:100], one["corners"]) for one in message["regions"]]
+        corners = sum(len(one) for _, one in asked)
+    except (TypeError, KeyError) as error:
+        raise Refusal(400, "a message with regions, their names and corners is needed") from error
+    if len(asked) > MOST_REGIONS or corners > MOST_CORNERS:
+        raise Refusal(413, f"at most {MOST_REGIONS} regions with {MOST_CORNERS:,} corners together are counted at once")
+    return asked
+
+
+def _count_regions(folder: Path, asked: list[tuple[str, Any]]) -> dict[str, Any]:
+    from dotcount.regions import Region, count_regions
+
+    prediction = kept(folder)
+    regions = [Region(name, [[corners]]) for name, corners in asked]
+    found = count_regions(prediction.density, prediction.stride, regions, (prediction.width, prediction.height))
+    told = [
+        {"count": one.count, "area": one.area, "notes": one.notes, "interval": one.interval} for one in found.regions
+    ]
+    return {"regions": told, "rest": found.rest, "shared": found.shared}
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ class Worker:
     ----------
     make
         Called in the new process, where it imports and loads what takes long; returns what does a job. It and all jobs
-        and results must be picklable. A :class:`~dotcount.errors.DotcountError` of a job is raised here, too.
+        and results must be picklable. A ``Refusal`` or :class:`~dotcount.errors.DotcountError` of a job is raised here.
     seconds
         Time for one job.
     waiting
@@ -153,7 +153,7 @@ def _answer(pipe: Connection, act: Callable[[], Any]) -> Any:
     """Do something and send what came of it; returns it, None after an error."""
     try:
         value = act()
-    except DotcountError as error:
+    except (DotcountError, Refusal) as error:
         pipe.send(("error", error))
         return None
     except MemoryError:

@@ -242,7 +242,7 @@ function step(by) {
 
 // Begin to draw a region, or give it up; by keyboard a cross shows where Enter sets a corner.
 function drawRegion(byKey = false) {
-  if (!current || $("draw-region").hidden) return;
+  if (!current) return;
   if (viewer.tool) return void viewer.tool.key({ key: "Escape" });
   const tool = new RegionTool(viewer, regions, (corners) => {
     cancelDrawing();
