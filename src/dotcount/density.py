@@ -26,7 +26,8 @@ def grid_shape(height: int, width: int, stride: int) -> tuple[int, int]:
     """
     if stride < 1:
         raise InputError(f"stride must be a positive number of pixels; got {stride}")
-    return -(-height // stride), -(-width // stride)
+    # Not -(-height // stride): exporters divide negative integers towards zero.
+    return (height + stride - 1) // stride, (width + stride - 1) // stride
 
 
 def cell_centres(rows: int, columns: int, stride: float) -> FloatArray:

@@ -1,4 +1,4 @@
-"""The one place where a network meets images: padding, the mirror image, counts."""
+"""The places where a network meets images: padding, the mirror image, counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import dotcount
-from dotcount.inference import counts, density_maps
+from dotcount.inference import counts
+from dotcount.inference.runtimes import as_runtime
 from dotcount.losses import valid_cells
 from dotcount.models import create
 
@@ -27,6 +28,11 @@ class Own(nn.Module):
         images = nn.functional.pad(images, (0, -images.shape[-1] % 4, 0, -images.shape[-2] % 4))
         uneven = images + 0.5 * images.roll(1, -1)
         return nn.functional.avg_pool2d(uneven.mean(1, keepdim=True), 4)
+
+
+def density_maps(model: nn.Module, images: Tensor, *, mirror: bool = False) -> Tensor:
+    found = as_runtime(model).density(images.permute(0, 2, 3, 1).numpy(), mirror=mirror)
+    return torch.from_numpy(found)[:, None]
 
 
 def test_padding_does_not_count() -> None:
@@ -74,6 +80,7 @@ def test_the_mirror_works_with_a_network_that_only_has_a_stride() -> None:
 
 CALLERS = {
     "inference/network.py": "the one place",
+    "export/graph.py": "the tiles of an export, traced",
     "training/module.py": "a training step, with gradient",
     "training/measure.py": "the time of a training step",
     "models/base.py": "the trial of a user's module, see check_model",

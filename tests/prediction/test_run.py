@@ -102,7 +102,7 @@ def test_other_settings_are_refused_in_words_and_replaced_when_told(tmp_path, fi
     predictor = Predictor(Bright())
     words = {"model": "another model", "images": "other images", "changed": "have changed", "kind": "another kind"}
     if what == "model":
-        predictor.model.register_buffer("extra", predictor.model.__dict__.get("extra") or _one())
+        predictor.runtime.module.register_buffer("extra", _one())
     elif what == "images":
         (source / "0.png").rename(source / "new.png")
     elif what == "changed":

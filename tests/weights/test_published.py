@@ -50,6 +50,6 @@ def test_a_misspelt_name_suggests_the_nearest(tmp_path, monkeypatch):
 
 def test_a_training_can_start_from_a_published_model():
     model = models.create("lite0", pretrained="trees")
-    trees = dotcount.load("trees", device="cpu").model
+    trees = dotcount.load("trees", runtime="torch").runtime.module
     for name, value in trees.state_dict().items():
         np.testing.assert_array_equal(model.state_dict()[name].numpy(), value.numpy(), err_msg=name)

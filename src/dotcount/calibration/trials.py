@@ -14,7 +14,8 @@ from dotcount.calibration.choosing import Choice, choose_best
 from dotcount.calibration.scaling import CountScale, fit_count_scale
 from dotcount.data import Batch
 from dotcount.density import cells_inside
-from dotcount.inference.network import counts, density_maps
+from dotcount.inference.network import counts
+from dotcount.inference.runtimes.pytorch import TorchRuntime
 from dotcount.metadata import AugmentationTrial
 from dotcount.metrics import count_errors
 from dotcount.points import FloatArray
@@ -137,14 +138,14 @@ def _trial(
     device: torch.device,
 ) -> Trial:
     densities, dots, predicted = list[FloatArray](), list[FloatArray](), list[float]()
-    stride = int(network.stride)  # type: ignore[arg-type]
+    runtime = TorchRuntime(network, device)
     for batch in batches:
         if batch is None:
             continue
-        density = density_maps(network, batch.images.to(device), mirror=mirror)
-        predicted += counts(density, stride, batch.image_sizes).tolist()
-        for (map_,), (height, width) in zip(density.cpu().double().numpy(), batch.image_sizes):
-            rows, columns = (cells_inside(n, stride, side) for n, side in zip(map_.shape, (height, width)))
+        density = runtime.density(batch.images.permute(0, 2, 3, 1).numpy(), mirror=mirror)
+        predicted += counts(torch.from_numpy(density)[:, None], runtime.stride, batch.image_sizes).tolist()
+        for map_, (height, width) in zip(density.astype(np.float64), batch.image_sizes):
+            rows, columns = (cells_inside(n, runtime.stride, side) for n, side in zip(map_.shape, (height, width)))
             densities.append(map_[:rows, :columns])
         dots += [xy.cpu().double().numpy() for xy in batch.points]
     fitted = CountScale(1.0, np.array(predicted))

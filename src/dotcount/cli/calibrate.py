@@ -23,7 +23,7 @@ from dotcount.cli.common import (
     require_model,
     require_output_folder,
 )
-from dotcount.errors import OutputError
+from dotcount.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from dotcount.calibration import Recalibration
@@ -66,6 +66,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrate and write the model."""
     require_model(args.run, [args.data])
+    if args.run.suffix.lower() == ".onnx":
+        raise UsageError(f"{args.run} is an exported model; calibrate the run that it is from, and export that again")
     out = args.out or Path(f"{args.run.name}-calibrated" if not args.run.exists() else f"{args.run}-calibrated")
     require_output_folder(out)
     if (out / "model").exists() or (out / "config.json").exists():
@@ -81,26 +83,25 @@ def run(args: argparse.Namespace) -> int:
     predictor = load(args.run, device=args.device, tile=args.tile)
     with progress("counting") as step:
         found = calibrate_on(predictor, collection, split, level=args.level, confidence=args.confidence, progress=step)
-    _save(args.run, out, predictor.model, found)
+    _save(args.run, out, found)
     print(summary(found))
     print(f"next: dotcount predict {quoted(out)} IMAGES --out counts")
     return 0
 
 
-def _save(run: Path, out: Path, model: object, found: Recalibration) -> None:
-    from torch import nn
-
+def _save(run: Path, out: Path, found: Recalibration) -> None:
     from dotcount.files import make_folder, mark_output
     from dotcount.inference import model_folder
     from dotcount.models import io as model_io
 
-    assert isinstance(model, nn.Module)
-    card = model_folder(run) / model_io.CARD
+    folder = model_folder(run)
+    module, _ = model_io.load(folder)
+    card = folder / model_io.CARD
     text = card.read_text(encoding="utf-8") if card.is_file() else f"# {found.metadata.model}\n"
     before, limits, after = text.partition("\n## Limits")
     make_folder(out)
     mark_output(out, "run", "dotcount calibrate", ["model"])
-    model_io.save(model, out / "model", found.metadata, f"{before}\n{_section(found)}{limits}{after}")
+    model_io.save(module, out / "model", found.metadata, f"{before}\n{_section(found)}{limits}{after}")
 
 
 def _section(found: Recalibration) -> str:

@@ -22,7 +22,8 @@ def add_run(parser: argparse.ArgumentParser) -> None:
         "run",
         type=Path,
         metavar="RUN",
-        help="what `dotcount train --out` wrote, its model folder, or cells or trees, models that come with dotcount",
+        help="what `dotcount train --out` wrote, its model folder, an exported .onnx file, or cells or trees, models "
+        "that come with dotcount",
     )
 
 
@@ -40,6 +41,18 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device``."""
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or mps (default: auto, a GPU where there is one)"
+    )
+
+
+def add_runtime(parser: argparse.ArgumentParser) -> None:
+    """Add ``--runtime``."""
+    from dotcount.inference.locate import RUNTIMES
+
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=RUNTIMES,
+        help="what runs the network (default: auto, ONNX Runtime on a CPU and PyTorch on a GPU); counts agree to 1e-4",
     )
 
 
@@ -108,14 +121,14 @@ def require_output_folder(path: Path) -> None:
 
 def require_model(run: Path, others: Iterable[str | Path] = ()) -> None:
     """Raise an error if ``run`` holds no model; where one of the other arguments does, they seem to be swapped."""
-    from dotcount.inference import model_folder
+    from dotcount.inference import find_model
 
     try:
-        model_folder(run)
+        find_model(run)
     except ModelError as error:
         for other in others:
             with suppress(ModelError):
-                model_folder(Path(other))
+                find_model(Path(other))
                 raise UsageError(
                     f"{run} holds no trained model, but {other} does; are the two swapped? The model comes first"
                 ) from error

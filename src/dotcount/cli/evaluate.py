@@ -15,6 +15,7 @@ from dotcount.cli.common import (
     add_device,
     add_out,
     add_run,
+    add_runtime,
     add_seed,
     add_strict,
     add_tile,
@@ -56,6 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_tile(parser)
     add_device(parser)
+    add_runtime(parser)
     add_seed(parser, "seed of the bootstrap intervals (default: 0)")
 
 
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
     select_split(collection, split)
     print(collection.note)
-    predictor = load(args.run, device=args.device, tile=args.tile)
+    predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime)
     with progress("evaluating") as step:
         result = evaluate(predictor, collection, split, examples=args.examples, progress=step, seed=args.seed)
     mark_output(args.out, "evaluation", "dotcount evaluate", ["predictions.csv", "metrics.json", "report.html"])

@@ -16,6 +16,7 @@ from dotcount.cli.common import (
     add_device,
     add_out,
     add_run,
+    add_runtime,
     add_seed,
     add_tile,
     require_model,
@@ -60,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_data_format(parser)
     add_tile(parser)
     add_device(parser)
+    add_runtime(parser)
     add_seed(parser, "accepted for uniformity; nothing is drawn at random")
 
 
@@ -73,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
     require_model(args.run, [args.image, *([args.data] if args.data else [])])
     image, points = find_image(args)
-    predictor = load(args.run, device=args.device, tile=args.tile)
+    predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime)
     frame, prediction = next(predictor.predict_many(image))
     if prediction is None:
         raise DataError(frame.error or f"image {image} can't be counted")

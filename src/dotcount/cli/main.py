@@ -22,6 +22,7 @@ VERBS = {
     "predict": "count and locate objects in images",
     "calibrate": "fit a trained model to a new kind of image by about 20 dotted ones, without training",
     "serve": "count photos on a page in the browser",
+    "export": "write a trained model as an ONNX file, for other programs and for machines without torch",
     "explain": "draw what a model sees in an image, and which dot explains which part of it",
     "compare": "put runs side by side on the same images: spread over seeds, intervals, paired tests",
     "data": "check, inspect, convert, split or make data",

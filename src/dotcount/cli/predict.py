@@ -19,6 +19,7 @@ from dotcount.cli.common import (
     add_device,
     add_out,
     add_run,
+    add_runtime,
     add_seed,
     add_tile,
     progress,
@@ -90,6 +91,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add_tile(parser)
     add_device(parser)
+    add_runtime(parser)
     add_seed(parser, "accepted for uniformity; prediction draws nothing at random")
 
 
@@ -107,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         sinks.append("regions")
     from dotcount.prediction import load
 
-    predictor = load(args.run, device=args.device, tile=args.tile)
+    predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime)
     going = predictor.stream(
         listing,
         out=args.out,

@@ -8,7 +8,7 @@ from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dotcount.inference.counter import ImageCounter
-    from dotcount.inference.locate import model_folder
+    from dotcount.inference.locate import find_model, model_folder
     from dotcount.inference.network import counts, density_maps
     from dotcount.inference.peaks import DEFAULT_THRESHOLD, find_peaks
     from dotcount.inference.result import Prediction
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Imported on first use: a network needs torch, whose import takes seconds; finding a model needs none.
 _HOME = {
     "counter": ("ImageCounter",),
-    "locate": ("model_folder",),
+    "locate": ("find_model", "model_folder"),
     "network": ("counts", "density_maps"),
     "peaks": (
         "DEFAULT_THRESHOLD",
@@ -34,6 +34,7 @@ __all__ = [
     "counts",
     "density_maps",
     "density_of",
+    "find_model",
     "find_peaks",
     "model_folder",
 ]

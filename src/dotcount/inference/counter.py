@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
 from dotcount.data.images import PixelArray
 from dotcount.density import cells_inside
-from dotcount.devices import choose_device
 from dotcount.errors import ModelError, UsageError
 from dotcount.inference.peaks import find_peaks
 from dotcount.inference.pixels import UNIT, ImageLike, network_input, pixels_of
 from dotcount.inference.result import Prediction
+from dotcount.inference.runtimes import Runtime, as_runtime
 from dotcount.inference.tiling import density_of
 from dotcount.intensity import IntensityRule, rule_for
 from dotcount.metadata import CountInterval, ModelMetadata
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 
 class ImageCounter:
@@ -27,12 +31,12 @@ class ImageCounter:
     Parameters
     ----------
     model
-        Module that maps (1, 3, H, W) RGB in [0, 1] to a density of stride ``model.stride``; see
-        :class:`dotcount.models.DensityModel`.
+        Module that maps (B, 3, H, W) RGB in [0, 1] to a density of stride ``model.stride``, see
+        :class:`dotcount.models.DensityModel`; or what runs a network, see :class:`dotcount.inference.runtimes.Runtime`.
     metadata
         What training recorded beside the weights. Absent: default peaks, no interval, images as they are.
     device
-        ``auto``, ``cpu``, ``cuda``, ``mps``, or a ``torch.device``.
+        Of a module: ``auto``, ``cpu``, ``cuda``, ``mps``, or a ``torch.device``.
     tile
         Side of the tiles in which large images are processed, px; absent: chosen by size; 0: never tile. The result
         does not depend on it.
@@ -55,7 +59,7 @@ class ImageCounter:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | Runtime,
         metadata: ModelMetadata | None = None,
         *,
         device: str | torch.device = "auto",
@@ -63,13 +67,13 @@ class ImageCounter:
     ) -> None:
         if tile is not None and tile < 0:
             raise UsageError(f"tile size is {tile}; it must be a number of pixels, or 0 for the whole image")
-        self.stride = int(model.stride)  # type: ignore[arg-type]
+        self.runtime = as_runtime(model, device)
+        self.stride = self.runtime.stride
         if metadata is None:
-            metadata = ModelMetadata(model=type(model).__name__, stride=self.stride)
+            metadata = ModelMetadata(model=self.runtime.model, stride=self.stride)
         self.metadata = metadata.checked()
         if metadata.stride != self.stride:
             raise ModelError(f"the metadata state a stride of {metadata.stride} px, the model has {self.stride}")
-        self.model = model.to(choose_device(device)).to(memory_format=torch.channels_last).eval()
         self.tile = tile
 
     @property
@@ -81,6 +85,10 @@ class ImageCounter:
     def interval(self) -> CountInterval | None:
         """What the interval of a count is computed from; None if the model is not calibrated."""
         return self.metadata.interval
+
+    def fingerprint(self) -> str:
+        """Return a digest of the weights and of everything else that a prediction depends on."""
+        return hashlib.sha256(f"{self.metadata!r} {self.runtime.digest()}".encode()).hexdigest()
 
     def predict(self, image: ImageLike, *, intensity: IntensityRule | None = None) -> Prediction:
         """Count and locate the objects of one image.
@@ -116,7 +124,7 @@ class ImageCounter:
         metadata, (height, width) = self.metadata, pixels.shape[:2]
         image = network_input(pixels, metadata.input.resize, intensity)
         size = image.shape[:2]
-        density = density_of(self.model, image, tile=self.tile, mirror=metadata.mirror)
+        density = density_of(self.runtime, image, tile=self.tile, mirror=metadata.mirror)
         if not np.isfinite(density).all():
             raise ModelError(
                 f"model {self.name} returned a density that is not finite; retrain it or choose another run"

@@ -9,6 +9,29 @@ from dotcount.errors import ModelError
 from dotcount.files import nearest
 from dotcount.registry import did_you_mean
 
+ONNX = ".onnx"
+
+RUNTIMES = ("auto", "torch", "onnx", "openvino")
+"""Names that the parameter ``runtime`` takes: ``auto`` is ONNX Runtime on a CPU and PyTorch on a GPU."""
+
+
+def find_model(run: Path) -> Path:
+    """Return the folder with the weights of a run, or the file that ``dotcount export`` wrote.
+
+    Raises
+    ------
+    ModelError
+        If there is neither.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> _ = Path("cells.onnx").write_bytes(b"")
+    >>> find_model(Path("cells.onnx")).name
+    'cells.onnx'
+    """
+    return run if run.suffix.lower() == ONNX and run.is_file() else model_folder(run)
+
 
 def model_folder(run: Path) -> Path:
     """Return the folder with the weights of a run or a published model; a :class:`ModelError` says what is missing.
@@ -35,5 +58,7 @@ def model_folder(run: Path) -> Path:
     for folder in (run / "model", run):
         if (folder / "config.json").is_file():
             return folder
+    if run.suffix.lower() == ONNX:
+        raise ModelError(f"{run} is an exported model; this needs what `dotcount train` wrote")
     hint = "; training has not finished an epoch yet" if (run / "last.ckpt").exists() else ""
     raise ModelError(f"run {run} holds no model (model/config.json){hint}; give what `dotcount train` wrote")

@@ -14,15 +14,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dotcount.errors import ModelError, UsageError
-from dotcount.files import read_bytes
 from dotcount.folders import writing_folder
 from dotcount.metadata import ModelMetadata
+from dotcount.metadata.reading import CONFIG, load_metadata
 from dotcount.models.names import create
 from dotcount.models.weights import check_header, fit_state, read_safetensors
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-LARGEST_CONFIG = 1 << 22
-"""Bytes of config.json beyond which it is none of ours."""
+WEIGHTS, CARD = "model.safetensors", "README.md"
 
 
 def save(module: nn.Module, folder: str | os.PathLike[str], metadata: ModelMetadata, card: str | None = None) -> Path:
@@ -55,20 +53,6 @@ def save(module: nn.Module, folder: str | os.PathLike[str], metadata: ModelMetad
         if card is not None:
             (temporary / CARD).write_text(card, encoding="utf-8")
     return target
-
-
-def load_metadata(folder: str | os.PathLike[str]) -> ModelMetadata:
-    """Return what config.json in ``folder`` holds; see :func:`load` for the errors."""
-    path = Path(folder) / CONFIG
-    try:
-        text = read_bytes(path, LARGEST_CONFIG).decode("utf-8")
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"{folder}: no {CONFIG}, so this is not a saved model; give a folder that training wrote"
-        ) from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: not readable as text ({error}); restore the file or train again") from error
-    return ModelMetadata.from_json(text, str(path))
 
 
 def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, ModelMetadata]:

@@ -32,6 +32,8 @@ class Settings:
         Name of the network.
     weights
         Digest of its weights and metadata.
+    runtime
+        What ran it; versions that did not state it had PyTorch only.
     write
         Names of the sinks.
     images
@@ -49,6 +51,7 @@ class Settings:
     names: str
     contents: str
     dotcount: str
+    runtime: str = "torch"
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
@@ -65,6 +68,8 @@ class Settings:
             return "of images that have changed since"
         if self.write != other.write:
             return f"of another kind ({', '.join(other.write)})"
+        if self.runtime != other.runtime:
+            return f"counted by another runtime ({other.runtime})"
         if self.dotcount != other.dotcount:
             return f"of dotcount {other.dotcount}"
         return None

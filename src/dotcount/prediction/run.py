@@ -37,8 +37,6 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         What to write: names, see :func:`dotcount.prediction.sinks.writable`, or sinks.
     out
         The folder to write to.
-    model, weights
-        Name of the network, and a digest of its weights and settings.
     overwrite
         Replace results of other settings in the folder, instead of refusing it.
 
@@ -75,15 +73,13 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         sinks: Sequence[str | Sink],
         out: Path,
         *,
-        model: str,
-        weights: str,
         overwrite: bool = False,
     ) -> None:
         self._engine, self._listing = engine, listing
         made = [create_sink(sink) if isinstance(sink, str) else sink for sink in sinks]
         self._sinks = sorted(made, key=lambda sink: sink.rows)  # those that state warnings come last
         write = tuple(sink if isinstance(sink, str) else type(sink).__name__ for sink in sinks)
-        settings = _settings(listing, model=model, weights=weights, write=write)
+        settings = _settings(listing, engine, write)
         names = list(dict.fromkeys(name for sink in self._sinks for name in sink.names))
         others = (name for sink in map(create_sink, writable()) for name in sink.names) if overwrite else ()
         self._out = OutputFolder(out, settings, names, others=others, overwrite=overwrite)
@@ -150,7 +146,7 @@ def _choices(listing: SourceFiles) -> tuple[object, ...]:
     return (listing.selection, listing.every_page, *regions)
 
 
-def _settings(listing: SourceFiles, *, model: str, weights: str, write: Iterable[str]) -> Settings:
+def _settings(listing: SourceFiles, engine: Engine, write: Iterable[str]) -> Settings:
     """Return what the run is of, for later runs into the same folder."""
     names, contents = hashlib.sha256(), hashlib.sha256(repr(_choices(listing)).encode())
     for path, name in listing.files:
@@ -160,9 +156,11 @@ def _settings(listing: SourceFiles, *, model: str, weights: str, write: Iterable
             contents.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
         except OSError:
             contents.update(b"-\0")
+    by = engine.counted_by
     return Settings(
-        model=model,
-        weights=weights,
+        model=by.model,
+        weights=by.weights,
+        runtime=by.runtime,
         write=tuple(write),
         images=len(listing),
         names=names.hexdigest(),

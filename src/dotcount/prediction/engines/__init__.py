@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dotcount.prediction.engines.base import ENGINES, Engine
+from dotcount.prediction.engines.base import ENGINES, CountedBy, Engine
 from dotcount.prediction.engines.local import LocalEngine
 from dotcount.registry import import_folder
 
 import_folder(__name__)
 
-__all__ = ["ENGINES", "Engine", "LocalEngine"]
+__all__ = ["ENGINES", "CountedBy", "Engine", "LocalEngine"]

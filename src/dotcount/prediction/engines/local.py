@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dotcount.errors import ModelError, OutputError
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
-from dotcount.prediction.engines.base import ENGINES, Engine
+from dotcount.prediction.engines.base import ENGINES, CountedBy, Engine
 from dotcount.prediction.frame import Frame
 
 MARGIN = 0.1
@@ -30,6 +30,11 @@ class LocalEngine(Engine):
 
     def __init__(self, counter: ImageCounter) -> None:
         self.counter = counter
+
+    @property
+    def counted_by(self) -> CountedBy:
+        """See :attr:`Engine.counted_by`."""
+        return CountedBy(self.counter.name, self.counter.fingerprint(), self.counter.runtime.name)
 
     def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
         """See :meth:`Engine.run`; two pictures are in memory at a time.
