@@ -18,7 +18,7 @@ import numpy as np
 from dotcount.data.images import PixelArray, read_header
 from dotcount.errors import DotcountError, ImageReadError
 from dotcount.inference.result import Prediction
-from dotcount.prediction.engines.base import Engine
+from dotcount.prediction.engines.base import CountedBy, Engine
 from dotcount.prediction.frame import Frame, FrameMeta
 from dotcount.prediction.sources import SourceFiles
 from dotcount.web.limits import Refusal
@@ -205,6 +205,13 @@ def kept(folder: Path) -> Prediction:
 class _KeptEngine(Engine):
     """Hands out predictions that were made before."""
 
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    @property
+    def counted_by(self) -> CountedBy:
+        return CountedBy(self._predictor.name, "", self._predictor.runtime.name)
+
     def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
         for frame in frames:
             assert frame.meta.path is not None
@@ -232,7 +239,7 @@ def write_results(predictor: Predictor, job: WriteJob) -> tuple[Path, str]:
     for folder, name in job.images:
         taken[_free(name, taken)] = folder
     listing = _KeptImages(tuple((folder, name) for name, folder in taken.items()))
-    run = PredictionRun(_KeptEngine(), listing, job.write, job.out, model=predictor.name, weights="")
+    run = PredictionRun(_KeptEngine(predictor), listing, job.write, job.out)
     told = [f"{frame.name}: {warning}" for frame, _ in run for warning in frame.warnings]
     files = sorted(path for path in job.out.rglob("*") if path.is_file() and not path.name.startswith("."))
     files = [path for path in files if path.name not in ("dotcount.json", "prediction.json")]
