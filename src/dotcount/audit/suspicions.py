@@ -12,13 +12,13 @@ Kind = Literal["missing", "spurious", "misplaced", "doubled", "exchanged"]
 Place = tuple[float, float]
 
 KINDS: dict[str, str] = {
-    "missing": "an object without a dot: predicted mass that no dot takes",
-    "spurious": "a dot without an object: nothing is predicted near it",
-    "misplaced": "a dot beside its object: nothing is predicted near it, and an object without a dot is close by",
-    "doubled": "two dots on one object: they share the mass of one",
-    "exchanged": "the dots of another image: they fit that image, and hardly this one",
+    "missing": "predicted mass that no dot takes",
+    "spurious": "nothing is predicted near the dot",
+    "misplaced": "nothing is predicted near the dot, and an object without one is close by",
+    "doubled": "two dots share the mass of one object",
+    "exchanged": "the dots of another image fit this one, and its own hardly do",
 }
-"""Kind of suspicion -> what it means."""
+"""Kind of suspicion -> what speaks for it."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class ImageAudit:
 
 
 def ranked(found: Iterable[Suspicion]) -> list[Suspicion]:
-    """Return suspicions from the strongest to the weakest; equal ones by image and place.
+    """Return whole images first, then suspicions from the strongest to the weakest; equal ones by image and place.
 
     Examples
     --------
@@ -121,4 +121,4 @@ def ranked(found: Iterable[Suspicion]) -> list[Suspicion]:
     >>> ranked([weak, strong])[0].score
     0.9
     """
-    return sorted(found, key=lambda s: (-s.score, s.image, s.place or (0.0, 0.0), s.kind))
+    return sorted(found, key=lambda s: (s.place is not None, -s.score, s.image, s.place or (0.0, 0.0), s.kind))

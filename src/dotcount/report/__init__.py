@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from dotcount.report.audit_page import write_audit_page
     from dotcount.report.check_page import write_check_page
     from dotcount.report.figures_paper import (
         located_figure,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 # Imported on first use: a data check's page needs no torch, whose import takes seconds.
 _HOME = {
+    "audit_page": ("write_audit_page",),
     "check_page": ("write_check_page",),
     "figures_paper": ("located_figure", "map_picture", "points_picture", "save_figure", "transport_figure"),
     "html": ("Report", "render", "write_report"),
@@ -36,6 +38,7 @@ __all__ = [
     "save_figure",
     "save_overlay",
     "transport_figure",
+    "write_audit_page",
     "write_check_page",
     "write_report",
 ]

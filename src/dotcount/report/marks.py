@@ -22,12 +22,12 @@ _BARE = 3.0  # radius below which marks have no edge, px of the display
 _NEIGHBOURS = 3
 
 
-def mark_radii(places: FloatArray, longest: int) -> FloatArray:
+def mark_radii(places: FloatArray, longest: int, largest: float = _LARGEST) -> FloatArray:
     """Return (n,) radii for marks at ``places`` (n, 2), px of the display, that leave room between neighbours.
 
     The radius follows the mean distance to the nearest marks, so that dense parts of a picture have small marks.
     """
-    most = max(_LARGEST * longest, _LEAST)
+    most = max(largest * longest, _LEAST)
     apart, index = np.unique(places, axis=0, return_inverse=True)
     if len(apart) < 2:
         return np.full(len(places), most)
@@ -44,9 +44,11 @@ class Marks:
         What lies below.
     xy
         (n, 2) px of the image: all places that will be marked, whose spacing sets the sizes.
+    largest
+        Radius of a mark that has room, as a share of the longer side.
     """
 
-    def __init__(self, view: View, xy: FloatArray) -> None:
+    def __init__(self, view: View, xy: FloatArray, largest: float = _LARGEST) -> None:
         self.view = view
         width, height = view.image.size
         self.factor = _SMOOTH if max(width, height) <= 1024 else 2
@@ -54,7 +56,8 @@ class Marks:
         self.draw = ImageDraw.Draw(self.canvas)
         places = view.shown(xy)
         self._tree = KDTree(places) if len(places) else None
-        self._radii = mark_radii(places, max(width, height))
+        self._radii = mark_radii(places, max(width, height), largest)
+        self._largest = largest * max(width, height)
 
     def ring(self, xy: FloatArray, colour: Colour) -> None:
         """Draw a ring, with a dark edge where there is room."""
@@ -94,7 +97,7 @@ class Marks:
     def _measure(self, xy: FloatArray) -> tuple[float, float, float, int, int]:
         """Return centre, radius, width of a line and of an edge, px of the canvas; edge 0: no room."""
         place = self.view.shown(xy)[0]
-        radius = _LARGEST * max(self.view.image.size)
+        radius = self._largest
         if self._tree is not None:
             radius = float(self._radii[self._tree.query(place)[1]])
         edge = max(1, round(0.15 * radius * self.factor)) if radius >= _BARE else 0
