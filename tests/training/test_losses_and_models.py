@@ -15,6 +15,9 @@ from dotcount.training.module import make_optimizer
 
 HEAVY = ("vgg19", "csrnet", "can")
 LIGHT = {"compact": {"width": 8}, "mcnn": {}, "timm/resnet18": {"width": 16}, "lite0": {"width": 16}}
+COMPARED = (
+    "sanet", "sfcn", "scar", "dssinet", "asnet", "mbttbf", "cg_drcn", "cl_cnn", "resnet74", "densenet63", "decidenet"
+)  # fmt: skip
 EVERY = [*HEAVY, *LIGHT]
 
 
@@ -75,6 +78,19 @@ PATIENT = ("chfl", "pml")  # these stay on a plateau for as long as mass and dot
 STEPS, RATE = {True: 70, False: 40}, {True: 3e-3, False: 1e-3}
 
 
+@pytest.mark.parametrize("name", COMPARED)
+def test_two_steps_of_a_compared_network_stay_finite(name):
+    fit(build(name), losses.create("uot"), 2, 32, 1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPARED)
+def test_five_steps_of_every_loss_on_a_compared_network_stay_finite(name):
+    model = build(name)
+    for loss in LOSSES:
+        fit(model, losses.create(loss), 5, 64, 1e-4)
+
+
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_one_batch_is_overfitted(loss):
     values = fit(build("compact"), losses.create(loss), STEPS[loss in PATIENT], 64, RATE[loss in PATIENT])
@@ -87,10 +103,11 @@ CROWDED = (30, 0, 24, 1, 40)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [*EVERY, *COMPARED])
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_one_batch_is_overfitted_by_every_model(name, loss):
-    values = fit(build(name), losses.create(loss), 40, 64, 1e-4 if name in HEAVY else 1e-3, CROWDED)
+    rate, steps = 1e-4 if name in HEAVY or name in COMPARED else 1e-3, STEPS[loss in PATIENT]
+    values = fit(build(name), losses.create(loss), steps, 64, rate, CROWDED)
     assert sum(values[-5:]) / 5 < 0.9 * values[0]
 
 

@@ -180,7 +180,11 @@ class DensityNetwork(nn.Module):
         right, bottom = -width % self.size_multiple, -height % self.size_multiple
         if right or bottom:
             x = F.pad(x, (0, right, 0, bottom))
-        return self.output(self.regress(x))[..., :rows, :columns]
+        return self.density(x)[..., :rows, :columns]
+
+    def density(self, images: Tensor) -> Tensor:
+        """Return densities (B, 1, h, w) of normalised and padded images; by default :meth:`regress` and the end."""
+        return self.output(self.regress(images))
 
     def train(self, mode: bool = True) -> Self:
         """Switch the mode; batch norms keep to their stored statistics, so that small batches can't disturb them.

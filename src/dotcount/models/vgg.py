@@ -21,6 +21,10 @@ VGG16_CONV4_STAGES = ((64, 2), (128, 2), (256, 3), (512, 3))
 """VGG-16 up to conv4_3, the front end of CSRNet and CAN."""
 
 
+VGG16_STAGES = (*VGG16_CONV4_STAGES, (512, 3))
+"""VGG-16 up to conv5_3."""
+
+
 def vgg_layers(stages: tuple[tuple[int, int], ...]) -> nn.Sequential:
     """Return VGG's layers without the pooling after the last stage, numbered as in torchvision's ``features``."""
     layers: list[nn.Module] = []
@@ -31,7 +35,7 @@ def vgg_layers(stages: tuple[tuple[int, int], ...]) -> nn.Sequential:
         for _ in range(depth):
             layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
             channels = width
-    _initialize(layers)
+    he_initialize(*layers)
     return nn.Sequential(*layers)
 
 
@@ -41,16 +45,18 @@ def dilated_back_end(channels: int, widths: tuple[int, ...] = (512, 512, 512, 25
     for width in widths:
         layers += [nn.Conv2d(channels, width, 3, padding=2, dilation=2), nn.ReLU(inplace=True)]
         channels = width
-    _initialize(layers)
+    he_initialize(*layers)
     return nn.Sequential(*layers)
 
 
-def _initialize(layers: list[nn.Module]) -> None:
-    for layer in layers:
-        if isinstance(layer, nn.Conv2d):
-            assert layer.bias is not None
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+def he_initialize(*modules: nn.Module) -> None:
+    """Start convolutions as He et al. 2015 do for networks with ReLU, with zero bias."""
+    for module in modules:
+        for layer in module.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
 
 class VGGNetwork(DensityNetwork):
