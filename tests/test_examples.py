@@ -13,9 +13,9 @@ import pytest
 import dotcount
 
 ROOMS = (
-    "", "audit", "calibration", "config", "data", "data.editing", "data.synthetic", "density", "evaluation", "files",
-    "geo", "inference", "intensity", "losses", "metadata", "metrics", "models", "points", "prediction", "regions",
-    "registry", "report", "training", "transport",
+    "", "active", "audit", "calibration", "config", "data", "data.editing", "data.synthetic", "density",
+    "evaluation", "files", "geo", "inference", "intensity", "losses", "metadata", "metrics", "models", "points",
+    "prediction", "regions", "registry", "report", "training", "transport",
 )  # fmt: skip
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -6,6 +6,7 @@ returns: in a journal at first, in the data set's own files a moment later.
 
 from __future__ import annotations
 
+from dotcount.data.editing.holding import with_held_out
 from dotcount.data.editing.journal import pending
 from dotcount.data.editing.marks import Edit, ImageMarks, Mark, MarkChange
 from dotcount.data.editing.store import ConflictError, EditableDots, open_annotations
@@ -19,4 +20,5 @@ __all__ = [
     "MarkChange",
     "open_annotations",
     "pending",
+    "with_held_out",
 ]

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dotcount.data.editing.containers import Container, Stated, TableContainer, marks_of, record_of
+from dotcount.data.editing.holding import ASSISTED, read_names, write_names
 from dotcount.data.editing.journal import FOLDER, JOURNAL, ChangeJournal
 from dotcount.data.editing.keeping import holds
 from dotcount.data.editing.marks import Edit, ImageMarks, Mark, MarkChange
@@ -187,6 +188,15 @@ class EditableDots:
             image.marks = after
             self._wake.set()
             return after
+
+    def note_assisted(self, name: str) -> None:
+        """Write down that dots of an image were accepted from a model's suggestions; see :func:`with_held_out`."""
+        with self._lock:
+            self.image(name)
+            path = self.root / FOLDER / ASSISTED
+            names = read_names(path)
+            if name not in names:
+                write_names(path, {*names, name})
 
     def flush(self) -> None:
         """Carry all changes to the data set's own files.
