@@ -26,6 +26,7 @@ VERBS = {
     "explain": "draw what a model sees in an image, and which dot explains which part of it",
     "audit": "look at annotations twice: rank dots that may be wrong, with pictures to decide by",
     "compare": "put runs side by side on the same images: spread over seeds, intervals, paired tests",
+    "annotate": "make dots in the browser, helped by a model that learns from them",
     "data": "check, inspect, convert, split or make data",
 }
 """Verb -> what it does; each is a module of this package with ``configure(parser)`` and ``run(args)``."""

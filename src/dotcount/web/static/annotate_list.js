@@ -1,0 +1,135 @@
+// The images of the data set: how far they are, which are shown, and which comes next.
+
+import { getJson, make } from "./api.js";
+
+const WORDS = { open: "", empty: "none", unreadable: "unreadable" };
+const LOOK = 2500; // ms until a suggested order that is still being worked out is asked for again
+
+export class ImageList {
+  // hooks: open(name)
+  constructor(hooks) {
+    this.hooks = hooks;
+    this.images = [];
+    this.run = null;
+    this.classes = true;
+    this.name = null;
+    this.ranked = [];
+    this.buttons = new Map();
+    this.part = Object.fromEntries(
+      ["set", "progress", "bar", "filter", "search", "images", "order-note"].map((id) => [id, document.getElementById(id)]),
+    );
+    this.part.filter.onchange = () => this.filter();
+    this.part.search.oninput = () => this.show();
+  }
+
+  async refresh() {
+    const told = await getJson("/api/set");
+    this.images = told.images;
+    this.run = told.run;
+    this.classes = told.classes;
+    this.part.set.textContent = told.root;
+    this.part.set.title = told.note;
+    await this.filter();
+  }
+
+  async filter() {
+    clearTimeout(this.timer);
+    this.part["order-note"].hidden = this.part.filter.value !== "order";
+    if (this.part.filter.value === "order") await this._order();
+    this.show();
+  }
+
+  first() {
+    const shown = this.shown();
+    return (shown.find(({ state }) => state === "open") || shown[0])?.name;
+  }
+
+  held(name) {
+    return Boolean(this.images.find((image) => image.name === name)?.held_out);
+  }
+
+  update(name, told) {
+    const image = this.images.find((each) => each.name === name);
+    if (!image) return;
+    const fresh = image.state !== told.state;
+    Object.assign(image, told);
+    if (fresh) this.show();
+    else this._label(image);
+    this._progress();
+  }
+
+  current(name) {
+    this.name = name;
+    for (const [own, button] of this.buttons) button.setAttribute("aria-current", String(own === name));
+    if (this.buttons.has(name)) this._reveal(this.buttons.get(name));
+  }
+
+  step(by) {
+    const names = this.shown().map((image) => image.name);
+    const here = names.indexOf(this.name);
+    const next = here < 0 ? names[0] : names[here + by];
+    if (next !== undefined && next !== this.name) this.hooks.open(next);
+  }
+
+  shown() {
+    const words = this.part.search.value.trim().toLowerCase();
+    const done = ({ state }) => state === "dots" || state === "empty";
+    const wanted = {
+      all: () => true,
+      order: (image) => !done(image) && this.ranked.includes(image.name),
+      open: ({ state }) => state === "open",
+      done,
+      held: (image) => image.held_out,
+      trouble: (image) => Boolean(image.trouble),
+    }[this.part.filter.value];
+    const images = this.images.filter((image) => wanted(image) && image.name.toLowerCase().includes(words));
+    if (this.part.filter.value !== "order") return images;
+    return images.sort((a, b) => this.ranked.indexOf(a.name) - this.ranked.indexOf(b.name));
+  }
+
+  show() {
+    this.buttons.clear();
+    const rows = this.shown().map((image) => {
+      const button = make("button", { onclick: () => this.hooks.open(image.name) });
+      this.buttons.set(image.name, button);
+      button.title = image.trouble || image.name;
+      button.setAttribute("aria-current", String(image.name === this.name));
+      return make("li", {}, button);
+    });
+    this.part.images.replaceChildren(...rows);
+    for (const image of this.images) this._label(image);
+    this._progress();
+  }
+
+  async _order() {
+    const note = this.part["order-note"];
+    const found = await getJson("/api/order");
+    this.ranked = found.images.map(([name]) => name);
+    if (!this.run) note.textContent = "There is no model yet that could say which image is worth most.";
+    else note.textContent = found.left ? `${this.run} is looking at ${found.left} more images…` : "Images that teach the most come first.";
+    if (found.left) this.timer = setTimeout(() => this.filter(), LOOK);
+  }
+
+  _label(image) {
+    const button = this.buttons.get(image.name);
+    if (!button) return;
+    const words = image.state === "dots" ? image.dots.toLocaleString("en") : WORDS[image.state];
+    const marks = [words, image.held_out ? "held out" : "", image.trouble ? "!" : ""].filter(Boolean).join(" · ");
+    button.replaceChildren(make("span", {}, image.name), make("span", { className: "faint" }, marks));
+  }
+
+  _progress() {
+    const done = this.images.filter(({ state }) => state === "dots" || state === "empty").length;
+    const dots = this.images.reduce((sum, image) => sum + (image.dots || 0), 0);
+    this.part.progress.textContent = `${done} of ${this.images.length} images, ${dots.toLocaleString("en")} dots`;
+    this.part.bar.max = Math.max(this.images.length, 1);
+    this.part.bar.value = done;
+  }
+
+  _reveal(button) {
+    const { images } = this.part;
+    const [top, bottom] = [button.offsetTop - images.offsetTop, button.offsetTop - images.offsetTop + button.offsetHeight];
+    if (top < images.scrollTop) images.scrollTop = top;
+    else if (bottom > images.scrollTop + images.clientHeight) images.scrollTop = bottom - images.clientHeight;
+  }
+}

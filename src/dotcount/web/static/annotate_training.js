@@ -1,0 +1,119 @@
+// The training panel: start, cancel, resume, the curve of an epoch's error, and what finished trainings came to.
+
+import { getJson, make, sendJson } from "./api.js";
+
+const BUSY = 1500; // ms between two looks while a training runs
+const IDLE = 15000;
+
+export class TrainingPanel {
+  // hooks: model(name) when another model is in use, error(message)
+  constructor(hooks) {
+    this.hooks = hooks;
+    this.model = undefined;
+    this.state = "idle";
+    this.part = Object.fromEntries(
+      ["training-note", "curve", "minutes", "train", "cancel", "resume", "history"].map((id) => [id, document.getElementById(id)]),
+    );
+    this.part.train.onclick = () => this._ask({ action: "start", minutes: Number(this.part.minutes.value) });
+    this.part.cancel.onclick = () => this._ask({ action: "cancel" });
+    this.part.resume.onclick = () => this._ask({ action: "resume" });
+    this.look();
+  }
+
+  async look() {
+    clearTimeout(this.timer);
+    try {
+      this._show(await getJson("/api/training"));
+    } catch {
+      // the page says elsewhere that the server does not answer
+    }
+    this.timer = setTimeout(() => this.look(), this.state === "running" ? BUSY : IDLE);
+  }
+
+  async _ask(message) {
+    const { train, cancel, resume } = this.part;
+    for (const button of [train, cancel, resume]) button.disabled = true;
+    try {
+      this._show(await sendJson("POST", "/api/training", message));
+    } catch (error) {
+      this.hooks.error(error.message);
+    }
+    for (const button of [train, cancel, resume]) button.disabled = false;
+    this.look();
+  }
+
+  _show(told) {
+    const { train, cancel, resume, curve } = this.part;
+    this.state = told.state;
+    const running = told.state === "running";
+    train.hidden = running;
+    cancel.hidden = !running;
+    resume.hidden = !(told.state === "stopped" || told.state === "failed");
+    this.part["training-note"].textContent = this._sentence(told);
+    const points = told.rows.filter((row) => row.val_mae !== null);
+    curve.hidden = !points.length;
+    if (points.length) drawCurve(curve, points);
+    this._history(told.finished);
+    if (told.model !== this.model) {
+      this.model = told.model;
+      this.hooks.model(told.model);
+    }
+  }
+
+  _sentence({ state, run, rows, minutes, message, finished }) {
+    const last = rows.at(-1);
+    const epochs = last ? `epoch ${last.epoch}, ${(last.elapsed / 60).toFixed(1)} of ${minutes} min` : "starting";
+    if (state === "running") return `${run} is training: ${epochs}.`;
+    if (state === "stopped") return `${run} was stopped (${epochs}).`;
+    if (state === "failed") return `${run} ended: ${message}`;
+    const best = finished.at(-1);
+    if (!best || best.mae === null) return "Dot some images, then train. A fifth of them is held out to measure the error.";
+    const images = `${best.held_out} held-out image${best.held_out === 1 ? "" : "s"}`;
+    return `${best.name}: error ${best.mae.toFixed(2)} dots an image, on ${images}.`;
+  }
+
+  _history(finished) {
+    this.part.history.hidden = !finished.length;
+    const cell = (text) => make("td", { className: "number" }, text);
+    const rows = finished.map((run) =>
+      make("tr", {}, make("td", {}, run.name), cell(String(run.images)), cell(String(run.dots)), cell(run.mae === null ? "" : run.mae.toFixed(2))),
+    );
+    this.part.history.tBodies[0].replaceChildren(...rows);
+  }
+}
+
+function drawCurve(canvas, points) {
+  const context = canvas.getContext("2d");
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const { width, height } = canvas;
+  const edge = 56;
+  const most = Math.max(...points.map((row) => row.val_mae), 1e-6);
+  const [first, last] = [points[0].epoch, Math.max(points.at(-1).epoch, points[0].epoch + 1)];
+  const place = (row) => [
+    edge + ((row.epoch - first) / (last - first)) * (width - edge - 16),
+    height - 44 - (row.val_mae / most) * (height - 66),
+  ];
+  context.clearRect(0, 0, width, height);
+  context.fillStyle = colour("--faint");
+  context.strokeStyle = colour("--line");
+  context.font = "22px system-ui, sans-serif";
+  context.lineWidth = 2;
+  context.beginPath();
+  context.moveTo(edge, 14);
+  context.lineTo(edge, height - 44);
+  context.lineTo(width - 8, height - 44);
+  context.stroke();
+  context.textAlign = "right";
+  context.fillText(most.toPrecision(2), edge - 6, 28);
+  context.fillText("0", edge - 6, height - 38);
+  context.fillText(`epoch ${points.at(-1).epoch}`, width - 8, height - 12);
+  context.textAlign = "left";
+  context.fillText("error", edge + 8, 28);
+  context.strokeStyle = colour("--accent");
+  context.lineWidth = 4;
+  context.beginPath();
+  for (const row of points) context.lineTo(...place(row));
+  context.stroke();
+  if (points.length === 1) context.fillRect(place(points[0])[0] - 4, place(points[0])[1] - 4, 8, 8);
+}
