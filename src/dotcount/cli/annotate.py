@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dotcount.cli.common import add_device, add_seed, require_model, whole_number
+from dotcount.cli.common import add_address, add_device, add_seed, require_model
 
 EXAMPLES = """\
 examples:
@@ -39,16 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", dest="overrides", help="any setting of a training"
     )
-    parser.add_argument(
-        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1, this machine)"
-    )
-    parser.add_argument(
-        "--port", type=whole_number(0), default=8322, metavar="N", help="default: 8322; 0: any free one"
-    )
-    parser.add_argument(
-        "--token", metavar="TEXT", help="what visitors must show (default: made anew beyond this machine, else none)"
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+    add_address(parser, port=8322)
     add_device(parser)
     add_seed(parser, "seed of trainings (default: 0)", default=None)
 

@@ -56,6 +56,20 @@ def add_runtime(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_address(parser: argparse.ArgumentParser, port: int) -> None:
+    """Add ``--host``, ``--port``, ``--token`` and ``--open``, for verbs that serve a page."""
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1, this machine)"
+    )
+    parser.add_argument(
+        "--port", type=whole_number(0), default=port, metavar="N", help=f"default: {port}; 0: any free one"
+    )
+    parser.add_argument(
+        "--token", metavar="TEXT", help="what visitors must show (default: made anew beyond this machine, else none)"
+    )
+    parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+
+
 def add_seed(parser: argparse.ArgumentParser, text: str, default: int | None = 0) -> None:
     """Add ``--seed``."""
     parser.add_argument("--seed", type=int, default=default, metavar="N", help=text)

@@ -22,11 +22,11 @@ VERBS = {
     "predict": "count and locate objects in images",
     "calibrate": "fit a trained model to a new kind of image by about 20 dotted ones, without training",
     "serve": "count photos on a page in the browser",
+    "annotate": "make dots in the browser, helped by a model that learns from them",
     "export": "write a trained model as an ONNX file, for other programs and for machines without torch",
     "explain": "draw what a model sees in an image, and which dot explains which part of it",
     "audit": "look at annotations twice: rank dots that may be wrong, with pictures to decide by",
     "compare": "put runs side by side on the same images: spread over seeds, intervals, paired tests",
-    "annotate": "make dots in the browser, helped by a model that learns from them",
     "data": "check, inspect, convert, split or make data",
 }
 """Verb -> what it does; each is a module of this package with ``configure(parser)`` and ``run(args)``."""

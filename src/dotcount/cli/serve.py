@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from dotcount.cli.common import add_device, add_run, add_seed, add_tile, positive_number, require_model, whole_number
+from dotcount.cli.common import add_address, add_device, add_run, add_seed, add_tile, positive_number, require_model
 
 EXAMPLES = """\
 examples:
@@ -26,16 +26,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
-    parser.add_argument(
-        "--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1, this machine)"
-    )
-    parser.add_argument(
-        "--port", type=whole_number(0), default=8321, metavar="N", help="default: 8321; 0: any free one"
-    )
-    parser.add_argument(
-        "--token", metavar="TEXT", help="what visitors must show (default: made anew beyond this machine, else none)"
-    )
-    parser.add_argument("--open", action="store_true", help="open the page in the browser of this machine")
+    add_address(parser, port=8321)
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-mb", type=positive_number, metavar="MB", help="size of one file (default: 500)")
     limits.add_argument(

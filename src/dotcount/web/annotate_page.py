@@ -60,7 +60,7 @@ def annotate_app(
         return JSONResponse(await asyncio.to_thread(session.marks, _image(request)))
 
     async def edit(request: Request) -> Response:
-        content = await receive_json(request, limits.json_bytes)
+        content = await receive_json(request, limits)
         try:
             return JSONResponse(await asyncio.to_thread(session.edit, content))
         except ConflictError as error:
@@ -83,7 +83,7 @@ def annotate_app(
         return JSONResponse(session.trained())
 
     async def train(request: Request) -> Response:
-        content = await receive_json(request, limits.json_bytes)
+        content = await receive_json(request, limits)
         await asyncio.to_thread(_train, session, content)
         return JSONResponse(session.trained())
 

@@ -16,7 +16,7 @@ from dotcount.errors import DotcountError
 from dotcount.web.background_training import BackgroundTraining
 from dotcount.web.jobs import Worker
 from dotcount.web.limits import Refusal, ServerLimits
-from dotcount.web.suggesting import Suggestions, make_suggester
+from dotcount.web.suggesting import ImageSuggestions, make_suggester
 
 
 class AnnotationSession:
@@ -46,7 +46,7 @@ class AnnotationSession:
         self.device, self.limits = device, limits
         self.run = run or training.latest_model()
         self._worker: Worker | None = None
-        self._suggestions: dict[str, Suggestions] = {}
+        self._suggestions: dict[str, ImageSuggestions] = {}
         self._failed: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
         self._seen = len(training.finished())
@@ -114,7 +114,7 @@ class AnnotationSession:
             "radius": found.radius,
         }
 
-    async def _suggested(self, name: str) -> Suggestions:
+    async def _suggested(self, name: str) -> ImageSuggestions:
         if name in self._suggestions:
             return self._suggestions[name]
         if self._worker is None:
@@ -122,7 +122,7 @@ class AnnotationSession:
             make = partial(make_suggester, self.run, self.device)
             self._worker = Worker(make, seconds=self.limits.seconds, waiting=self.limits.waiting)
         run = self.run
-        found: Suggestions = await self._worker.run((name, str(self.annotations.root / name)))
+        found: ImageSuggestions = await self._worker.run((name, str(self.annotations.root / name)))
         if run == self.run:  # else a training has ended meanwhile
             self._suggestions[name] = found
         return found

@@ -17,7 +17,7 @@ _NEAREST, _FARTHEST = 3.0, 40.0  # px
 
 
 @dataclass(frozen=True)
-class Suggestions:
+class ImageSuggestions:
     """Points that a model suggests for one image.
 
     Attributes
@@ -39,26 +39,26 @@ class Suggestions:
     outlook: Outlook
 
 
-def make_suggester(run: Path, device: str) -> Callable[[tuple[str, str]], Suggestions]:
+def make_suggester(run: Path, device: str) -> Callable[[tuple[str, str]], ImageSuggestions]:
     """Load a model and return what it does with (name, path) of an image; called in a process of its own."""
     from dotcount.prediction import load
 
     model = load(run, device=device)
 
-    def suggest(image: tuple[str, str]) -> Suggestions:
+    def suggest(image: tuple[str, str]) -> ImageSuggestions:
         name, path = image
         return suggestions_of(name, model.predict(path))
 
     return suggest
 
 
-def suggestions_of(name: str, prediction: Prediction) -> Suggestions:
+def suggestions_of(name: str, prediction: Prediction) -> ImageSuggestions:
     """Return what a prediction suggests; points on the far border are moved into the last pixel."""
     most = np.nextafter((prediction.width, prediction.height), 0)
     places = np.clip(prediction.points, 0, most).round(2) if len(prediction.points) else prediction.points
     places = np.minimum(places, most)
     rows = tuple((float(x), float(y), float(s)) for (x, y), s in zip(places, prediction.scores))
-    return Suggestions(rows, prediction.count, prediction.interval, reach_of(places), outlook(name, prediction))
+    return ImageSuggestions(rows, prediction.count, prediction.interval, reach_of(places), outlook(name, prediction))
 
 
 def reach_of(places: FloatArray) -> float:

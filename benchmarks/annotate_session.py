@@ -1,0 +1,151 @@
+"""A newcomer's session on the annotation page, in Chromium: dots by clicks, training, suggestions, training again.
+
+Writes what it took and the errors that the page showed to ``annotate_session.json`` beside this file.
+
+    python benchmarks/annotate_session.py [--minutes 2] [--out FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import platform
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page, expect, sync_playwright
+
+from dotcount.data.synthetic import generate
+
+SIZE, IMAGES, CLICKED, NEW = 192, 12, 6, 8
+LONG = 900_000  # ms
+
+
+def write_images(folder: Path, first: int, n: int) -> dict[str, np.ndarray]:
+    """Write made-up images of cells and return where the cells are."""
+    folder.mkdir()
+    truth = {}
+    for index in range(first, first + n):
+        image, points = generate("cells", seed=11, index=index, size=SIZE, count=(20, 60))
+        Image.fromarray(image).save(folder / f"cell{index:02d}.png")
+        truth[f"cell{index:02d}.png"] = points.xy
+    return truth
+
+
+def click_dots(page: Page, dots: np.ndarray) -> None:
+    """Click on every cell of the image that is shown, and wait until all dots are saved."""
+    box = page.locator("#stage").bounding_box()
+    scale = min(box["width"], box["height"]) / SIZE
+    left, top = box["x"] + (box["width"] - SIZE * scale) / 2, box["y"] + (box["height"] - SIZE * scale) / 2
+    for number, (x, y) in enumerate(spread(dots, 12 / scale), start=1):
+        page.mouse.click(left + x * scale, top + y * scale)
+        expect(page.locator("#count")).to_contain_text(f"{number} dot")
+    expect(page.locator("#saved")).to_have_text("Saved")
+
+
+def spread(dots: np.ndarray, least: float) -> np.ndarray:
+    """Return dots of which none is so near to another that a click would take hold of that one."""
+    kept: list[np.ndarray] = []
+    for dot in dots:
+        if all(np.hypot(*(dot - other)) > least for other in kept):
+            kept.append(dot)
+    return np.array(kept)
+
+
+def train(page: Page, minutes: float, runs: int) -> float:
+    """Train from the page and return the error that it shows."""
+    page.fill("#minutes", str(minutes))
+    page.click("#train")
+    expect(page.locator("#cancel")).to_be_visible(timeout=LONG)
+    expect(page.locator("#history tbody tr")).to_have_count(runs, timeout=LONG)
+    return float(page.locator("#history tbody tr").nth(runs - 1).locator("td").last.inner_text())
+
+
+def session(page: Page, truth: dict[str, np.ndarray], minutes: float) -> list[float]:
+    """Do what a newcomer does; return the errors after both trainings."""
+    names = list(truth)
+    for name in names[:CLICKED]:
+        page.get_by_role("button", name=name).click()
+        expect(page.locator("#name")).to_have_text(name)
+        expect(page.locator("#count")).to_have_text("not annotated")
+        click_dots(page, truth[name])
+    first = train(page, minutes, runs=1)
+    for name in names[CLICKED:]:
+        page.get_by_role("button", name=name).click()
+        expect(page.locator("#suggestion-note")).to_contain_text("suggestions left", timeout=LONG)
+        expect(page.locator("#name")).to_have_text(name)
+        page.click("#accept-all")
+        expect(page.locator("#saved")).to_have_text("Saved")
+    return [first, train(page, minutes, runs=2)]
+
+
+def count_new(run: Path, folder: Path) -> float:
+    """Count images that nobody has annotated; return the mean absolute error."""
+    truth = write_images(folder, IMAGES, NEW)
+    command = [sys.executable, "-m", "dotcount", "predict", run, folder, "--out", folder.with_name("counts")]
+    subprocess.run([*map(str, command), "--device", "cpu"], check=True, stdout=subprocess.DEVNULL)
+    with (folder.with_name("counts") / "counts.csv").open(encoding="utf-8") as file:
+        counts = {row["image"]: float(row["count"]) for row in csv.DictReader(file)}
+    return float(np.mean([abs(counts[name] - len(dots)) for name, dots in truth.items()]))
+
+
+def measure(minutes: float) -> dict[str, object]:
+    """Run the session and return what came of it."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
+        folder = Path(place, "cells")
+        truth = write_images(folder, 0, IMAGES)
+        command = [sys.executable, "-m", "dotcount", "annotate", str(folder), "--port", "0", "--device", "cpu"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            address = next(m[1] for line in server.stdout if (m := re.search(r"annotate at (\S+)", line)))
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            page = browser.new_page(viewport={"width": 1300, "height": 900})
+            complaints: list[str] = []
+            page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.goto(address)
+            page.wait_for_selector("html[data-ready=true]", timeout=60_000)
+            errors = session(page, truth, minutes)
+            page.screenshot(path=str(Path(tempfile.gettempdir(), "annotate_session.png")))
+            browser.close()
+        finally:
+            server.terminate()
+            server.wait(60)
+        new = count_new(Path(place, "cells-runs", "run-002"), Path(place, "new"))
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "minutes": (time.monotonic() - began) / 60,
+        "cpu_minutes": (children.ru_utime + children.ru_stime) / 60,
+        "error_after_clicks": errors[0],
+        "error_after_suggestions": errors[1],
+        "error_on_new_images": new,
+        "mean_cells": float(np.mean([len(dots) for dots in truth.values()])),
+        "complaints": complaints,
+    }
+
+
+def main() -> None:
+    """Measure, and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2.0, help="of each training")
+    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    args = parser.parse_args()
+    found = measure(args.minutes)
+    machine = {"machine": platform.machine(), "python": platform.python_version(), "torch": version("torch")}
+    told = {"training_minutes": args.minutes, **found, **machine, "dotcount": version("dotcount")}
+    args.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()
