@@ -1,0 +1,1 @@
+"""Checks and timings on a device, and a training of ten minutes there."""
