@@ -36,7 +36,7 @@ from dotcount.web.store import ImageStore, StoredImage
 
 
 def count_app(
-    run: Path,
+    run: str | Path,
     access: Access = LOCAL,
     limits: ServerLimits = DEFAULT,
     *,
@@ -54,7 +54,7 @@ def count_app(
     device, tile
         See :func:`dotcount.load`.
     """
-    page_ = CountPage(Model(run, device, tile, limits.pixels), limits)
+    page_ = CountPage(Model(Path(run), device, tile, limits.pixels), limits)
     return build_app(page_.routes(), access, limits, lifespan=page_.lifespan)
 
 
