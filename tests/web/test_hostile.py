@@ -120,7 +120,7 @@ def test_names_lead_nowhere_and_stay_text(server):
         if len(name) > 20_000 and status_of(answer) == 400:
             continue  # longer than an address may be
         assert status_of(answer) == 201, (name[:50], answer)
-        assert b"set-cookie" not in answer.lower()
+        assert b"set-cookie:" not in answer.lower().partition(b"\r\n\r\n")[0]
         found = json.loads(answer.partition(b"\r\n\r\n")[2])
         assert found["name"].isprintable()
         assert ".." not in found["name"].split("/")
@@ -134,7 +134,7 @@ def test_names_lead_nowhere_and_stay_text(server):
         rows = packed.read("counts.csv").decode().splitlines()
     assert len(rows) == len(keys) + 1
     assert not any(re.match(r'"?[=+@-]', row) for row in rows)
-    below = {path.name for path in server.folder.rglob("*")}
+    below = {name for _, folders, names in os.walk(server.folder) for name in (*folders, *names)}
     assert not any("evil" in name or "script" in name or name == "CON.png" for name in below)
 
 
@@ -213,7 +213,8 @@ def test_afterwards_all_is_well(server):
     assert status_of(answer) == 200, answer
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["count"] == pytest.approx(len(dots), rel=0.2)
     assert status_of(count(server, "large.png", encoded("PNG", (1900, 2000)))) == 200
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
+    tasks = Path(f"/proc/{server.process.pid}/task").glob("*/children")
+    children = [child for task in tasks for child in task.read_text().split()]
     workers = [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
     assert peak(server.process.pid) < MOST_SERVER
     assert max(map(peak, workers)) < MOST_WORKER
