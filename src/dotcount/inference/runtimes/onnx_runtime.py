@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from dotcount.metadata import ModelMetadata
 SUFFIX = ".onnx"
 SETTINGS, NETWORK = "dotcount", "dotcount_network"
 """Keys of the file's metadata: the :class:`~dotcount.metadata.ModelMetadata`, and what a runtime must know."""
+_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
 class OnnxRuntime(Runtime):
@@ -128,7 +130,7 @@ def checked_density(runtime: Runtime, density: Any, images: FloatImages) -> Floa
 def plain_session(path: Path, *, optimize: bool = True) -> Any:
     """Return a session of ONNX Runtime on the CPU; a file that it can't read is a :class:`ModelError`."""
     try:
-        import onnxruntime
+        onnxruntime = _quiet_import()
     except ImportError as error:
         raise ModelError(f"{path}: needs ONNX Runtime; run `pip install onnxruntime`") from error
     if not path.is_file():
@@ -145,6 +147,24 @@ def plain_session(path: Path, *, optimize: bool = True) -> Any:
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"{path}: can't be read by ONNX Runtime ({reason}); export the model again") from error
+
+
+def _quiet_import() -> Any:
+    """Import ONNX Runtime without its telemetry.
+
+    Its builds from 1.32 on report their use to their maker: from the import on they keep files for it in the folders
+    for caches and temporary files. Whether they do is decided at the import. Who has set ``ORT_DISABLE_TELEMETRY``, or
+    has imported ``onnxruntime`` before, has chosen.
+    """
+    chosen = "onnxruntime" in sys.modules or _TELEMETRY in os.environ
+    if not chosen:
+        os.environ[_TELEMETRY] = "1"
+    try:
+        import onnxruntime
+    finally:
+        if not chosen:
+            del os.environ[_TELEMETRY]
+    return onnxruntime
 
 
 def threads() -> int:
