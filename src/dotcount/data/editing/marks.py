@@ -186,7 +186,11 @@ class ImageMarks:
         if after.empty and after.dots:
             raise InputError("the image has dots; remove them before you say that it holds none")
         there = after.by_number.values()
-        counts = Counter(there) if len(touched) > _FEW else {mark: sum(mark == m for m in there) for mark in touched}
+        counts = (
+            Counter(there)
+            if len(touched) > _FEW
+            else {mark: sum(mark.x == m.x and mark == m for m in there) for mark in touched}
+        )
         empty = after.empty if after.empty != self.empty else None
         return after, MarkChange({mark: counts[mark] for mark in touched}, empty)
 

@@ -62,6 +62,7 @@ class EditedImage:
     marks: ImageMarks | None
     container: Container | None
     trouble: str = ""
+    checked: bool = False
 
 
 class EditableDots:
@@ -141,9 +142,9 @@ class EditableDots:
             image = self.image(name)
             if image.marks is None:
                 raise DataError(image.trouble)
-            if not image.trouble and image.container is not None and not isinstance(image.container, TableContainer):
-                image.container.check({name: image.marks})  # of a table this was done when it was opened
-                image.trouble = image.container.trouble
+            if not image.checked and not image.trouble and image.container is not None:
+                image.container.check({name: image.marks})
+                image.trouble, image.checked = image.container.trouble, True
             return image.marks
 
     def edit(self, name: str, version: str, edits: Sequence[Edit]) -> ImageMarks:
@@ -299,7 +300,7 @@ class EditableDots:
             container.check({image.name: image.marks for image in own if image.marks is not None})
             trouble = container.trouble
         for image in own:
-            image.trouble = image.trouble or trouble
+            image.trouble, image.checked = image.trouble or trouble, True
 
     def _recover(self) -> int:
         """Carry out what a killed process has left in the journal; return how many changes that were."""
