@@ -114,7 +114,7 @@ export class ImageList {
     const button = this.buttons.get(image.name);
     if (!button) return;
     const words = image.state === "dots" ? image.dots.toLocaleString("en") : WORDS[image.state];
-    const marks = [words, image.held_out ? "held out" : "", image.trouble ? "!" : ""].filter(Boolean).join(" · ");
+    const marks = [words, image.held_out ? "held" : "", image.trouble ? "!" : ""].filter(Boolean).join(" · ");
     button.replaceChildren(make("span", {}, image.name), make("span", { className: "faint" }, marks));
   }
 
