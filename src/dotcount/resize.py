@@ -52,6 +52,11 @@ class ResizeRule:
         """Return the rule that makes images ``factor`` times as large as this one does."""
         return dataclasses.replace(self, magnify=(self.magnify or 1.0) * factor)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether images are brought to sides that are set, so that their own scale is lost."""
+        return any(side is not None for side in (self.min_side, self.max_side, self.max_short_side))
+
     def described(self) -> str:
         """Return the rule in words that follow "images are"."""
         parts = []

@@ -22,6 +22,7 @@ from dotcount.cli.common import (
     add_runtime,
     add_seed,
     add_tile,
+    positive_number,
     progress,
     require_model,
     require_output_folder,
@@ -82,6 +83,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parts.add_argument(
         "--channels", type=int, nargs="+", metavar="N", help="one channel, shown grey, or those of red, green and blue"
     )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--pixel-size",
+        type=positive_number,
+        metavar="M",
+        help="side of a pixel on the ground in metres; images are resampled to the pixel size that the model was "
+        "trained at (default: what a GeoTIFF states)",
+    )
+    scale.add_argument(
+        "--object-size",
+        type=positive_number,
+        metavar="PX",
+        help="distance from an object's centre to its nearest neighbour's in pixels, the median; images are resampled "
+        "so that it is that of the training images",
+    )
     parser.add_argument(
         "--regions",
         type=Path,
@@ -107,7 +123,7 @@ def run(args: argparse.Namespace) -> int:
         sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
     if args.regions is not None and "regions" not in sinks:
         sinks.append("regions")
-    from dotcount.prediction import load
+    from dotcount.prediction import ImageScale, load
 
     predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime)
     going = predictor.stream(
@@ -118,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
         selection=_selection(args, predictor.metadata.input.selection),
         every_page=args.page == "all",
         regions=args.regions,
+        scale=ImageScale(args.pixel_size, args.object_size),
     )
     with progress("predicting") as step:
         for _ in going:

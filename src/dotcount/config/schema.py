@@ -68,6 +68,9 @@ class DataConfig:
     magnify
         Images that the bounds above have left are magnified so many times, in training and in use: objects of a few
         pixels are told apart better, at a cost that grows with the square.
+    pixel_size
+        Side of a pixel of the training images on the ground, m; absent: what georeferenced images state. It is recorded
+        in the model, so that images of another resolution are brought to this one.
     page, projection
         What is read of files of many pages, planes or frames: that page, counted from 1, or with ``max`` the largest
         values of all. It is recorded in the model.
@@ -95,6 +98,7 @@ class DataConfig:
     max_side: Pixels | None = None
     max_short_side: Pixels | None = None
     magnify: Factor | None = None
+    pixel_size: Annotated[Real, Field(gt=0)] | None = None
     page: Annotated[StrictInt, Field(ge=1)] = 1
     projection: Literal["none", "max"] = "none"
     channels: Annotated[list[Annotated[StrictInt, Field(ge=1)]], Field(min_length=1, max_length=3)] | None = None

@@ -13,7 +13,7 @@ from dotcount.data.images import PixelArray
 from dotcount.density import cells_inside
 from dotcount.errors import ModelError, UsageError
 from dotcount.inference.peaks import find_peaks
-from dotcount.inference.pixels import UNIT, ImageLike, network_input, pixels_of
+from dotcount.inference.pixels import UNIT, ImageLike, magnified, network_input, pixels_of
 from dotcount.inference.result import Prediction
 from dotcount.inference.runtimes import Runtime, as_runtime
 from dotcount.inference.tiling import density_of
@@ -116,13 +116,19 @@ class ImageCounter:
             return self.predict_pixels(pixels, intensity=intensity)
         return self._predict(pixels, UNIT)
 
-    def predict_pixels(self, pixels: PixelArray, *, intensity: IntensityRule | None = None) -> Prediction:
-        """Count and locate the objects of (H, W, 3) pixels that :func:`dotcount.data.read_pixels` returned."""
-        return self._predict(pixels, rule_for(pixels, self.metadata.input.intensity, intensity)[0])
+    def predict_pixels(
+        self, pixels: PixelArray, *, intensity: IntensityRule | None = None, magnify: float = 1.0
+    ) -> Prediction:
+        """Count and locate the objects of (H, W, 3) pixels that :func:`dotcount.data.read_pixels` returned.
 
-    def _predict(self, pixels: PixelArray, intensity: IntensityRule | None) -> Prediction:
+        With ``magnify`` they are resampled to so many times their size first, which makes images of another scale like
+        those of the training; density cells and points are in px of the original all the same.
+        """
+        return self._predict(pixels, rule_for(pixels, self.metadata.input.intensity, intensity)[0], magnify)
+
+    def _predict(self, pixels: PixelArray, intensity: IntensityRule | None, magnify: float = 1.0) -> Prediction:
         metadata, (height, width) = self.metadata, pixels.shape[:2]
-        image = network_input(pixels, metadata.input.resize, intensity)
+        image = network_input(magnified(pixels, magnify), metadata.input.resize, intensity)
         size = image.shape[:2]
         density = density_of(self.runtime, image, tile=self.tile, mirror=metadata.mirror)
         if not np.isfinite(density).all():

@@ -57,6 +57,17 @@ def network_input(pixels: PixelArray, resize: ResizeRule, intensity: IntensityRu
     return to_unit(resized)
 
 
+def magnified(pixels: PixelArray, factor: float) -> PixelArray:
+    """Return pixels resampled to ``factor`` times their size, in which an image has the scale of the training images.
+
+    Enlarged ones keep their detail (Lanczos): blurred by linear interpolation they would be counted too low.
+    """
+    if factor == 1:
+        return pixels
+    height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
+    return resize_pixels(pixels, width, height, "lanczos" if factor > 1 else "bilinear")
+
+
 def as_pixels(image: npt.NDArray[Any] | Image.Image) -> PixelArray:
     """Return (H, W, 3) unsigned integers, or floats in [0, 1], of an array or a PIL image."""
     if isinstance(image, Image.Image):

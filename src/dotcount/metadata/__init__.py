@@ -17,7 +17,7 @@ from dotcount.metadata.facts import (
 )
 from dotcount.metadata.interval import CountInterval, ScaledErrors
 from dotcount.metadata.model import SCHEMA, ModelMetadata
-from dotcount.metadata.settings import InputRule, PeakRule
+from dotcount.metadata.settings import InputRule, PeakRule, ScaleRule
 
 __all__ = [
     "SCHEMA",
@@ -31,6 +31,7 @@ __all__ = [
     "LossFacts",
     "ModelMetadata",
     "PeakRule",
+    "ScaleRule",
     "ScaledErrors",
     "TrainingFacts",
     "ValidationFacts",

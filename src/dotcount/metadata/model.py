@@ -13,7 +13,7 @@ from dotcount.errors import ModelError
 from dotcount.metadata.facts import CalibrationFacts, Name, Option, TrainingFacts, ValidationFacts
 from dotcount.metadata.history import upgraded
 from dotcount.metadata.interval import CountInterval, with_infinity
-from dotcount.metadata.settings import InputRule, PeakRule
+from dotcount.metadata.settings import InputRule, PeakRule, ScaleRule
 from dotcount.typed import Strict, parse
 
 SCHEMA = 2
@@ -32,6 +32,8 @@ class ModelMetadata(Strict):
         Side of a density cell, px.
     input
         From pixels to what the network sees.
+    scale
+        Of the training images: what a pixel and an object measure.
     mirror
         Test-time augmentation: whether the mirror image is counted as well, and the mean taken.
     peaks
@@ -60,6 +62,7 @@ class ModelMetadata(Strict):
     stride: Annotated[int, Interval(ge=1, le=1024)]
     options: Mapping[str, Option] = field(default_factory=dict)
     input: InputRule = field(default_factory=InputRule)
+    scale: ScaleRule = field(default_factory=ScaleRule)
     mirror: bool = False
     peaks: PeakRule = field(default_factory=PeakRule)
     count_scale: Annotated[float, Interval(ge=0.01, le=100)] = 1.0

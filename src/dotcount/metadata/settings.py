@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Interval
+from annotated_types import Gt, Interval
 
 from dotcount.intensity import IntensityRule
 from dotcount.resize import ResizeRule
@@ -39,6 +39,30 @@ class InputRule(Strict):
     intensity: IntensityRule = field(default_factory=IntensityRule)
     channels: Literal["rgb"] = "rgb"
     selection: ImageSelection = field(default_factory=ImageSelection)
+
+
+@dataclass(frozen=True)
+class ScaleRule(Strict):
+    """The scale of the training images as they were brought, before any resizing; None where it is not known.
+
+    Attributes
+    ----------
+    pixel_size
+        Side of a pixel on the ground, m.
+    object_size
+        Median distance of an object's centre to its nearest neighbour's, px: the median over the images.
+    object_sizes
+        The 5 % and 95 % quantiles of that distance over the images.
+
+    Examples
+    --------
+    >>> ScaleRule(pixel_size=0.6, object_size=13.9, object_sizes=(9.1, 21.0)).pixel_size
+    0.6
+    """
+
+    pixel_size: Annotated[float, Gt(0)] | None = None
+    object_size: Annotated[float, Gt(0)] | None = None
+    object_sizes: tuple[Annotated[float, Gt(0)], Annotated[float, Gt(0)]] | None = None
 
 
 @dataclass(frozen=True)

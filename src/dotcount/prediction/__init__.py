@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dotcount.prediction.journal import Summary
     from dotcount.prediction.predictor import Predictor, load
     from dotcount.prediction.run import PredictionRun
+    from dotcount.prediction.scale import ImageScale
     from dotcount.prediction.sinks import Sink
     from dotcount.prediction.sources import Source, SourceFiles, find
 
@@ -20,6 +21,7 @@ _HOME = {
     "journal": ("Summary",),
     "predictor": ("Predictor", "load"),
     "run": ("PredictionRun",),
+    "scale": ("ImageScale",),
     "sinks": ("Sink",),
     "sources": ("SourceFiles", "Source", "find"),
 }
@@ -27,6 +29,7 @@ _HOME = {
 __all__ = [
     "Frame",
     "FrameMeta",
+    "ImageScale",
     "PredictionRun",
     "Predictor",
     "Sink",

@@ -75,6 +75,8 @@ class Frame:
         What a person should know about this frame, one line each.
     intensity
         The rule from stored values to brightness by which the frame is counted and shown, once it is known.
+    magnify
+        How many times as large it is made before it is counted, so that its scale is that of the training images.
     after
         What is done when the pixels have been read, such as finding out where the picture lies.
 
@@ -103,6 +105,7 @@ class Frame:
         self.of_set = of_set
         self.warnings: list[str] = []
         self.intensity: IntensityRule | None = None
+        self.magnify = 1.0
         self.after: list[Callable[[Frame], None]] = []
         self._read = read
         self._pixels: PixelArray | None = None

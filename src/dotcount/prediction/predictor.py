@@ -14,6 +14,7 @@ from dotcount.prediction.engines import LocalEngine
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.opening import open_model
 from dotcount.prediction.run import PredictionRun
+from dotcount.prediction.scale import ImageScale, Scaling
 from dotcount.prediction.sinks import Sink
 from dotcount.prediction.sources import SourceFiles, find
 from dotcount.selection import ImageSelection
@@ -42,6 +43,7 @@ class Predictor(ImageCounter):
         *,
         selection: ImageSelection | None = None,
         every_page: bool = False,
+        scale: ImageScale | None = None,
     ) -> Iterator[tuple[Frame, Prediction | None]]:
         """Predict files, folders and glob patterns one after the other, in natural order.
 
@@ -56,6 +58,9 @@ class Predictor(ImageCounter):
             What is read of files of many pages or channels; absent: what the model was trained on.
         every_page
             Count each page, plane or frame as an image of its own, called ``stack.tif#1``, ``stack.tif#2``, ...
+        scale
+            What a pixel or an object measures; images are resampled to the scale that the model was trained at. Absent:
+            where a GeoTIFF states the size of its pixels.
 
         Raises
         ------
@@ -71,7 +76,7 @@ class Predictor(ImageCounter):
         ...     print(frame.name, round(abs(prediction.count)))
         a.png 0
         """
-        listing = self._listing(sources, selection, every_page)
+        listing = self._listing(sources, selection, every_page, scale)
         return LocalEngine(self).run(listing)
 
     def stream(
@@ -84,6 +89,7 @@ class Predictor(ImageCounter):
         selection: ImageSelection | None = None,
         every_page: bool = False,
         regions: str | Path | None = None,
+        scale: ImageScale | None = None,
     ) -> PredictionRun:
         """Predict like :meth:`predict_many` and write every image before it is handed out.
 
@@ -104,6 +110,8 @@ class Predictor(ImageCounter):
         regions
             File or folder with areas to count one by one, see :func:`dotcount.data.read_regions`; the sink
             ``regions`` writes them.
+        scale
+            See :meth:`predict_many`.
 
         Returns
         -------
@@ -119,7 +127,7 @@ class Predictor(ImageCounter):
         UsageError
             If a sink is unknown.
         """
-        listing = self._listing(sources, selection, every_page)
+        listing = self._listing(sources, selection, every_page, scale)
         if regions is not None:
             listing = replace(listing, regions=read_regions(regions))
         return PredictionRun(
@@ -135,7 +143,10 @@ class Predictor(ImageCounter):
         sources: str | Path | Iterable[str | Path] | SourceFiles,
         selection: ImageSelection | None,
         every_page: bool,
+        scale: ImageScale | None,
     ) -> SourceFiles:
+        scale = scale or ImageScale()
+        scaling = Scaling(self.metadata, scale)
         listing = sources if isinstance(sources, SourceFiles) else find(sources)
         every_page = every_page or listing.every_page
         chosen = selection or listing.selection
@@ -145,7 +156,7 @@ class Predictor(ImageCounter):
                 chosen = ImageSelection(channels=chosen.channels)
         if every_page and chosen.projection != "none":
             raise UsageError("`every_page` and `projection` are two ways to read a stack; give one of them")
-        return replace(listing, selection=chosen, every_page=every_page)
+        return replace(listing, selection=chosen, every_page=every_page, scale=scale, after=(*listing.after, scaling))
 
 
 def load(path: str | Path, *, device: str = "auto", tile: int | None = None, runtime: str = "auto") -> Predictor:

@@ -143,7 +143,8 @@ def _shared_file(frame: Frame) -> str:
 def _choices(listing: SourceFiles) -> tuple[object, ...]:
     """Return what is chosen about a listing; choices that are left out are not there, as in older versions."""
     regions = () if listing.regions is None else (listing.regions.digest(),)
-    return (listing.selection, listing.every_page, *regions)
+    scale = () if listing.scale is None else (listing.scale,)
+    return (listing.selection, listing.every_page, *regions, *scale)
 
 
 def _settings(listing: SourceFiles, engine: Engine, write: Iterable[str]) -> Settings:

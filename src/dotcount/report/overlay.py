@@ -13,7 +13,7 @@ from scipy.spatial import KDTree
 from dotcount.files import replacing
 from dotcount.inference import Prediction
 from dotcount.metrics import optimal_match
-from dotcount.points import FloatArray
+from dotcount.points import FloatArray, spacing
 from dotcount.report.heat import heat_layer
 from dotcount.report.legend import with_legend
 from dotcount.report.marks import EXTRA, FOUND, MISSED, Marks, draw_points
@@ -49,11 +49,6 @@ def draw_matches(view: View, matches: Matches) -> Image.Image:
         for point in xy:
             draw(point, colour)
     return canvas.over(view.image)
-
-
-def spacing(xy: FloatArray) -> float:
-    """Return the median distance of a point to the nearest other, px; infinite for less than two points."""
-    return float(np.median(KDTree(xy).query(xy, k=2)[0][:, 1])) if len(xy) > 1 else np.inf
 
 
 def worst_window(matches: Matches, width: int, height: int, side: int) -> Window | None:

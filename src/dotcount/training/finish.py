@@ -27,6 +27,7 @@ from dotcount.training.card import model_card
 from dotcount.training.folder import MODEL
 from dotcount.training.loader import CountingData
 from dotcount.training.resolve import Plan
+from dotcount.training.scale import training_scale
 from dotcount.training.state import RunState
 
 
@@ -80,6 +81,7 @@ def describe(plan: Plan, state: RunState, stride: int, calibration: Calibration)
             plan.intensity,
             selection=ImageSelection.of(config.data),
         ),
+        scale=training_scale(plan.train.records, config.data.pixel_size),
         mirror=calibration.mirror,
         peaks=calibration.peaks,
         count_scale=calibration.count_scale,

@@ -10,6 +10,7 @@ from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
 from dotcount.prediction.engines.base import ENGINES, CountedBy, Engine
 from dotcount.prediction.frame import Frame
+from dotcount.prediction.scale import foreign_size
 
 MARGIN = 0.1
 """How far beyond the counts of the training images a count may lie until it is reported, as a share of them."""
@@ -82,7 +83,7 @@ class LocalEngine(Engine):
             return None
         try:
             intensity = frame.choose_intensity(self.counter.metadata.input.intensity)
-            return self.counter.predict_pixels(frame.pixels, intensity=intensity)
+            return self.counter.predict_pixels(frame.pixels, intensity=intensity, magnify=frame.magnify)
         except (OutputError, ModelError):
             raise
         except Exception as error:  # whatever one picture does to the network, the others go on
@@ -90,7 +91,10 @@ class LocalEngine(Engine):
             return None
 
     def _compare(self, frame: Frame, prediction: Prediction) -> None:
-        """Warn of a count unlike those of the training images."""
+        """Warn of a count, and of distances, unlike those of the training images."""
+        size = foreign_size(self.counter.metadata, prediction, frame.magnify)
+        if size is not None:
+            frame.warn(size)
         facts = self.counter.metadata.training
         if facts is None or not facts.count.max:
             return

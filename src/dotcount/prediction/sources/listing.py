@@ -6,7 +6,7 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -51,6 +51,10 @@ class SourceFiles:
         Whether each page, plane or frame is counted as an image of its own, called ``stack.tif#1`` and so on.
     regions
         Areas of the images whose objects are counted one by one.
+    scale
+        What a person says of the scale of the images.
+    after
+        What else is done with each frame when its pixels have been read.
 
     Examples
     --------
@@ -67,6 +71,8 @@ class SourceFiles:
     selection: ImageSelection | None = None
     every_page: bool = False
     regions: RegionSet | None = None
+    scale: object = None
+    after: tuple[Callable[[Frame], None], ...] = ()
 
     def __len__(self) -> int:
         return len(self.files)
@@ -77,6 +83,7 @@ class SourceFiles:
                 path, name
             ):
                 frame.of_set = lambda: self.intensity
+                frame.after.extend(self.after)
                 if self.regions is not None:
                     frame.after.append(self._add_regions)
                 yield frame
