@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from dotcount.audit import Suspicion
 from dotcount.inference import Prediction
-from dotcount.points import FloatArray
+from dotcount.points import BoolArray, FloatArray
 from experiments.audit_faults import Fault
 
 Place = tuple[float, float]
@@ -71,68 +73,87 @@ def count_residuals(
     return without_dot, without_object
 
 
-def scored(
-    found: Sequence[Scored],
-    wrong: Sequence[Wrong],
-    sought: set[int],
-    within: Mapping[str, float],
-) -> dict[str, float | None]:
-    """Return precision and recall along the ranking.
+@dataclass(frozen=True)
+class Ranking:
+    """Suspicions from the strongest to the weakest: the image, whether it is right, whether it hits what was sought."""
 
-    A suspicion is right if one of the places in ``wrong`` is within reach of it and was not named before; nearest
-    first. Recall is over the indices ``sought`` of ``wrong``: others that are found are right, but not asked for.
+    images: tuple[str, ...]
+    right: BoolArray
+    hits: BoolArray
+    sought: Mapping[str, int]  # number of faults by image
+
+    def scores(self) -> dict[str, float | None]:
+        """Return precision and recall along the ranking."""
+        return curve(self.right, self.hits, sum(self.sought.values()))
+
+    def spread(self, names: Sequence[str], draws: int = 500) -> dict[str, list[float]]:
+        """Return 95 % intervals over images, which are drawn with replacement."""
+        rng, place = np.random.default_rng(0), {name: k for k, name in enumerate(names)}
+        row = np.array([place[name] for name in self.images], dtype=int)
+        sought = np.array([self.sought.get(name, 0) for name in names])
+        keys = ("recall_at_precision_0.5", "average_precision")
+        found = []
+        for _ in range(draws):
+            times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))
+            again = np.repeat(np.arange(len(row)), times[row])
+            result = curve(self.right[again], self.hits[again], int((times * sought).sum()))
+            found.append([result[key] for key in keys])
+        low, high = np.percentile(np.array(found, dtype=float), (2.5, 97.5), axis=0).round(3)
+        return {key: [float(low[k]), float(high[k])] for k, key in enumerate(keys)}
+
+
+def rank(
+    found: Sequence[Scored], faults: Sequence[tuple[str, Wrong]], kind: str, within: Mapping[str, float]
+) -> Ranking:
+    """Compare suspicions with faults (kind, place).
+
+    A suspicion is right if a fault of any kind is within reach of it and was not named by a stronger one; the nearest.
+    Those of one kind are sought: others that are found are right, but not asked for.
     """
-    by_image: dict[str, list[int]] = {}
-    for k, (name, _) in enumerate(wrong):
-        by_image.setdefault(name, []).append(k)
-    open_ = {name: set(rows) for name, rows in by_image.items()}
-    right, hits = [], []
-    for name, place, _ in sorted(found, key=lambda s: -s[2]):
-        near = [(float(np.hypot(*np.subtract(place, wrong[k][1]))), k) for k in open_.get(name, ())]
-        gap, k = min(near, default=(np.inf, -1))
-        good = gap <= within[name]
-        if good:
-            open_[name].discard(k)
-        right.append(good)
-        hits.append(good and k in sought)
-    n = np.arange(1, len(right) + 1)
-    precision, recall = np.cumsum(right) / n, np.cumsum(hits) / max(1, len(sought))
-    at_half = recall[precision >= 0.5]
-    enough = precision[recall >= 0.8]
+    left: dict[str, list[tuple[str, Place]]] = {}
+    for what, (name, place) in faults:
+        left.setdefault(name, []).append((what, place))
+    ordered = sorted(found, key=lambda s: -s[2])
+    right, hits = np.zeros(len(ordered), bool), np.zeros(len(ordered), bool)
+    for k, (name, place, _) in enumerate(ordered):
+        near = [(float(np.hypot(place[0] - x, place[1] - y)), what, (x, y)) for what, (x, y) in left.get(name, [])]
+        gap, what, other = min(near, default=(np.inf, "", (0.0, 0.0)))
+        if gap <= within[name]:
+            left[name].remove((what, other))
+            right[k], hits[k] = True, what == kind
+    return Ranking(tuple(s[0] for s in ordered), right, hits, Counter(w[0] for what, w in faults if what == kind))
+
+
+def curve(right: BoolArray, hits: BoolArray, sought: int) -> dict[str, float | None]:
+    """Return what precision (of all that is right) and recall (of what is sought) come to along a ranking."""
+    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
+    recall = np.cumsum(hits) / max(1, sought)
+    at_half, enough = recall[precision >= 0.5], precision[recall >= 0.8]
     return {
-        "suspicions": len(found),
-        "sought": len(sought),
+        "suspicions": len(right),
+        "sought": sought,
         "recall_at_precision_0.5": round(float(at_half.max()), 4) if at_half.size else 0.0,
         "precision_at_recall_0.8": round(float(enough.max()), 4) if enough.size else None,
         "recall_of_all": round(float(recall[-1]), 4) if recall.size else 0.0,
         "precision_of_all": round(float(precision[-1]), 4) if precision.size else None,
-        "average_precision": round(_average_precision(np.array(hits, bool), np.array(right, bool), len(sought)), 4),
+        "average_precision": round(float(precision[hits].sum() / max(1, sought)), 4),
     }
 
 
-def _average_precision(hits: np.ndarray, right: np.ndarray, sought: int) -> float:
-    precision = np.cumsum(right) / np.arange(1, len(right) + 1)
-    return float(precision[hits].sum() / max(1, sought)) if len(hits) else 0.0
-
-
-def evaluated(
+def rankings(
     without_dot: Sequence[Scored],
     without_object: Sequence[Scored],
     faults: Sequence[Fault],
     within: Mapping[str, float],
-) -> dict[str, dict[str, float | None]]:
-    """Return the scores for removed, added and moved dots."""
+) -> dict[str, Ranking]:
+    """Return the rankings for removed, added and moved dots."""
     gone = [(f.kind, (f.image, f.before)) for f in faults if f.before is not None]
     there = [(f.kind, (f.image, f.after)) for f in faults if f.after is not None]
-    rows = {
-        "removed": (without_dot, gone, "removed"),
-        "moved, from": (without_dot, gone, "moved"),
-        "added": (without_object, there, "added"),
-        "moved, to": (without_object, there, "moved"),
-    }
     return {
-        name: scored(found, [w for _, w in wrong], {k for k, (kind, _) in enumerate(wrong) if kind == asked}, within)
-        for name, (found, wrong, asked) in rows.items()
+        "removed": rank(without_dot, gone, "removed", within),
+        "moved, from": rank(without_dot, gone, "moved", within),
+        "added": rank(without_object, there, "added", within),
+        "moved, to": rank(without_object, there, "moved", within),
     }
 
 

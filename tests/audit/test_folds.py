@@ -1,11 +1,14 @@
 """Every image is judged once, by a model that had none of its dots."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from dotcount import config
 from dotcount.audit import deal, record_folds
-from dotcount.data import Record, open_collection
+from dotcount.data import Record, ResizeRule, open_collection
 from dotcount.data.records import Collection
 from dotcount.errors import DataError, UsageError
 from dotcount.points import Points
@@ -60,6 +63,17 @@ def test_the_rest_is_written_as_data_without_splits(collection, tmp_path):
     assert sorted(r.count for r in written.records) == sorted(r.count for r in part.rest.records)
     assert all((tmp_path / "out" / "data" / r.name).is_symlink() for r in written.records)
     assert part.write(tmp_path / "out" / "data") == tmp_path / "out" / "data"
+
+
+def test_settings_are_those_asked_for_but_for_the_data(collection, tmp_path):
+    part = deal(replace(collection, resize=ResizeRule(max_side=2048)), 2)[0]
+    asked = config.load(
+        overrides=["data.train_images=3", "data.classes=[x]", "data.format=jhu_crowd", "loss.name=bayesian"]
+    )
+    found = part.settings(asked, tmp_path / "data")
+    assert (found.data.path, found.data.format) == (str(tmp_path / "data"), "csv")
+    assert (found.data.train_images, found.data.classes, found.data.max_side) == (None, None, 2048)
+    assert (found.loss, found.training) == (asked.loss, asked.training)
 
 
 def test_folds_of_changed_dots_are_not_gone_on_with(collection, tmp_path):

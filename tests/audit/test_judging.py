@@ -75,7 +75,7 @@ def test_an_image_without_dots_or_without_objects():
     assert [s.kind for s in found([], GRID[:3])] == ["missing"] * 3
     assert examine("a.png", predicted([]), np.zeros((0, 2))).fit == 1.0
     assert examine("a.png", predicted([]), np.array(GRID)).fit == 0.0
-    assert examine("a.png", predicted(GRID), np.array(GRID)).fit > 0.9
+    assert examine("a.png", predicted(GRID), np.array(GRID)).fit > 0.8
 
 
 def test_weaker_suspicions_than_asked_for_are_left_out():
@@ -91,8 +91,8 @@ def test_cells_that_are_not_square_give_places_in_px_of_the_image():
 
 
 def test_the_reach_follows_the_spacing_but_for_images_that_have_none():
-    assert reach_of(np.array(GRID), (4, 4)) == pytest.approx(0.7 * 24)
-    assert reach_of(np.array(GRID[:1]), (4, 4), usual=20.0) == pytest.approx(14)
+    assert reach_of(np.array(GRID), (4, 4)) == pytest.approx(0.6 * 24)
+    assert reach_of(np.array(GRID[:1]), (4, 4), usual=20.0) == pytest.approx(12)
     assert reach_of(np.zeros((0, 2)), (4, 8)) == 16
     assert spacing(np.array([(1.0, 1.0), (1.0, 1.0)])) is None
 

@@ -7,10 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from dotcount.data import Collection, Record, convert
+from dotcount.config import RunConfig
+from dotcount.data import Collection, Record, ResizeRule, convert
 from dotcount.data.splits import group_records
 from dotcount.errors import DataError, UsageError
 from dotcount.files import write_text
@@ -47,6 +49,17 @@ class Fold:
             for place, record in enumerate(self.rest.records)
         ]
         return convert(self.rest.where(records), folder, "csv", images="link", created_by="dotcount audit")
+
+    def settings(self, config: RunConfig, data: Path) -> RunConfig:
+        """Return a configuration for what :meth:`write` wrote to ``data``.
+
+        Model, loss, training and augmentation stay; the path, layout, classes and number of images of the data that the
+        configuration was made for do not. The collection's rule for the size of images holds where the configuration
+        has none.
+        """
+        rule = ResizeRule.of(config.data).or_else(self.rest.resize)
+        own: dict[str, Any] = {"path": str(data), "format": "csv", "classes": None, "train_images": None}
+        return replace(config, data=replace(config.data, **own | rule.to_dict()))
 
 
 def deal(collection: Collection, folds: int, *, by: str = "image", seed: int = 0) -> list[Fold]:

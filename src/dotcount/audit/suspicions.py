@@ -33,9 +33,9 @@ class Suspicion:
         See :data:`KINDS`.
     score
         How much speaks for it, in [0, 1]: for ``missing`` the predicted mass that no dot takes, in objects; for
-        ``spurious`` one minus the mass that the dot takes; for ``misplaced`` the mean of both; for ``doubled`` two
-        minus the mass that both dots take; for ``exchanged`` how much better the dots fit the other image, see
-        :func:`dotcount.audit.fit`.
+        ``spurious`` one minus the mass that the dot takes; for ``misplaced`` the mean of both; for ``doubled``
+        one minus the mass that the weaker of the two takes; for ``exchanged`` how much better the dots of the other
+        image fit, see :func:`dotcount.audit.fit`.
     dot
         Number of the dot in the record, from 0; None for ``missing`` and ``exchanged``.
     place

@@ -81,7 +81,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--reach",
         type=positive_number,
         metavar="PX",
-        help="distance from which on a dot takes no mass (default: 0.7 times the spacing of the image's dots)",
+        help="distance from which on a dot takes no mass (default: 0.6 times the spacing of the image's dots)",
     )
     parser.add_argument(
         "--shown", type=whole_number(0), default=120, metavar="N", help="suspicions with pictures (default: 120)"

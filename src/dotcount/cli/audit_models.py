@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +74,6 @@ def _trained(args: argparse.Namespace, folds: list[Fold], settings: Path) -> Ite
 def _config(args: argparse.Namespace, fold: Fold, settings: Path, data: Path, run: Path) -> RunConfig:
     """Return the settings for one fold: those given, but for what is about the data set that they were made for."""
     from dotcount.cli.train import requested
-    from dotcount.data import ResizeRule
 
     absent = dict.fromkeys(("loss", "model", "epochs", "crop", "classes"))
     asked = argparse.Namespace(
@@ -91,7 +89,4 @@ def _config(args: argparse.Namespace, fold: Fold, settings: Path, data: Path, ru
         device=args.device,
         seed=args.seed,
     )
-    config = requested(asked)
-    rule = ResizeRule.of(config.data).or_else(fold.rest.resize)
-    kept = dataclasses.replace(config.data, train_images=None, classes=None, **rule.to_dict())
-    return dataclasses.replace(config, data=kept)
+    return fold.settings(requested(asked), data)
