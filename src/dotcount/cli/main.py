@@ -26,6 +26,7 @@ VERBS = {
     "export": "write a trained model as an ONNX file, for other programs and for machines without torch",
     "explain": "draw what a model sees in an image, and which dot explains which part of it",
     "audit": "look at annotations twice: rank dots that may be wrong, with pictures to decide by",
+    "models": "list models and weights, or push a trained model to a hub",
     "compare": "put runs side by side on the same images: spread over seeds, intervals, paired tests",
     "data": "check, inspect, convert, split or make data",
 }

@@ -8,6 +8,7 @@ from dotcount import weights
 from dotcount.errors import ModelError
 from dotcount.files import nearest
 from dotcount.registry import did_you_mean
+from dotcount.weights import hub
 
 ONNX = ".onnx"
 
@@ -46,6 +47,9 @@ def model_folder(run: Path) -> Path:
     ...
     dotcount.errors.ModelError: run nothing here does not exist; give what ...
     """
+    hub_name = hub.named(run)
+    if hub_name is not None:
+        return hub.fetch_model(hub_name)
     published = weights.find(run)
     if published is not None:
         return published

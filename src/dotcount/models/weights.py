@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from dotcount import weights as published
 from dotcount.errors import ModelError
+from dotcount.weights import hub
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
-HUB_PREFIX = "hf-hub:"
 LARGEST_HEADER = 10_000_000
 """Bytes of a safetensors header beyond which it describes no model of ours."""
 
@@ -38,7 +38,8 @@ def read_state(source: str | os.PathLike[str]) -> dict[str, Tensor]:
     ModelError
         If there is no such file, or it holds no tensors by name.
     """
-    path = _from_hub(str(source)) if str(source).startswith(HUB_PREFIX) else find_weights(Path(source))
+    hub_name = hub.named(os.fspath(source))
+    path = find_weights(Path(source)) if hub_name is None else hub.fetch_weights(hub_name)
     try:
         state = read_safetensors(path) if path.suffix == ".safetensors" else _unpickle(path)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
@@ -184,17 +185,3 @@ def _unpickle(path: Path) -> dict[str, Tensor]:
     if not isinstance(content, dict):
         raise ValueError(f"it holds a {type(content).__name__}")
     return content
-
-
-def _from_hub(name: str) -> Path:
-    """Return the local file of ``hf-hub:owner/name``, downloaded if the cache lacks it."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        return Path(hf_hub_download(name.removeprefix(HUB_PREFIX), "model.safetensors"))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"{name}: model.safetensors can't be had from the Hugging Face hub ({type(error).__name__}); "
-            "check the name and the connection, or give the path of a local file"
-        ) from error
