@@ -53,10 +53,14 @@ def error(model: Predictor, tested: list[Record]) -> float:
 
 
 def next_images(
-    weight: float | None, model: Predictor, left: list[Record], known: list[Record], generator: np.random.Generator
+    weight: float | None,
+    model: Predictor | None,
+    left: list[Record],
+    known: list[Record],
+    generator: np.random.Generator,
 ) -> list[Record]:
     """Return the images that a strategy would annotate next."""
-    if weight is None:
+    if weight is None or model is None:
         return drawn(left, STEP, generator)
     seen: dict[str, Outlook] = {r.name: outlook(r.name, model.predict(r.image)) for r in (*left, *known)}
     names = order([seen[r.name] for r in left], [seen[r.name] for r in known], diversity=weight)
@@ -83,10 +87,10 @@ def run(collection: Collection, name: str, seed: int, strategy: str) -> None:
             model = trained(collection, chosen, held, seed)
             found = error(model, tested)
         left = [r for r in pool if r not in chosen]
-        if model is None and STRATEGIES[strategy] is not None:
-            model = trained(collection, chosen, held, seed)
-        draws = np.random.default_rng((seed, len(rows)))
-        follow = next_images(STRATEGIES[strategy], model, left, chosen, draws)  # type: ignore[arg-type]
+        weight = STRATEGIES[strategy]
+        if model is None and weight is not None:
+            model = trained(collection, chosen, held, seed)  # what it sees in the images was not written down
+        follow = next_images(weight, model, left, chosen, np.random.default_rng((seed, len(rows))))
         names, dots = [r.name for r in chosen], sum(r.count or 0 for r in chosen)
         rows.append({"images": names, "dots": dots, "mae": found, "next": [r.name for r in follow]})
         RESULTS.mkdir(parents=True, exist_ok=True)

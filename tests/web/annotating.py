@@ -9,12 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from dotcount.data.synthetic import generate
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 def photos(folder: Path, n: int = 3, size: int = 96, seed: int = 5) -> dict[str, np.ndarray]:
@@ -50,29 +47,11 @@ def annotating(folder: Path, *options: str):
         process.wait(60)
 
 
-@contextmanager
-def browsing():
-    """Give a Chromium; skip where there is none."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no {CHROMIUM}")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        try:
-            yield browser
-        finally:
-            browser.close()
-
-
 class Annotator:
-    """The page in a browser, by what a user does; ``complaints`` are what the browser's console said."""
+    """The page in a browser, by what a user does."""
 
-    def __init__(self, browser, address: str, **options) -> None:
-        options.setdefault("viewport", {"width": 1200, "height": 800})
-        self.page = browser.new_context(**options).new_page()
-        self.complaints: list[str] = []
-        self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
-        self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
+    def __init__(self, visit, address: str) -> None:
+        self.page = visit.page
         self.page.goto(address)
         self.page.wait_for_selector("html[data-ready=true]", timeout=60_000)
 

@@ -137,13 +137,20 @@ def test_two_people_on_one_image(photos):
 
 def test_another_program_changes_the_file(photos):
     with open_annotations(photos) as annotations:
-        change(annotations, "a.png", add(0, 1, 1))
+        loaded = change(annotations, "a.png", add(0, 1, 1)).version
         annotations.flush()
         write_text(photos / "dots.csv", "image,x_px,y_px\na.png,1,1\na.png,50,60\nb.png,5,5\n")
-        change(annotations, "a.png", add(1, 2, 2))
-        annotations.flush()
+        with pytest.raises(ConflictError):  # who had loaded the image before is told
+            annotations.edit("a.png", loaded, [add(1, 3, 3)])
+        change(annotations, "a.png", add(9, 2, 2))
         assert len(annotations.marks("b.png").dots) == 1
-    assert dots_of(photos) == {"a.png": [(1, 1), (2, 2), (50, 60)], "b.png": [(5, 5)]}
+        annotations.flush()
+        write_text(photos / "dots.csv", "image,x_px,y_px\nc.png,1,1\n./a.png,1,1\na.png,50,60\n")
+        with pytest.raises(DataError, match="more than once"):
+            annotations.marks("a.png")
+        write_text(photos / "dots.csv", "image,x_px,y_px\na.png,1,1\na.png,2,2\na.png,50,60\nb.png,5,5\n")
+        change(annotations, "b.png", Edit("move", 0, 6, 6))
+    assert dots_of(photos) == {"a.png": [(1, 1), (2, 2), (50, 60)], "b.png": [(6, 6)]}
 
 
 def test_negative_dots_are_no_objects(photos):

@@ -145,12 +145,13 @@ class TableContainer(Container):
         table = self.path.relative_to(self.root)
         resolver = Resolver(map(Path, sizes))
         found: dict[str, Stated] = {}
+        self._written, self._listed = {}, {}
         for name, listed in self.format.read(self.path) if self.path.exists() else ():
             try:
                 image = resolver.find(name, table, listed.split).as_posix()
             except DataError as error:
                 raise AnnotationError(f"annotation {self.path} names {error}") from error
-            if (image in self._written and self._written[image] != name) or image in found:
+            if image in found:
                 raise AnnotationError(f"annotation {self.path} lists image {image} more than once; put them together")
             self._written[image], self._listed[image] = name, listed
             found[image] = _read_listed(self.path, listed, sizes[image])

@@ -131,7 +131,7 @@ class EditableDots:
         return found
 
     def marks(self, name: str) -> ImageMarks:
-        """Return the marks of an image as they are now.
+        """Return the marks of an image as they are now, with what another program has changed meanwhile.
 
         Raises
         ------
@@ -142,6 +142,8 @@ class EditableDots:
             image = self.image(name)
             if image.marks is None:
                 raise DataError(image.trouble)
+            if image.container is not None:
+                self._look_again(image.container)
             if not image.checked and not image.trouble and image.container is not None:
                 image.container.check({name: image.marks})
                 image.trouble, image.checked = image.container.trouble, True
@@ -326,6 +328,15 @@ class EditableDots:
         with self._lock:
             states = {name: marks for name in container.images if (marks := self.images[name].marks) is not None}
         container.write(states)
+
+    def _look_again(self, container: Container) -> None:
+        """Read a file again if another program has changed it; while files are written here, that sees to it."""
+        if self._writing.acquire(blocking=False):
+            try:
+                if container.identity() != container.state:
+                    self._read_again(container)
+            finally:
+                self._writing.release()
 
     def _read_again(self, container: Container) -> None:
         """Take over what another program has changed in a file, and make the pending changes to it."""

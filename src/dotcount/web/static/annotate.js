@@ -19,7 +19,7 @@ const state = {
 let edits = null;
 let mode = "dot";
 let loading = 0;
-const list = new ImageList({ open: load });
+const list = new ImageList({ open });
 const pointer = new Pointer(viewer, state, { mode: () => mode, editable, make: change, add, remove, region: acceptRegion, accept });
 viewer.layers.push(new MarkLayer(state));
 viewer.tool = { ...pointer.tool(), key: pressed };
@@ -28,23 +28,31 @@ function editable() {
   return Boolean(edits) && !edits.closed && !state.trouble;
 }
 
+// Open an image that was chosen; the one that is open stays as it is.
+function open(name) {
+  if (name !== state.name || !editable()) load(name);
+  else viewer.canvas.focus({ preventScroll: true });
+}
+
 async function load(name) {
   const turn = ++loading;
   await edits?.settled();
   if (turn !== loading) return;
   edits?.close();
   edits = null;
+  const again = name === state.name && viewer.width > 0; // the picture and the view of it stay
   Object.assign(state, { name, marks: new Marks(1, 1), suggestions: [], all: [], selected: null, region: null, trouble: "" });
+  if (!again) viewer.clear();
   part("name").textContent = name;
+  for (const id of ["count", "saved", "suggestion-note"]) part(id).textContent = "";
+  delete part("suggestion-note").dataset.text;
   part("messages").replaceChildren();
-  part("saved").textContent = "";
   list.current(name);
   const query = `?image=${encodeURIComponent(name)}`;
   try {
-    const [content, blob] = await Promise.all([getJson(`/api/marks${query}`), getBlob(`/api/picture${query}`)]);
-    const picture = await createImageBitmap(blob);
+    const [content, picture] = await Promise.all([getJson(`/api/marks${query}`), again ? null : pictureOf(query)]);
     if (turn !== loading) return;
-    viewer.setPicture(picture, content.width, content.height);
+    if (picture) viewer.setPicture(picture, content.width, content.height);
     begin(name, content);
     suggest(name);
     if (turn > 1) viewer.canvas.focus({ preventScroll: true });
@@ -55,6 +63,10 @@ async function load(name) {
     state.trouble = error.message;
   }
   show();
+}
+
+async function pictureOf(query) {
+  return createImageBitmap(await getBlob(`/api/picture${query}`));
 }
 
 function begin(name, content) {
