@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
-from dotcount.data.images import PixelArray
+from dotcount.data.images import PixelArray, UnitArray
 from dotcount.density import cells_inside
 from dotcount.errors import ModelError, UsageError
 from dotcount.inference.peaks import find_peaks
 from dotcount.inference.pixels import UNIT, ImageLike, magnified, network_input, pixels_of
 from dotcount.inference.result import Prediction
 from dotcount.inference.runtimes import Runtime, as_runtime
-from dotcount.inference.tiling import density_of
+from dotcount.inference.tiling import density_of, needs_tiles
 from dotcount.intensity import IntensityRule, rule_for
 from dotcount.metadata import CountInterval, ModelMetadata
 
@@ -127,10 +128,44 @@ class ImageCounter:
         return self._predict(pixels, rule_for(pixels, self.metadata.input.intensity, intensity)[0], magnify)
 
     def _predict(self, pixels: PixelArray, intensity: IntensityRule | None, magnify: float = 1.0) -> Prediction:
-        metadata, (height, width) = self.metadata, pixels.shape[:2]
-        image = network_input(magnified(pixels, magnify), metadata.input.resize, intensity)
-        size = image.shape[:2]
-        density = density_of(self.runtime, image, tile=self.tile, mirror=metadata.mirror)
+        image, (height, width) = self.prepare(pixels, intensity, magnify), pixels.shape[:2]
+        return self.finish(self.densities(image[None])[0], image.shape[:2], width, height)
+
+    # The three steps of a prediction, for engines that run them beside each other
+
+    def prepare(self, pixels: PixelArray, intensity: IntensityRule | None, magnify: float = 1.0) -> UnitArray:
+        """Return what the network sees of (H, W, 3) pixels: (h, w, 3) float32 in [0, 1]."""
+        return network_input(magnified(pixels, magnify), self.metadata.input.resize, intensity)
+
+    def densities(self, images: UnitArray) -> npt.NDArray[np.float32]:
+        """Return the raw densities (B, rows, columns) of what :meth:`prepare` returned for images of one size."""
+        mirror = self.metadata.mirror
+        if len(images) == 1:
+            return density_of(self.runtime, images[0], tile=self.tile, mirror=mirror)[None]
+        if needs_tiles(self.runtime, images.shape[1], images.shape[2], self.tile):
+            return np.stack([density_of(self.runtime, image, tile=self.tile, mirror=mirror) for image in images])
+        return self.runtime.density(images, mirror=mirror)
+
+    def finish(
+        self, density: npt.NDArray[np.float32], size: tuple[int, ...], width: int, height: int
+    ) -> Prediction:
+        """Return the prediction of an image of ``width`` x ``height`` px from its raw density.
+
+        Parameters
+        ----------
+        density
+            As :meth:`densities` returns it; it is changed.
+        size
+            (h, w) of what the network saw.
+        width, height
+            Of the image.
+
+        Raises
+        ------
+        ModelError
+            If the density is not finite.
+        """
+        metadata = self.metadata
         if not np.isfinite(density).all():
             raise ModelError(
                 f"model {self.name} returned a density that is not finite; retrain it or choose another run"
@@ -139,7 +174,7 @@ class ImageCounter:
         density[:, cells_inside(density.shape[1], self.stride, size[1]) :] = 0
         density *= metadata.count_scale
         scale = (width / size[1], height / size[0])
-        xy, scores = find_peaks(density, self.stride, image_size=size, **dataclasses.asdict(metadata.peaks))
+        xy, scores = find_peaks(density, self.stride, image_size=(size[0], size[1]), **dataclasses.asdict(metadata.peaks))
         count = float(density.sum(dtype=np.float64))
         interval = metadata.interval
         return Prediction(

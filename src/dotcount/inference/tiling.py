@@ -23,6 +23,13 @@ TILE = 1024
 """Side of a tile's core, px, for larger images."""
 
 
+def needs_tiles(runtime: Runtime, height: int, width: int, tile: int | None) -> bool:
+    """Return whether an image goes through the network in tiles; see :func:`density_of`."""
+    if tile is None:
+        tile = 0 if height * width <= WHOLE_PIXELS or runtime.receptive_radius is None else TILE
+    return tile > 0 and (height > tile or width > tile)
+
+
 def density_of(
     model: nn.Module | Runtime, image: npt.NDArray[np.float32], *, tile: int | None = None, mirror: bool = False
 ) -> FloatMap:
@@ -66,14 +73,12 @@ def density_of(
     runtime = as_runtime(model)
     height, width = image.shape[:2]
     margin, stride = runtime.receptive_radius, runtime.stride
-    if tile is None:
-        tile = 0 if height * width <= WHOLE_PIXELS or margin is None else TILE
-    if tile == 0 or (height <= tile and width <= tile):
+    if not needs_tiles(runtime, height, width, tile):
         return runtime.density(image[None], mirror=mirror)[0]
     if margin is None:
         raise InputError(f"model {runtime.model} sees the whole image, so it can't be tiled; leave the tile size out")
     density = np.zeros(grid_shape(height, width, stride), dtype=np.float32)
-    for t in tiles(height, width, size=tile, overlap=margin, multiple=runtime.size_multiple):
+    for t in tiles(height, width, size=tile or TILE, overlap=margin, multiple=runtime.size_multiple):
         window = runtime.density(image[None, t.top : t.bottom, t.left : t.right], mirror=mirror)[0]
         rows, columns = grid_shape(t.core_bottom - t.core_top, t.core_right - t.core_left, stride)
         r, c = t.core_top // stride, t.core_left // stride

@@ -5,20 +5,20 @@ import pytest
 
 from dotcount.errors import ModelError, OutputError
 from dotcount.metadata import CountRange, ModelMetadata, TrainingFacts
-from dotcount.prediction.engines import ENGINES, LocalEngine
+from dotcount.prediction.engines import ENGINES, LocalEngine, local
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.predictor import Predictor
 from tests.prediction.oracles import write_dotted
 
 
-def frames(n, log=None, broken=()):
+def frames(n, log=None, broken=(), size=(8, 8)):
     def make(k):
         def read():
             if log is not None:
                 log.append((k, threading.current_thread().name))
             if k in broken:
                 raise KeyError("a decoder's own")
-            pixels = np.zeros((8, 8, 3), np.uint8)
+            pixels = np.zeros((*size, 3), np.uint8)
             pixels[0, :k] = 255
             return pixels, ()
 
@@ -34,12 +34,52 @@ def test_frames_come_in_order_with_their_predictions(bright):
 
 def test_the_next_picture_is_decoded_beside_the_network_and_no_more(bright):
     log = []
-    going = LocalEngine(Predictor(bright)).run(frames(9, log))
+    going = LocalEngine(Predictor(bright)).run(frames(90, log, size=(600, 800)))
     frame, _ = next(going)
-    assert frame.pixels.shape == (8, 8, 3)
+    assert frame.pixels.shape == (600, 800, 3)
     going.close()
     assert {name.split("_")[0] for _, name in log} == {"decode"}
-    assert len(log) <= 2
+    assert len(log) <= 4  # with the caller, at the network, next in line, being decoded
+
+
+def test_large_pictures_are_not_held_in_stock(bright, monkeypatch):
+    monkeypatch.setattr(local, "LARGE", 100)
+    log = []
+    going = LocalEngine(Predictor(bright)).run(frames(90, log, size=(600, 800)))
+    next(going)
+    going.close()
+    assert len(log) <= 3
+
+
+def test_small_pictures_of_one_size_share_a_call_and_keep_their_errors(bright):
+    sizes = []
+
+    def forward(images):
+        sizes.append(tuple(images.shape))
+        return type(bright).forward(bright, images)
+
+    bright.forward = forward
+    log = []
+    some = [*frames(20, log, broken={3}), *frames(2, size=(12, 8)), *frames(3)]
+    got = [None if p is None else p.count for _, p in LocalEngine(Predictor(bright)).run(some)]
+    assert got == [0, 1, 2, None, *map(float, [*range(4, 8), *[8] * 12]), 0, 1, 0, 1, 2]
+    assert sizes == [(3, 3, 8, 8), (16, 3, 8, 8), (2, 3, 12, 8), (3, 3, 8, 8)]
+
+
+def test_a_batch_that_fails_is_counted_one_by_one(bright):
+    def forward(images):
+        if len(images) > 2:
+            raise RuntimeError("too many")
+        return type(bright).forward(bright, images)
+
+    bright.forward = forward
+    got = [(p and p.count, f.error) for f, p in LocalEngine(Predictor(bright)).run(frames(5))]
+    assert got == [(k, None) for k in range(5)]
+
+
+def test_a_prediction_of_a_batch_owns_its_density(bright):
+    densities = [p.density for _, p in LocalEngine(Predictor(bright)).run(frames(5))]
+    assert all(density.nbytes == 16 and (density.base is None or density.base.nbytes == 16) for density in densities)
 
 
 def test_pixels_go_when_the_next_frame_is_asked_for(bright):
@@ -50,7 +90,7 @@ def test_pixels_go_when_the_next_frame_is_asked_for(bright):
 
 def test_an_error_of_the_network_is_that_frames(bright):
     def forward(images):
-        if images.max() == 0:
+        if (images.amax((1, 2, 3)) == 0).any():
             raise RuntimeError("can't take it")
         return type(bright).forward(bright, images)
 
@@ -97,8 +137,8 @@ def test_an_odd_density_is_that_images_where_others_are_finite(bright):
     """A first image, and many later ones, of which the network makes nothing finite are rows of their own."""
 
     def forward(images):
-        odd = int((images > 0.99).sum()) != 3
-        return type(bright).forward(bright, images) * (float("inf") if odd else 1)
+        odd = (images > 0.99).sum((1, 2, 3), keepdim=True) != 3
+        return type(bright).forward(bright, images).masked_fill(odd, float("inf"))
 
     bright.forward = forward
     got = [p is None for _, p in LocalEngine(Predictor(bright)).run(frames(7))]

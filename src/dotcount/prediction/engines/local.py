@@ -1,9 +1,13 @@
-"""One network in this process: the next picture is decoded while the network is at the present one."""
+"""One network in this process; pictures are decoded and results written beside it, small ones in batches."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
 
 from dotcount.errors import ModelError, OutputError
 from dotcount.inference.counter import ImageCounter
@@ -18,10 +22,35 @@ MARGIN = 0.1
 NONE_FINITE = 3
 """After so many images whose density is not finite, and none before whose density is, the model is at fault."""
 
+BATCH, BATCH_PIXELS = 16, 600_000
+"""Images of one size go through the network together, up to so many, and so many pixels in all."""
+
+LARGE = 8_000_000
+"""Pictures of more pixels are counted with nothing but the next one beside them in memory."""
+
+
+@dataclass
+class _Group:
+    """Frames of one size that go through the network together, and what became of them."""
+
+    frames: list[Frame]
+    size: tuple[int, int] | None = None
+    """(width, height) px as the network sees them; ``None`` where there is nothing to count."""
+
+    maps: list[npt.NDArray[np.float32] | None] = field(default_factory=list)
+    errors: list[Exception | None] = field(default_factory=list)
+
+    @property
+    def pixels(self) -> int:
+        return 0 if self.size is None else len(self.frames) * self.size[0] * self.size[1]
+
 
 @ENGINES.register("local")
 class LocalEngine(Engine):
     """Counts frame by frame with one network.
+
+    Three things go on at a time: a picture is decoded, the one before is at the network, and what came of the one
+    before that is with the caller.
 
     Parameters
     ----------
@@ -38,56 +67,129 @@ class LocalEngine(Engine):
         return CountedBy(self.counter.name, self.counter.fingerprint(), self.counter.runtime.name)
 
     def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
-        """See :meth:`Engine.run`; two pictures are in memory at a time.
+        """See :meth:`Engine.run`.
 
         Raises
         ------
         ModelError
             If the density of each of the first :data:`NONE_FINITE` images is not finite: so will be the others.
         """
-        coming = iter(frames)
-        counted, strange = False, 0
+        self._counted, self._strange = False, 0
+        with (
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as decode,
+            ThreadPoolExecutor(max_workers=1, thread_name_prefix="network") as network,
+        ):
+            before: Future[_Group] | None = None
+            for group in self._groups(iter(frames), decode):
+                if before is not None and group.pixels > LARGE:
+                    yield from self._hand_out(before.result())
+                    before = None
+                now = network.submit(self._count, group)
+                if before is not None:
+                    yield from self._hand_out(before.result())
+                before = now
+            if before is not None:
+                yield from self._hand_out(before.result())
+
+    def predict(self, frame: Frame) -> Prediction | None:
+        """Return the prediction of one frame, or ``None`` and the reason in ``frame.error``."""
+        group = self._count(_Group([frame], self._size(frame.load())))
+        try:
+            return self._finish(group, 0)
+        except ModelError as error:
+            frame.fail(error)
+            return None
+
+    def _size(self, frame: Frame) -> tuple[int, int] | None:
+        if frame.error is not None:
+            return None
+        height, width = (max(1, round(side * frame.magnify)) for side in frame.pixels.shape[:2])
+        return self.counter.metadata.input.resize.size(width, height)
+
+    def _groups(self, coming: Iterator[Frame], decode: ThreadPoolExecutor) -> Iterator[_Group]:
+        """Yield the frames in order; the next one is being decoded meanwhile."""
 
         def load() -> Frame | None:
             frame = next(coming, None)
             return None if frame is None else frame.load()
 
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-            ahead = pool.submit(load)
-            while (frame := ahead.result()) is not None:
-                ahead = pool.submit(load)
-                try:
-                    prediction = self._predict(frame)
-                except ModelError as error:
-                    prediction, strange = None, strange + 1
-                    if not counted and strange == NONE_FINITE:
-                        raise
-                    frame.fail(error)
-                if prediction is not None:
-                    counted = True
-                    self._compare(frame, prediction)
-                yield frame, prediction
-                frame.release()
+        ahead = decode.submit(load)
+        group: _Group | None = None
+        while (frame := ahead.result()) is not None:
+            size = self._size(frame)
+            if group is not None and not self._fits(group, size):
+                yield group
+                group = None
+            ahead = decode.submit(load)
+            if group is None:
+                group = _Group([frame], size)
+            else:
+                group.frames.append(frame)
+        if group is not None:
+            yield group
 
-    def predict(self, frame: Frame) -> Prediction | None:
-        """Return the prediction of one frame, or ``None`` and the reason in ``frame.error``."""
-        try:
-            return self._predict(frame)
-        except ModelError as error:
-            frame.fail(error)
-            return None
+    def _fits(self, group: _Group, size: tuple[int, int] | None) -> bool:
+        if size is None or size != group.size or len(group.frames) >= BATCH:
+            return False
+        return group.pixels + size[0] * size[1] <= BATCH_PIXELS
 
-    def _predict(self, frame: Frame) -> Prediction | None:
-        """Like :meth:`predict`, but a density that is not finite is a :class:`ModelError`."""
-        if frame.load().error is not None:
-            return None
+    def _count(self, group: _Group) -> _Group:
+        """Bring the frames to the network; errors are kept with their frames."""
+        group.maps, group.errors = [None] * len(group.frames), [None] * len(group.frames)
+        images: dict[int, npt.NDArray[np.float32]] = {}
+        for k, frame in enumerate(group.frames if group.size is not None else ()):
+            try:
+                intensity = frame.choose_intensity(self.counter.metadata.input.intensity)
+                images[k] = self.counter.prepare(frame.pixels, intensity, frame.magnify)
+            except Exception as error:
+                group.errors[k] = error
+        if len(images) > 1:
+            try:
+                found = self.counter.densities(np.stack(list(images.values())))
+            except Exception:  # which one is at fault, each by itself will tell
+                pass
+            else:
+                for k, density in zip(images, found):
+                    group.maps[k] = density.copy()  # whoever keeps one does not keep all
+                return group
+        for k, image in images.items():
+            try:
+                group.maps[k] = self.counter.densities(image[None])[0]
+            except Exception as error:
+                group.errors[k] = error
+        return group
+
+    def _hand_out(self, group: _Group) -> Iterator[tuple[Frame, Prediction | None]]:
+        for k, frame in enumerate(group.frames):
+            try:
+                prediction = self._finish(group, k)
+            except ModelError as error:
+                prediction, self._strange = None, self._strange + 1
+                if not self._counted and self._strange == NONE_FINITE:
+                    raise
+                frame.fail(error)
+            if prediction is not None:
+                self._counted = True
+                self._compare(frame, prediction)
+            yield frame, prediction
+            frame.release()
+
+    def _finish(self, group: _Group, k: int) -> Prediction | None:
+        """Return the prediction of the k-th frame, or raise what concerns more than this frame."""
+        frame, density, error = group.frames[k], group.maps[k], group.errors[k]
+        group.maps[k] = None
         try:
-            intensity = frame.choose_intensity(self.counter.metadata.input.intensity)
-            return self.counter.predict_pixels(frame.pixels, intensity=intensity, magnify=frame.magnify)
+            if error is not None:
+                raise error
+            if density is None:  # there were no pixels, and the frame says why
+                return None
+            height, width = frame.pixels.shape[:2]
+            assert group.size is not None, "there is a density of it"
+            return self.counter.finish(density, group.size[::-1], width, height)
         except (OutputError, ModelError):
             raise
-        except Exception as error:  # whatever one picture does to the network, the others go on
-            frame.fail(error)
+        except Exception as odd:  # whatever one picture does to the network, the others go on
+            frame.fail(odd)
             return None
 
     def _compare(self, frame: Frame, prediction: Prediction) -> None:
