@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageDraw
 from scipy.spatial import KDTree
@@ -20,6 +25,7 @@ _SPACING = 0.36  # radius, as a share of the distance to the neighbours
 _LEAST = 1.1  # radius, px of the display
 _BARE = 3.0  # radius below which marks have no edge, px of the display
 _NEIGHBOURS = 3
+_FEW = 600  # strokes up to which each is drawn on a canvas of its own, which costs less than a large one
 
 
 def mark_radii(places: FloatArray, longest: int, largest: float = _LARGEST) -> FloatArray:
@@ -33,6 +39,24 @@ def mark_radii(places: FloatArray, longest: int, largest: float = _LARGEST) -> F
         return np.full(len(places), most)
     near = KDTree(apart).query(apart, k=min(_NEIGHBOURS + 1, len(apart)))[0][:, 1:].mean(axis=1)
     return np.asarray(np.clip(_SPACING * near, _LEAST, most)[index.ravel()])
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """A stroke around (x, y), px of the canvas, that reaches so far; ``paint`` takes the canvas's corner."""
+
+    x: float
+    y: float
+    reach: float
+    paint: Callable[[ImageDraw.ImageDraw, float, float], None]
+
+    def box(self, factor: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return the part of the view that it lies in, px."""
+        reach = self.reach + factor
+        left, top = (max(0, math.floor((place - reach) / factor)) for place in (self.x, self.y))
+        ends = (math.ceil((place + reach) / factor) + 1 for place in (self.x, self.y))
+        right, bottom = (min(end, side) for end, side in zip(ends, size))
+        return left, top, right, bottom
 
 
 class Marks:
@@ -52,8 +76,7 @@ class Marks:
         self.view = view
         width, height = view.image.size
         self.factor = _SMOOTH if max(width, height) <= 1024 else 2
-        self.canvas = Image.new("RGBA", (width * self.factor, height * self.factor), (0, 0, 0, 0))
-        self.draw = ImageDraw.Draw(self.canvas)
+        self._strokes: list[_Mark] = []
         places = view.shown(xy)
         self._tree = KDTree(places) if len(places) else None
         self._radii = mark_radii(places, max(width, height), largest)
@@ -83,16 +106,35 @@ class Marks:
         """Draw a cross, with a dark edge where there is room."""
         x, y, r, line, edge = self._measure(xy)
         a = 0.85 * r
-        strokes = [(line, (*colour, 255))]
+        strokes: list[tuple[int, tuple[int, ...]]] = [(line, (*colour, 255))]
         if edge:
             strokes.insert(0, (line + 2 * edge, (20, 20, 20, 150)))
-        for width, ink in strokes:
-            self.draw.line((x - a, y - a, x + a, y + a), fill=ink, width=width)
-            self.draw.line((x - a, y + a, x + a, y - a), fill=ink, width=width)
+
+        def paint(draw: ImageDraw.ImageDraw, left: float, top: float) -> None:
+            for width, ink in strokes:
+                for sign in (1, -1):
+                    ends = (x - a - left, y - sign * a - top, x + a - left, y + sign * a - top)
+                    draw.line(ends, fill=ink, width=width)
+
+        self._strokes.append(_Mark(x, y, a + line + 2 * edge, paint))
 
     def over(self, base: Image.Image) -> Image.Image:
         """Return ``base``, of the size of the view, with the marks on it."""
-        return Image.alpha_composite(base.convert("RGBA"), self.canvas.reduce(self.factor)).convert("RGB")
+        picture = base.convert("RGBA")
+        few = len(self._strokes) <= _FEW
+        boxes = [(mark.box(self.factor, picture.size), [mark]) for mark in self._strokes] if few else []
+        if not few:
+            boxes = [((0, 0, *picture.size), self._strokes)]
+        for (left, top, right, bottom), marks in boxes:
+            if left >= right or top >= bottom:
+                continue
+            size = (right - left) * self.factor, (bottom - top) * self.factor
+            canvas = Image.new("RGBA", size, (0, 0, 0, 0))
+            draw = ImageDraw.Draw(canvas)
+            for mark in marks:
+                mark.paint(draw, left * self.factor, top * self.factor)
+            picture.alpha_composite(canvas.reduce(self.factor), (left, top))
+        return picture.convert("RGB")
 
     def _measure(self, xy: FloatArray) -> tuple[float, float, float, int, int]:
         """Return centre, radius, width of a line and of an edge, px of the canvas; edge 0: no room."""
@@ -105,8 +147,11 @@ class Marks:
         x, y = place * self.factor - 0.5
         return float(x), float(y), radius * self.factor, line, edge
 
-    def _circle(self, x: float, y: float, radius: float, **style: object) -> None:
-        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), **style)  # type: ignore[arg-type]
+    def _circle(self, x: float, y: float, radius: float, **style: Any) -> None:
+        def paint(draw: ImageDraw.ImageDraw, left: float, top: float) -> None:
+            draw.ellipse((x - radius - left, y - radius - top, x + radius - left, y + radius - top), **style)
+
+        self._strokes.append(_Mark(x, y, radius, paint))
 
 
 def draw_points(view: View, base: Image.Image, xy: FloatArray, *, colour: Colour = FOUND) -> Image.Image:

@@ -24,4 +24,4 @@ class HeatMaps(Sink):
         """Draw one map."""
         if prediction is not None:
             with self._out.file(f"heatmaps/{frame.name}.png") as path:
-                heatmap(prediction).save(path, format="PNG")
+                heatmap(prediction).save(path, format="PNG", compress_level=1)
