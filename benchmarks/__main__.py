@@ -15,6 +15,7 @@ COMMANDS = (
     ["benchmarks/evaluation_speed.py", "--out", "benchmarks/results/evaluation_speed.json"],
     ["benchmarks/loader.py"],
     ["-m", "benchmarks.data_check"],
+    ["-m", "benchmarks.prediction.speed"],
     ["benchmarks/peaks_accuracy.py", "--out", "benchmarks/results/peaks_accuracy.json"],
 )
 

@@ -1,0 +1,1 @@
+"""Speed of prediction: the whole command against the bare forward pass, and bounded memory of large images."""
