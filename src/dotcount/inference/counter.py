@@ -146,9 +146,7 @@ class ImageCounter:
             return np.stack([density_of(self.runtime, image, tile=self.tile, mirror=mirror) for image in images])
         return self.runtime.density(images, mirror=mirror)
 
-    def finish(
-        self, density: npt.NDArray[np.float32], size: tuple[int, ...], width: int, height: int
-    ) -> Prediction:
+    def finish(self, density: npt.NDArray[np.float32], size: tuple[int, ...], width: int, height: int) -> Prediction:
         """Return the prediction of an image of ``width`` x ``height`` px from its raw density.
 
         Parameters
@@ -174,7 +172,9 @@ class ImageCounter:
         density[:, cells_inside(density.shape[1], self.stride, size[1]) :] = 0
         density *= metadata.count_scale
         scale = (width / size[1], height / size[0])
-        xy, scores = find_peaks(density, self.stride, image_size=(size[0], size[1]), **dataclasses.asdict(metadata.peaks))
+        xy, scores = find_peaks(
+            density, self.stride, image_size=(size[0], size[1]), **dataclasses.asdict(metadata.peaks)
+        )
         count = float(density.sum(dtype=np.float64))
         interval = metadata.interval
         return Prediction(
