@@ -27,8 +27,14 @@ def frames(n, log=None, broken=(), size=(8, 8)):
     return (make(k) for k in range(n))
 
 
+def batching(model):
+    predictor = Predictor(model)
+    predictor.runtime.batches = True
+    return predictor
+
+
 def test_frames_come_in_order_with_their_predictions(bright):
-    got = [(f.name, p if p is None else p.count) for f, p in LocalEngine(Predictor(bright)).run(frames(5, broken={2}))]
+    got = [(f.name, p if p is None else p.count) for f, p in LocalEngine(batching(bright)).run(frames(5, broken={2}))]
     assert got == [("0.png", 0), ("1.png", 1), ("2.png", None), ("3.png", 3), ("4.png", 4)]
 
 
@@ -61,7 +67,7 @@ def test_small_pictures_of_one_size_share_a_call_and_keep_their_errors(bright):
     bright.forward = forward
     log = []
     some = [*frames(20, log, broken={3}), *frames(2, size=(12, 8)), *frames(3)]
-    got = [None if p is None else p.count for _, p in LocalEngine(Predictor(bright)).run(some)]
+    got = [None if p is None else p.count for _, p in LocalEngine(batching(bright)).run(some)]
     assert got == [0, 1, 2, None, *map(float, [*range(4, 8), *[8] * 12]), 0, 1, 0, 1, 2]
     assert sizes == [(3, 3, 8, 8), (16, 3, 8, 8), (2, 3, 12, 8), (3, 3, 8, 8)]
 
@@ -73,12 +79,12 @@ def test_a_batch_that_fails_is_counted_one_by_one(bright):
         return type(bright).forward(bright, images)
 
     bright.forward = forward
-    got = [(p and p.count, f.error) for f, p in LocalEngine(Predictor(bright)).run(frames(5))]
+    got = [(p and p.count, f.error) for f, p in LocalEngine(batching(bright)).run(frames(5))]
     assert got == [(k, None) for k in range(5)]
 
 
 def test_a_prediction_of_a_batch_owns_its_density(bright):
-    densities = [p.density for _, p in LocalEngine(Predictor(bright)).run(frames(5))]
+    densities = [p.density for _, p in LocalEngine(batching(bright)).run(frames(5))]
     assert all(density.nbytes == 16 and (density.base is None or density.base.nbytes == 16) for density in densities)
 
 
@@ -95,7 +101,7 @@ def test_an_error_of_the_network_is_that_frames(bright):
         return type(bright).forward(bright, images)
 
     bright.forward = forward
-    got = [(p is None, f.error) for f, p in LocalEngine(Predictor(bright)).run(frames(2))]
+    got = [(p is None, f.error) for f, p in LocalEngine(batching(bright)).run(frames(2))]
     assert got[0][0]
     assert "can't take it" in got[0][1]
     assert got[1] == (False, None)
@@ -141,5 +147,5 @@ def test_an_odd_density_is_that_images_where_others_are_finite(bright):
         return type(bright).forward(bright, images).masked_fill(odd, float("inf"))
 
     bright.forward = forward
-    got = [p is None for _, p in LocalEngine(Predictor(bright)).run(frames(7))]
+    got = [p is None for _, p in LocalEngine(batching(bright)).run(frames(7))]
     assert got == [True, False, True, True, True, True, True]

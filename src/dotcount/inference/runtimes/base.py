@@ -30,6 +30,10 @@ class Runtime(ABC):
         px; tiles start on multiples of it, so that they see the grid of the whole image.
     receptive_radius
         px of context that a cell depends on beyond its own border; ``None``: the whole image.
+    batches
+        Whether images of one size go through the network together, where they are small. On a CPU only where an image
+        gets the same density to the last bit whatever its neighbours, so that a part of a job gives the rows of the
+        whole.
     ground
         (3,) colour in [0, 1] that the network takes for zero; what lies beside a mirrored image has it.
 
@@ -47,6 +51,7 @@ class Runtime(ABC):
     stride: int
     size_multiple: int
     receptive_radius: int | None
+    batches: bool = True
     ground: npt.NDArray[np.float32]
 
     def density(self, images: FloatImages, *, mirror: bool = False) -> FloatImages:

@@ -37,6 +37,7 @@ class TorchRuntime(Runtime):
         self.module = module.to(memory_format=torch.channels_last).eval()
         self.device = next((value.device for value in module.parameters()), torch.device("cpu"))
         self.model = type(module).__name__
+        self.batches = self.device.type != "cpu"
 
     # Asked of the module each time: it is the caller's, who may set them.
 

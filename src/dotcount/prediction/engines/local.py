@@ -129,7 +129,7 @@ class LocalEngine(Engine):
             yield group
 
     def _fits(self, group: _Group, size: tuple[int, int] | None) -> bool:
-        if size is None or size != group.size or len(group.frames) >= BATCH:
+        if not self.counter.runtime.batches or size is None or size != group.size or len(group.frames) >= BATCH:
             return False
         return group.pixels + size[0] * size[1] <= BATCH_PIXELS
 
