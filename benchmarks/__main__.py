@@ -16,6 +16,8 @@ COMMANDS = (
     ["benchmarks/loader.py"],
     ["-m", "benchmarks.data_check"],
     ["-m", "benchmarks.prediction.speed"],
+    ["benchmarks/annotate_page.py"],
+    ["benchmarks/annotate_session.py"],
     ["benchmarks/peaks_accuracy.py", "--out", "benchmarks/results/peaks_accuracy.json"],
 )
 

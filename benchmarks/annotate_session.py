@@ -1,6 +1,6 @@
 """A newcomer's session on the annotation page, in Chromium: dots by clicks, training, suggestions, training again.
 
-Writes what it took and the errors that the page showed to ``annotate_session.json`` beside this file.
+Writes what it took and the errors that the page showed to ``results/annotate_session.json``.
 
     python benchmarks/annotate_session.py [--minutes 2] [--out FILE]
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import platform
 import re
 import resource
 import subprocess
@@ -24,6 +23,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from benchmarks.machine import machine
 from dotcount.data.synthetic import generate
 
 SIZE, IMAGES, CLICKED, NEW = 192, 12, 6, 8
@@ -116,7 +117,6 @@ def measure(minutes: float) -> dict[str, object]:
             page.goto(address)
             page.wait_for_selector("html[data-ready=true]", timeout=60_000)
             errors = session(page, truth, minutes)
-            page.screenshot(path=str(Path(tempfile.gettempdir(), "annotate_session.png")))
             browser.close()
         finally:
             server.terminate()
@@ -138,11 +138,11 @@ def main() -> None:
     """Measure, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=2.0, help="of each training")
-    parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "annotate_session.json")
     args = parser.parse_args()
     found = measure(args.minutes)
-    machine = {"machine": platform.machine(), "python": platform.python_version(), "torch": version("torch")}
-    told = {"training_minutes": args.minutes, **found, **machine, "dotcount": version("dotcount")}
+    versions = {name: version(name) for name in ("dotcount", "torch")}
+    told = {"training_minutes": args.minutes, **found, "machine": machine(), **versions}
     args.out.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(told, indent=1))
 

@@ -77,7 +77,7 @@ def annotate_app(
         return JSONResponse(session.overview())
 
     async def ordered(_: Request) -> Response:
-        return JSONResponse(session.order())
+        return JSONResponse(await session.order())
 
     async def trained(_: Request) -> Response:
         return JSONResponse(session.trained())

@@ -127,7 +127,7 @@ class AnnotationSession:
             self._suggestions[name] = found
         return found
 
-    def order(self) -> dict[str, Any]:
+    async def order(self) -> dict[str, Any]:
         """Return the images without dots in the order in which they are best annotated, as far as they were counted."""
         if self.run is None:
             return {"images": [], "left": 0}
@@ -137,7 +137,8 @@ class AnnotationSession:
         known = {n: found.outlook for n, found in self._suggestions.items()}
         images = self.annotations.images
         annotated = [n for n in known if (marks := images[n].marks) is not None and marks.annotated]
-        ranked = order([known[n] for n in known if n not in annotated], [known[n] for n in annotated])
+        left, seen = [known[n] for n in known if n not in annotated], [known[n] for n in annotated]
+        ranked = await asyncio.to_thread(order, left, seen)
         return {"images": [[name, known[name].error] for name in ranked], "left": len(todo)}
 
     def _todo(self) -> list[str]:

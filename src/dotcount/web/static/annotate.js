@@ -189,9 +189,11 @@ function show() {
   part("empty").disabled = !editable() || dots > 0;
   part("empty").setAttribute("aria-pressed", String(Boolean(edits?.empty)));
   part("accept-all").disabled = !editable() || !state.suggestions.length;
-  if (state.all.length || part("suggestion-note").dataset.text) {
+  const told = part("suggestion-note").dataset.text;
+  if (told) {
     const left = state.suggestions.length;
-    if (state.all.length) part("suggestion-note").textContent = `${part("suggestion-note").dataset.text} ${left} suggestion${left === 1 ? "" : "s"} left.`;
+    const caution = held ? " This image is held out: make its dots by hand, or the error will flatter the model." : "";
+    part("suggestion-note").textContent = `${told} ${left} suggestion${left === 1 ? "" : "s"} left.${caution}`;
   }
   classes.show(list.classes, state.marks.labels());
   viewer.redraw();
