@@ -19,7 +19,7 @@ def test_counts_points_and_overlays(dotcount, trained, data, tmp_path):
     assert code == 0, err
     assert "3 of 3 images counted" in printed
     counts = rows(out / "counts.csv")
-    assert list(counts[0]) == ["image", "count", "low", "high", "status", "error", "warning"]
+    assert list(counts[0]) == ["image", "count", "low", "high", "status", "error", "warning", "familiarity"]
     assert [row["image"] for row in counts] == sorted(row["image"] for row in counts)
     assert all(row["image"].startswith("images/") for row in counts)
     assert next(csv.reader((out / "points.csv").open())) == ["image", "x", "y", "score"]

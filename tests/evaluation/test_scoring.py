@@ -127,7 +127,10 @@ def test_saved_files_hold_the_same_numbers(bright, tmp_path):
         json.dumps(result.metrics.to_dict())
     )
     lines = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
-    assert lines == ["image,true,count,low,high,difference,points,status,error", "1.png,4,5,,,1,5,ok,"]
+    assert lines == [
+        "image,true,count,low,high,difference,points,status,error,warning,familiarity",
+        "1.png,4,5,,,1,5,ok,,,",
+    ]
 
 
 def test_progress_is_told(bright, tmp_path):

@@ -21,6 +21,7 @@ from dotcount.export.onnx import OnnxExport
 from dotcount.export.parity import BATCHES, SIZES, compare, made_images
 from dotcount.inference.runtimes import as_runtime
 from dotcount.inference.runtimes.onnx_runtime import OnnxRuntime
+from dotcount.inference.tiling import density_and_features
 from dotcount.metadata import ModelMetadata
 from dotcount.metadata.reading import load_metadata
 from tests.inference.pictures import blobs
@@ -47,6 +48,11 @@ def check(name, options, tmp_path):
             wanted, got = (one.density(images, mirror=mirror) for one in (as_runtime(module), loaded))
             assert wanted.shape == got.shape
             np.testing.assert_allclose(got.sum((1, 2)), wanted.sum((1, 2)), rtol=1e-4)
+    # And the features by which an image is called familiar.
+    assert loaded.feature_layers == as_runtime(module).feature_layers
+    image = np.random.default_rng(2).random((97, 64, 3), dtype=np.float32)
+    wanted, got = (density_and_features(one, image)[1] for one in (module, loaded))
+    np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", EXPORTABLE)

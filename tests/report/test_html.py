@@ -88,7 +88,7 @@ def test_it_is_well_formed_and_complete_in_itself(html):
 
 def test_charts_follow_the_page_colours(html):
     charts = re.findall(r"<svg.*?</svg>", html, flags=re.DOTALL)
-    assert len(charts) == 1 + 2 + 1 + 2  # the mark, counts, points, training
+    assert len(charts) == 1 + 3 + 1 + 2  # the mark, counts, points, training
     for chart in charts[1:]:
         assert "var(--accent)" in chart
         assert not re.search(r"#0[1-5]0[1-5]0[1-5]", chart)
@@ -105,7 +105,9 @@ def test_numbers_pictures_and_rows_are_there(html):
     ):  # fmt: skip
         assert expected in text, expected
     assert "data.min_side" not in text
-    assert html.count("<img ") == 3 * 3, "an image with a large error is not one with a small error, too"
+    panels = html.count("<img ") - html.count('<img class="thumb"')
+    assert panels == 3 * 3, "an image with a large error is not one with a small error, too"
+    assert html.count('<img class="thumb"') == 3
     assert html.count("objects per") == 3, "every density has its scale"
 
 
@@ -210,3 +212,16 @@ def test_a_report_of_many_images_stays_small(evaluation):
     page = render(Report("Many", evaluation=replace(evaluation, rows=rows)))
     assert len(page) < 3_000_000
     assert page.count("<tr>") > 2000
+
+
+def test_a_void_promise_strangers_and_warnings_are_shown(evaluation):
+    rows = [replace(row, familiarity=0.1, warnings=("odd light",)) for row in evaluation.rows]
+    metrics = replace(evaluation.metrics, void=("The intervals hold 10% of the 40 true counts.",))
+    html = render(Report("Test", evaluation=replace(evaluation, rows=tuple(rows), metrics=metrics)))
+    text = spoken(html)
+    assert "The promise of the intervals is void here" in text
+    assert "hold 10% of the 40" in text
+    assert "odd light" in text
+    assert "Error by familiarity" in text
+    assert ">familiarity</button>" in html
+    assert "is void" not in spoken(render(Report("Test", evaluation=evaluation)))

@@ -8,6 +8,7 @@ from dotcount.lazy import lazy_names
 
 if TYPE_CHECKING:
     from dotcount.calibration.choosing import Choice, checkpoint_to_keep, choose_best, choose_checkpoint
+    from dotcount.calibration.familiarity import Looks, fit_familiarity, looks_of
     from dotcount.calibration.intervals import calibrate, conformal_rank, images_needed
     from dotcount.calibration.model import Calibration, calibrate_model, choose_peaks
     from dotcount.calibration.parts import part_residuals
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 # Imported on first use: counting images needs torch, whose import takes seconds; fitting numbers needs none.
 _HOME = {
     "choosing": ("Choice", "checkpoint_to_keep", "choose_best", "choose_checkpoint"),
+    "familiarity": ("Looks", "fit_familiarity", "looks_of"),
     "intervals": ("calibrate", "conformal_rank", "images_needed"),
     "model": ("Calibration", "calibrate_model", "choose_peaks"),
     "parts": ("part_residuals",),
@@ -53,6 +55,7 @@ __all__ = [
     "CombinedCount",
     "CountInterval",
     "CountScale",
+    "Looks",
     "Recalibration",
     "ThresholdChoice",
     "calibrate",
@@ -65,11 +68,13 @@ __all__ = [
     "combined",
     "conformal_rank",
     "fit_count_scale",
+    "fit_familiarity",
     "images_needed",
     "interval_of_difference",
     "interval_of_mean",
     "interval_of_parts",
     "interval_of_sum",
+    "looks_of",
     "part_residuals",
     "recalibrate",
     "try_augmentations",

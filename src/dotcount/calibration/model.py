@@ -10,17 +10,22 @@ import numpy as np
 import torch
 from torch import nn
 
+from dotcount.calibration.familiarity import Looks, fit_familiarity, looks_of
 from dotcount.calibration.intervals import calibrate
 from dotcount.calibration.parts import part_residuals
 from dotcount.calibration.thresholds import choose_threshold
 from dotcount.calibration.trials import CalibrationOptions, Images, try_augmentations
 from dotcount.inference.peaks import DEFAULT_THRESHOLD
-from dotcount.metadata import AugmentationTrial, CountingMetrics, CountInterval, PeakRule
+from dotcount.inference.runtimes import as_runtime
+from dotcount.metadata import AugmentationTrial, CountingMetrics, CountInterval, Familiarity, PeakRule
 from dotcount.metrics import BaselineComparison, compare_with_constant, counting_metrics
 from dotcount.points import FloatArray
 
 PEAK_IMAGES = 50
 """Held-out images that the peaks are chosen on; more change little, and matching takes long."""
+
+FEATURE_IMAGES = 100
+"""Images of training, and held-out ones, whose features are gathered."""
 
 RADII = (1, 2, 3, 4)
 """Radii of the peaks' windows, cells, among which one is chosen."""
@@ -42,6 +47,8 @@ class Calibration:
         The same counts against always answering the mean count of the training images.
     trials
         The augmentations that were tried.
+    familiarity
+        What tells images like those of training from others; None if there are too few of them.
 
     Examples
     --------
@@ -63,6 +70,7 @@ class Calibration:
     counting: CountingMetrics
     baseline: BaselineComparison
     trials: tuple[AugmentationTrial, ...]
+    familiarity: Familiarity | None = None
 
 
 def calibrate_model(
@@ -72,6 +80,7 @@ def calibrate_model(
     *,
     mean_count: float,
     checkpoint_shift: FloatArray | None = None,
+    training_images: Images | None = None,
     device: str | torch.device = "cpu",
 ) -> Calibration:
     """Choose test-time augmentation, count scale and peaks on held-out images, and calibrate the interval of a count.
@@ -89,6 +98,9 @@ def calibrate_model(
     checkpoint_shift
         (n,) what each count would change by, had the checkpoint been chosen by the other images alone; None if the
         images had no say in it.
+    training_images
+        Like ``images``, of training, for the statistics of :class:`~dotcount.metadata.Familiarity`; the first
+        :data:`FEATURE_IMAGES` are taken.
     device
         Where to compute.
 
@@ -127,7 +139,24 @@ def calibrate_model(
         counting=counting_metrics(held_out, trial.true),
         baseline=compare_with_constant(held_out, trial.true, mean_count),
         trials=tuple(one.summary() for one in trials),
+        familiarity=_familiarity(network, images, training_images, trial.magnify, device),
     )
+
+
+def _familiarity(
+    network: nn.Module,
+    images: Images,
+    training_images: Images | None,
+    magnify: float,
+    device: str | torch.device,
+) -> Familiarity | None:
+    known = Looks()
+    if training_images is not None:
+        known = looks_of(network, training_images(magnify), device, FEATURE_IMAGES)
+    held_out = looks_of(network, images(magnify), device, FEATURE_IMAGES)
+    found = fit_familiarity(as_runtime(network).feature_layers, known, held_out)
+    network.cpu()
+    return found
 
 
 def choose_peaks(

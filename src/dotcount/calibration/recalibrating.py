@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from dotcount.calibration.familiarity import Looks, fit_familiarity
 from dotcount.calibration.intervals import calibrate, images_needed
 from dotcount.calibration.model import choose_peaks
 from dotcount.calibration.parts import part_residuals
 from dotcount.calibration.scaling import LARGEST, fit_count_scale
 from dotcount.errors import DataError
 from dotcount.inference.result import Prediction
-from dotcount.metadata import CalibrationFacts, CountingMetrics, ModelMetadata
+from dotcount.metadata import CalibrationFacts, CountingMetrics, Familiarity, ModelMetadata
 from dotcount.metrics import counting_metrics
 from dotcount.points import Points
 
@@ -64,6 +65,7 @@ def recalibrate(
     data: str,
     level: float = 0.9,
     confidence: float | None = 0.8,
+    layers: Sequence[str] = (),
 ) -> Recalibration:
     """Fit count scale, peak threshold and interval of a trained model on dotted images of a new kind.
 
@@ -80,6 +82,9 @@ def recalibrate(
         Name of the data set, for the record.
     level, confidence
         Of the interval, see :func:`dotcount.calibration.calibrate`.
+    layers
+        Those of the predictions' features: what makes an image familiar is then fitted to these images. None
+        given: that stays as it is.
 
     Raises
     ------
@@ -110,9 +115,22 @@ def recalibrate(
         count_scale=fitted.scale,
         peaks=choose_peaks(maps, dots, metadata.stride, method=peaks.method, radius=peaks.radius),
         interval=interval,
+        familiarity=_familiarity(metadata, [prediction for prediction, _ in pairs], layers),
         calibration=CalibrationFacts(data, len(pairs), int(sum(true)), former, after),
     )
     return Recalibration(new, before, after, _notes(new, float(raw.sum()), float(sum(true)), level, confidence))
+
+
+def _familiarity(
+    metadata: ModelMetadata, predictions: Sequence[Prediction], layers: Sequence[str]
+) -> Familiarity | None:
+    """Return statistics of the new images; those of the old ones where the new ones are too few."""
+    looks = Looks()
+    for one in predictions:
+        if one.brightness is not None:
+            area = round(one.width * one.height * metadata.stride**2 / (one.stride[0] * one.stride[1]))
+            looks.add(one.features, one.brightness, area)
+    return fit_familiarity(layers, Looks(), looks) or metadata.familiarity
 
 
 def _notes(metadata: ModelMetadata, raw: float, true: float, level: float, confidence: float | None) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """Count and locate objects in images.
 
-Writes OUT/counts.csv (image, count, low, high, status, error, warning), OUT/points.csv (image, x, y, score; pixels,
-origin at the top-left corner) and OUT/overlays/NAME.jpg with density and located points drawn in, or what --write
-names. An image that can't be read is a row with its error; the others go on. A run that was stopped goes on where it
-was when the same command is given again.
+Writes OUT/counts.csv (image, count, low, high, status, error, warning, familiarity), OUT/points.csv (image, x, y,
+score; pixels, origin at the top-left corner) and OUT/overlays/NAME.jpg with density and located points drawn in, or
+what --write names. An image that can't be read is a row with its error; the others go on. A run that was stopped goes
+on where it was when the same command is given again.
 
 Exit code: 0 if at least one image was counted, else 1; with --strict 0 only if every image was counted, none was left
 out and none has a warning.

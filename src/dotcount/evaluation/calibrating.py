@@ -61,7 +61,14 @@ def calibrate_on(
         if progress is not None:
             progress(done, len(chosen.records))
     try:
-        return recalibrate(predictor.metadata, pairs, data=collection.name, level=level, confidence=confidence)
+        return recalibrate(
+            predictor.metadata,
+            pairs,
+            data=collection.name,
+            level=level,
+            confidence=confidence,
+            layers=predictor.runtime.feature_layers,
+        )
     except DataError as error:
         first = f" ({len(errors)} can't be read; the first: {errors[0]})" if errors else ""
         raise DataError(f"{error}{first}") from error

@@ -19,6 +19,9 @@ from dotcount.intensity import IntensityRule, rule_for
 SHOWN = 16_000_000
 """Most pixels that are kept of an image for pictures; of larger ones a reduced copy is."""
 
+THUMBNAIL = 96
+"""Longer side of the small picture in a table, px."""
+
 ByteImage = npt.NDArray[np.uint8]
 
 
@@ -40,6 +43,16 @@ class CountedImage:
             return image
         size = max(1, int(image.shape[1] * scale)), max(1, int(image.shape[0] * scale))
         return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+    def thumbnail(self) -> ByteImage:
+        """(h, w, 3) the same, of :data:`THUMBNAIL` px."""
+        assert self._pixels is not None  # there is a prediction of them
+        height, width = self._pixels.shape[:2]
+        scale = THUMBNAIL / max(height, width)
+        # Thinned out first: most of the pixels of a large image would be brought to brightness in vain.
+        step = max(1, int(0.25 / scale))
+        image = Image.fromarray((to_unit(self._pixels[::step, ::step], self._rule) * 255 + 0.5).astype(np.uint8))
+        return np.asarray(image.resize((max(1, round(width * scale)), max(1, round(height * scale)))))
 
     @classmethod
     def of(cls, prediction: Prediction, pixels: PixelArray, rule: IntensityRule) -> CountedImage:

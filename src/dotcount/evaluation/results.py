@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from dotcount.data import Record
 from dotcount.evaluation.reading import ByteImage
@@ -16,12 +18,24 @@ from dotcount.inference.result import Prediction
 from dotcount.metrics import Scores
 from dotcount.points import FloatArray, Points
 
-PREDICTION_COLUMNS = ("image", "true", "count", "low", "high", "difference", "points", "status", "error")
+PREDICTION_COLUMNS = (
+    "image",
+    "true",
+    "count",
+    "low",
+    "high",
+    "difference",
+    "points",
+    "status",
+    "error",
+    "warning",
+    "familiarity",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One image of an evaluation; ``prediction`` without its map, unless it is kept as an example.
+    """One image of an evaluation: its counts, and a small picture (h, w, 3) where it is kept for the report.
 
     Examples
     --------
@@ -35,6 +49,16 @@ class Row:
     interval: tuple[float, float] | None
     points: int | None
     error: str | None = None
+    familiarity: float | None = None
+    warnings: tuple[str, ...] = ()
+    thumbnail: ByteImage | None = None
+
+    @property
+    def held(self) -> bool | None:
+        """Return whether the true count lies in the interval; None without one."""
+        if self.interval is None or self.true is None:
+            return None
+        return self.interval[0] <= self.true <= self.interval[1]
 
     @property
     def difference(self) -> float | None:
@@ -81,13 +105,18 @@ class IntervalCoverage:
 
     Examples
     --------
-    >>> IntervalCoverage(level=0.9, coverage=0.85, n=40).coverage
-    0.85
+    >>> IntervalCoverage(level=0.9, coverage=0.85, n=40).fails, IntervalCoverage(level=0.9, coverage=0.6, n=40).fails
+    (False, True)
     """
 
     level: float
     coverage: float
     n: int
+
+    @property
+    def fails(self) -> bool:
+        """Whether so few would hardly happen (1 in 100) if the level were met."""
+        return bool(stats.binom.cdf(round(self.coverage * self.n), self.n, self.level) < 0.01)
 
 
 @dataclass(frozen=True)
@@ -100,6 +129,11 @@ class EvaluationMetrics(Scores):
         GAME(1), GAME(2), ...: mean errors over patches, see :func:`dotcount.metrics.game`.
     interval
         How often intervals held; None if the model gives none.
+    interval_by_subset
+        The same for each of ``subsets`` that has images with an interval.
+    void
+        Why the interval's promise does not hold on these images, a sentence each; empty where nothing speaks against
+        it.
     failed
         Images that could not be read; they take no part in the scores.
     split, recipe, model
@@ -119,6 +153,8 @@ class EvaluationMetrics(Scores):
 
     game: tuple[float, ...]
     interval: IntervalCoverage | None
+    interval_by_subset: Mapping[str, IntervalCoverage]
+    void: tuple[str, ...]
     failed: int
     split: str
     recipe: str
@@ -132,6 +168,8 @@ class EvaluationMetrics(Scores):
             super().to_dict()
             | {"game": {f"{level}": value for level, value in enumerate(self.game, start=1)}}
             | interval
+            | {"interval_by_subset": {name: asdict(one) for name, one in self.interval_by_subset.items()}}
+            | {"void": list(self.void)}
             | {name: getattr(self, name) for name in ("failed", "split", "recipe", "model", "seconds")}
         )
 
@@ -189,5 +227,7 @@ class Evaluation:
             for row in self.rows:
                 low, high = row.interval or (None, None)
                 status = "error" if row.error else "ok"
-                sink.write(row.name, row.true, row.count, low, high, row.difference, row.points, status, row.error)
+                warning, familiarity = "; ".join(row.warnings), row.familiarity
+                values = (row.name, row.true, row.count, low, high, row.difference, row.points, status, row.error)
+                sink.write(*values, warning, None if familiarity is None else round(familiarity, 3))
         write_text(out / "metrics.json", json.dumps(self.metrics.to_dict(), indent=2, allow_nan=False) + "\n")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from dotcount.data import Collection, Record
 from dotcount.errors import DataError
+from dotcount.evaluation.promises import by_familiarity, coverage, coverage_by_subset, void_promises
 from dotcount.evaluation.reading import CountedImage, SetCounter
-from dotcount.evaluation.results import Evaluation, EvaluationMetrics, Example, IntervalCoverage, Row
+from dotcount.evaluation.results import Evaluation, EvaluationMetrics, Example, Row
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
 from dotcount.metrics import (
@@ -27,10 +27,14 @@ from dotcount.metrics import (
     metrics_summary,
     object_radii,
 )
+from dotcount.metrics.subsets import Grouping
 from dotcount.points import Points
 
 SIGMAS = (4.0, 8.0, 16.0)
 """Distances, px, at which the optimal matching is reported beside the paper's greedy one."""
+
+THUMBNAILS = 1000
+"""Images, the first of a set, of which a small picture is kept."""
 
 _PUBLISHED_BINS = {"jhu_crowd": "jhu", "nwpu": "nwpu"}
 """Benchmarks whose published figures are split by the true count, and the name of the bins."""
@@ -136,12 +140,12 @@ def evaluate(
     chosen = select_split(collection, split)
     greedy, optimal, patches = GreedyScorer(), {sigma: OptimalScorer() for sigma in SIGMAS}, []
     objects, radii = OptimalScorer(), _object_radii(predictor, chosen)
-    gallery, rows, records = _Gallery(examples), [], []
+    gallery, rows, records = _Gallery(examples), list[Row](), list[Record]()
     reader = SetCounter(predictor, chosen)
     for done, record in enumerate(chosen.records, start=1):
         counted = reader.count(record)
         prediction = counted.prediction
-        rows.append(_row(record, prediction, counted.error))
+        rows.append(_row(record, counted, len(rows) < THUMBNAILS))
         if prediction is not None and record.points is not None:
             records.append(record)
             greedy.update(prediction.points, record.points.xy)
@@ -156,14 +160,17 @@ def evaluate(
         raise DataError(f"none of {len(rows)} images of {collection.root} could be read; the first: {rows[0].error}")
     scored = [row for row in rows if row.error is None]
     true = np.array([row.true for row in scored], dtype=np.float64)
-    groupings = {"count": by_count_quantile(true)} if len(scored) >= 8 else {}
+    groupings: dict[str, Grouping] = {"count": by_count_quantile(true)} if len(scored) >= 8 else {}
+    groupings |= by_familiarity(scored)
     if collection.format in _PUBLISHED_BINS:
         groupings[f"count, {collection.format}"] = by_count(true, _PUBLISHED_BINS[collection.format])
+    groupings |= _label_groups(records)
+    interval = coverage(predictor.interval, scored)
     scores = metrics_summary(
         np.array([row.count for row in scored], dtype=np.float64),
         true,
         training_mean=_training_mean(predictor),
-        groupings={**groupings, **_label_groups(records)},
+        groupings=groupings,
         localization=Localization(
             greedy.compute(),
             {f"sigma {sigma:g} px": scorer.compute() for sigma, scorer in optimal.items()},
@@ -174,7 +181,9 @@ def evaluate(
     metrics = EvaluationMetrics(
         **vars(scores),
         game=tuple(float(value) for value in np.mean(patches, axis=0)),
-        interval=_coverage(predictor, scored),
+        interval=interval,
+        interval_by_subset=coverage_by_subset(predictor.interval, scored, groupings),
+        void=void_promises(interval, scored),
         failed=len(rows) - len(scored),
         split=split or "all",
         recipe=collection.format,
@@ -197,10 +206,20 @@ def _training_mean(predictor: ImageCounter) -> float | None:
     return training.mean_count if training is not None else None
 
 
-def _row(record: Record, prediction: Prediction | None, error: str | None) -> Row:
+def _row(record: Record, counted: CountedImage, pictured: bool) -> Row:
+    prediction = counted.prediction
     if prediction is None:
-        return Row(record.name, record.count, None, None, None, error)
-    return Row(record.name, record.count, prediction.count, prediction.interval, len(prediction.points))
+        return Row(record.name, record.count, None, None, None, counted.error)
+    return Row(
+        record.name,
+        record.count,
+        prediction.count,
+        prediction.interval,
+        len(prediction.points),
+        familiarity=prediction.familiarity,
+        warnings=prediction.warnings,
+        thumbnail=counted.thumbnail() if pictured else None,
+    )
 
 
 def _patch_errors(predictor: ImageCounter, prediction: Prediction, points: Points) -> list[float]:
@@ -214,16 +233,8 @@ def _patch_errors(predictor: ImageCounter, prediction: Prediction, points: Point
     ]
 
 
-def _label_groups(records: list[Record]) -> dict[str, dict[str, Any]]:
+def _label_groups(records: list[Record]) -> dict[str, Grouping]:
     """Group by each label that has 2 to 20 values; more are names rather than kinds."""
     keys = sorted({key for record in records for key in record.labels})
     columns = {key: [record.labels.get(key) for record in records] for key in keys}
     return {key: dict(by_label(column)) for key, column in columns.items() if 2 <= len(set(column) - {None}) <= 20}
-
-
-def _coverage(predictor: ImageCounter, rows: list[Row]) -> IntervalCoverage | None:
-    """Share of images whose true count lies in the predicted interval, beside what was promised."""
-    inside = [row.interval[0] <= row.true <= row.interval[1] for row in rows if row.interval and row.true is not None]
-    if not inside or predictor.interval is None:
-        return None
-    return IntervalCoverage(predictor.interval.level, float(np.mean(inside)), len(inside))

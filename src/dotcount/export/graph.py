@@ -20,17 +20,20 @@ from dotcount.export.base import TrainedModel
 from dotcount.inference.runtimes import as_runtime
 from dotcount.inference.runtimes.base import facts
 from dotcount.inference.runtimes.onnx_runtime import NETWORK, SETTINGS
-from dotcount.inference.runtimes.pytorch import weights_digest
+from dotcount.inference.runtimes.pytorch import feature_layers, tapped, weights_digest
 
 OPSET = 18
-INPUT, OUTPUT = "images", "density"
+INPUT, OUTPUT, FEATURES = "images", "density", "features"
 _DYNAMIC = {INPUT: {0: "batch", 2: "height", 3: "width"}, OUTPUT: {0: "batch", 2: "rows", 3: "columns"}}
+_AXES = {0: "batch", 2: "feature_rows", 3: "feature_columns"}
 _TRACED = (2, 3, 97, 161)
 """Shape of the example; no multiple of any grid, so that the padding is part of what is traced."""
 
 
 def onnx_bytes(model: TrainedModel, *, properties: Mapping[str, str] = {}, side: int | None = None) -> bytes:
     """Return an ONNX file of a model: ``images`` (B, 3, H, W) in [0, 1] to ``density`` (B, 1, h, w).
+
+    Further outputs ``features_0``, ... (B, C, h, w) are those of :mod:`dotcount.inference.features`.
 
     Parameters
     ----------
@@ -50,7 +53,8 @@ def onnx_bytes(model: TrainedModel, *, properties: Mapping[str, str] = {}, side:
     import onnx
 
     module = copy.deepcopy(model.module).cpu().eval()
-    graph: nn.Module = module if side is None else _Pixels(module, side)
+    graph: nn.Module = _WithFeatures(module) if side is None else _Pixels(module, side)
+    names = [f"{FEATURES}_{k}" for k in range(len(feature_layers(module)))] if side is None else []
     example = torch.zeros(_TRACED) if side is None else torch.zeros(1, 3, side, side)
     buffer = io.BytesIO()
     try:
@@ -63,8 +67,8 @@ def onnx_bytes(model: TrainedModel, *, properties: Mapping[str, str] = {}, side:
                 buffer,  # type: ignore[arg-type]
                 dynamo=False,
                 input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_axes=_DYNAMIC if side is None else None,
+                output_names=[OUTPUT, *names],
+                dynamic_axes=_DYNAMIC | dict.fromkeys(names, _AXES) if side is None else None,
                 opset_version=OPSET,
             )
     except Exception as error:  # whatever an operator without a counterpart leads to
@@ -79,11 +83,25 @@ def onnx_bytes(model: TrainedModel, *, properties: Mapping[str, str] = {}, side:
 
 def _described(model: TrainedModel, module: nn.Module) -> dict[str, str]:
     runtime = as_runtime(module)
-    network: dict[str, Any] = facts(runtime.stride, runtime.size_multiple, runtime.receptive_radius, runtime.ground) | {
+    network: dict[str, Any] = facts(runtime) | {
         "weights": weights_digest(module),
         "source": model.source,
     }
     return {SETTINGS: model.metadata.to_json(), NETWORK: json.dumps(network)}
+
+
+class _WithFeatures(nn.Module):
+    """The density, and after it what each feature layer of the network has, see :mod:`dotcount.inference.features`."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return (B, 1, h, w) and (B, C, h', w') for each layer."""
+        with tapped(self.network) as features:
+            density = self.network(images)
+        return (density, *features)
 
 
 class _Pixels(nn.Module):

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from dotcount.data.images import PixelArray, UnitArray
 from dotcount.density import cells_inside
 from dotcount.errors import ModelError, UsageError
+from dotcount.inference.judging import judge
 from dotcount.inference.peaks import find_peaks
 from dotcount.inference.pixels import UNIT, ImageLike, magnified, network_input, pixels_of
-from dotcount.inference.result import Prediction
+from dotcount.inference.result import NetworkOutput, Prediction
 from dotcount.inference.runtimes import Runtime, as_runtime
-from dotcount.inference.tiling import density_of, needs_tiles
+from dotcount.inference.tiling import densities_and_features, density_and_features, needs_tiles
 from dotcount.intensity import IntensityRule, rule_for
 from dotcount.metadata import CountInterval, ModelMetadata
 
@@ -129,7 +129,7 @@ class ImageCounter:
 
     def _predict(self, pixels: PixelArray, intensity: IntensityRule | None, magnify: float = 1.0) -> Prediction:
         image, (height, width) = self.prepare(pixels, intensity, magnify), pixels.shape[:2]
-        return self.finish(self.densities(image[None])[0], image.shape[:2], width, height)
+        return self.finish(self.outputs(image[None])[0], image.shape[:2], width, height)
 
     # The three steps of a prediction, for engines that run them beside each other
 
@@ -137,22 +137,25 @@ class ImageCounter:
         """Return what the network sees of (H, W, 3) pixels: (h, w, 3) float32 in [0, 1]."""
         return network_input(magnified(pixels, magnify), self.metadata.input.resize, intensity)
 
-    def densities(self, images: UnitArray) -> npt.NDArray[np.float32]:
-        """Return the raw densities (B, rows, columns) of what :meth:`prepare` returned for images of one size."""
+    def outputs(self, images: UnitArray) -> list[NetworkOutput]:
+        """Return what the network says of each of the images (B, h, w, 3) of one size from :meth:`prepare`."""
         mirror = self.metadata.mirror
-        if len(images) == 1:
-            return density_of(self.runtime, images[0], tile=self.tile, mirror=mirror)[None]
-        if needs_tiles(self.runtime, images.shape[1], images.shape[2], self.tile):
-            return np.stack([density_of(self.runtime, image, tile=self.tile, mirror=mirror) for image in images])
-        return self.runtime.density(images, mirror=mirror)
+        if len(images) > 1 and not needs_tiles(self.runtime, images.shape[1], images.shape[2], self.tile):
+            found = densities_and_features(self.runtime, images, mirror=mirror)
+        else:
+            found = [density_and_features(self.runtime, one, tile=self.tile, mirror=mirror) for one in images]
+        return [
+            NetworkOutput(density, features, float(image.mean(dtype=np.float64)))
+            for image, (density, features) in zip(images, found)
+        ]
 
-    def finish(self, density: npt.NDArray[np.float32], size: tuple[int, ...], width: int, height: int) -> Prediction:
-        """Return the prediction of an image of ``width`` x ``height`` px from its raw density.
+    def finish(self, output: NetworkOutput, size: tuple[int, ...], width: int, height: int) -> Prediction:
+        """Return the prediction of an image of ``width`` x ``height`` px from what the network says of it.
 
         Parameters
         ----------
-        density
-            As :meth:`densities` returns it; it is changed.
+        output
+            As :meth:`outputs` returns it; its density is changed.
         size
             (h, w) of what the network saw.
         width, height
@@ -163,7 +166,7 @@ class ImageCounter:
         ModelError
             If the density is not finite.
         """
-        metadata = self.metadata
+        metadata, density = self.metadata, output.density
         if not np.isfinite(density).all():
             raise ModelError(
                 f"model {self.name} returned a density that is not finite; retrain it or choose another run"
@@ -176,14 +179,18 @@ class ImageCounter:
             density, self.stride, image_size=(size[0], size[1]), **dataclasses.asdict(metadata.peaks)
         )
         count = float(density.sum(dtype=np.float64))
-        interval = metadata.interval
+        found = judge(metadata, count, output.features, size[0] * size[1], output.brightness)
         return Prediction(
             count=count,
-            interval=interval.interval(count) if interval is not None and interval.finite else None,
+            interval=found.interval,
             points=xy * scale,
             scores=scores,
             density=density,
             stride=(self.stride * scale[0], self.stride * scale[1]),
             width=width,
             height=height,
+            familiarity=found.familiarity,
+            warnings=found.warnings,
+            features=output.features,
+            brightness=output.brightness,
         )

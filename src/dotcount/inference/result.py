@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from dotcount.points import FloatArray
+
+
+class NetworkOutput(NamedTuple):
+    """What a network says of one image: (h, w) raw density, pooled features, mean brightness of what it saw."""
+
+    density: npt.NDArray[np.float32]
+    features: FloatArray | None
+    brightness: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +44,16 @@ class Prediction:
         resized for the model.
     width, height
         Size of the original image, px, after its EXIF orientation.
+    familiarity
+        How like the training images the image is, 0 to 1; below 1/2 it is called unlike them. None if unknown. See
+        :class:`dotcount.metadata.Familiarity`.
+    warnings
+        What sets the image or its count apart from the training images, a line each; the interval then promises
+        nothing.
+    features
+        (k,) the network's pooled features of the image, see :mod:`dotcount.inference.features`, or None.
+    brightness
+        Mean of the image as the network saw it, 0 to 1, or None.
 
     Examples
     --------
@@ -56,3 +75,7 @@ class Prediction:
     stride: tuple[float, float]
     width: int
     height: int
+    familiarity: float | None = None
+    warnings: tuple[str, ...] = ()
+    features: FloatArray | None = None
+    brightness: float | None = None

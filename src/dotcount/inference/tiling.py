@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from dotcount.density import grid_shape, tiles
+from dotcount.density import Tile, grid_shape, tiles
 from dotcount.errors import InputError
+from dotcount.inference.features import FeaturePool
 from dotcount.inference.runtimes import Runtime, as_runtime
+from dotcount.points import FloatArray
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,18 +72,61 @@ def density_of(
     >>> np.allclose(density_of(model, image), density_of(model, image, tile=32), atol=1e-5)
     True
     """
+    return density_and_features(model, image, tile=tile, mirror=mirror)[0]
+
+
+def density_and_features(
+    model: nn.Module | Runtime, image: npt.NDArray[np.float32], *, tile: int | None = None, mirror: bool = False
+) -> tuple[FloatMap, FloatArray | None]:
+    """Return the density map of an image, and its pooled features from the same pass.
+
+    Parameters
+    ----------
+    model, image, tile, mirror
+        As for :func:`density_of`.
+
+    Returns
+    -------
+    density, features
+        The features (2 C,) are means and standard deviations over the image, see :mod:`dotcount.inference.features`;
+        None where the network gives none. In tiles they are those of the whole image, up to rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dotcount import models
+    >>> density, features = density_and_features(models.create("compact", width=4), np.zeros((64, 48, 3), np.float32))
+    >>> density.shape, features.shape
+    ((16, 12), (40,))
+    """
     runtime = as_runtime(model)
     height, width = image.shape[:2]
     margin, stride = runtime.receptive_radius, runtime.stride
     if not needs_tiles(runtime, height, width, tile):
-        return runtime.density(image[None], mirror=mirror)[0]
+        return densities_and_features(runtime, image[None], mirror=mirror)[0]
     if margin is None:
         raise InputError(f"model {runtime.model} sees the whole image, so it can't be tiled; leave the tile size out")
     density = np.zeros(grid_shape(height, width, stride), dtype=np.float32)
+    pool = FeaturePool(runtime.size_multiple)
     for t in tiles(height, width, size=tile or TILE, overlap=margin, multiple=runtime.size_multiple):
-        window = runtime.density(image[None, t.top : t.bottom, t.left : t.right], mirror=mirror)[0]
+        maps, features = runtime.density_and_features(image[None, t.top : t.bottom, t.left : t.right], mirror=mirror)
+        pool.add([one[0] for one in features], t)
         rows, columns = grid_shape(t.core_bottom - t.core_top, t.core_right - t.core_left, stride)
         r, c = t.core_top // stride, t.core_left // stride
         r_in, c_in = (t.core_top - t.top) // stride, (t.core_left - t.left) // stride
-        density[r : r + rows, c : c + columns] = window[r_in : r_in + rows, c_in : c_in + columns]
-    return density
+        density[r : r + rows, c : c + columns] = maps[0, r_in : r_in + rows, c_in : c_in + columns]
+    return density, pool.features()
+
+
+def densities_and_features(
+    runtime: Runtime, images: npt.NDArray[np.float32], *, mirror: bool = False
+) -> list[tuple[FloatMap, FloatArray | None]]:
+    """Return what :func:`density_and_features` does of images (B, H, W, 3), in one piece and one pass."""
+    maps, features = runtime.density_and_features(images, mirror=mirror)
+    height, width = images.shape[1:3]
+    whole, found = Tile(0, 0, width, height, 0, 0, width, height), []
+    for k, density in enumerate(maps):
+        pool = FeaturePool(runtime.size_multiple)
+        pool.add([one[k] for one in features], whole)
+        found.append((density, pool.features()))
+    return found

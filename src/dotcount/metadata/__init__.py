@@ -15,6 +15,7 @@ from dotcount.metadata.facts import (
     TrainingFacts,
     ValidationFacts,
 )
+from dotcount.metadata.familiarity import Familiarity
 from dotcount.metadata.interval import CountInterval, ScaledErrors
 from dotcount.metadata.model import SCHEMA, ModelMetadata
 from dotcount.metadata.settings import InputRule, PeakRule, ScaleRule
@@ -27,6 +28,7 @@ __all__ = [
     "CountInterval",
     "CountRange",
     "CountingMetrics",
+    "Familiarity",
     "InputRule",
     "LossFacts",
     "ModelMetadata",

@@ -1,7 +1,7 @@
 """Model metadata of older versions, brought to the present form; add a step here whenever the form changes.
 
 Version 0, of dotcount 0.1, had no number: settings, training and figures lay side by side in one mapping. Version 2
-added the confidence of the interval, the errors behind it, and what a model was calibrated on again.
+added the confidence of the interval, the errors behind it, familiarity, and what a model was calibrated on again.
 """
 
 from __future__ import annotations

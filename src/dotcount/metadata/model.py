@@ -11,6 +11,7 @@ from annotated_types import Ge, Interval, Le
 
 from dotcount.errors import ModelError
 from dotcount.metadata.facts import CalibrationFacts, Name, Option, TrainingFacts, ValidationFacts
+from dotcount.metadata.familiarity import Familiarity
 from dotcount.metadata.history import upgraded
 from dotcount.metadata.interval import CountInterval, with_infinity
 from dotcount.metadata.settings import InputRule, PeakRule, ScaleRule
@@ -42,6 +43,8 @@ class ModelMetadata(Strict):
         Factor on the density, fitted on held-out images.
     interval
         Interval of a count; None if not calibrated.
+    familiarity
+        What tells images like those of training from others; None if unknown, as in models of older versions.
     training, validation
         Where the model comes from and how well it counts; None if unknown.
     calibration
@@ -67,6 +70,7 @@ class ModelMetadata(Strict):
     peaks: PeakRule = field(default_factory=PeakRule)
     count_scale: Annotated[float, Interval(ge=0.01, le=100)] = 1.0
     interval: CountInterval | None = None
+    familiarity: Familiarity | None = None
     training: TrainingFacts | None = None
     validation: ValidationFacts | None = None
     calibration: CalibrationFacts | None = None

@@ -28,7 +28,9 @@ class DensityModel(Protocol):
 
     Optional attributes, used where they are present: ``size_multiple`` (px; tiles start on multiples of it; ``stride``
     without it), ``receptive_radius`` (px of context that a cell depends on beyond its own border, or None where it is
-    the whole image) and ``initialize_density(mean_per_cell)``. :func:`check_model` says what a module lacks.
+    the whole image), ``feature_layers`` (names of modules whose inputs tell the kind of an image, see
+    :mod:`dotcount.inference.features`) and ``initialize_density(mean_per_cell)``. :func:`check_model` says what a
+    module lacks.
 
     Examples
     --------
@@ -136,6 +138,8 @@ class DensityNetwork(nn.Module):
     mean: Tensor
     std: Tensor
     last_layer: nn.Conv2d
+    feature_layers: tuple[str, ...] = ("last_layer",)
+    """Names of the modules whose inputs tell the kind of an image; see :mod:`dotcount.inference.features`."""
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class Compact(DensityNetwork):
         # Level i of the decoder joins level i of the encoder with what came up from level i + 1.
         self.laterals = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(channels[finest:], channels[finest + 1 :]))
         self.decoder = nn.ModuleList(ResidualBlock(c) for c in channels[finest:-1])
+        self.feature_layers = (f"laterals.{len(self.laterals) - 1}", "last_layer")
         self.last_layer = nn.Conv2d(channels[finest], 1, 1)
         nn.init.normal_(self.last_layer.weight, std=0.01)
         self.initialize_density(0.01)

@@ -72,6 +72,7 @@ class Pyramid(DensityNetwork):
         self.encoder = network
         self.factors = [coarse // fine for fine, coarse in itertools.pairwise([stride, *levels])]
         self.laterals = nn.ModuleList(nn.Conv2d(c, width, 1) for c in network.feature_info.channels())
+        self.feature_layers = (f"laterals.{len(self.laterals) - 1}", "last_layer")
         self.smooth = nn.Conv2d(width, width, 3, padding=1)
         self.last_layer = nn.Conv2d(width, 1, 1)
         nn.init.normal_(self.last_layer.weight, std=0.01)

@@ -113,6 +113,7 @@ class VGG19(VGGNetwork):
     """
 
     published = VGG19_Weights.IMAGENET1K_V1
+    feature_layers = ("head.0", "last_layer")
 
     def __init__(self, output: str = "abs", upsample: str = "bilinear") -> None:
         if upsample not in ("bilinear", "nearest"):
@@ -152,6 +153,7 @@ class CSRNet(VGGNetwork):
     """
 
     published = VGG16_Weights.IMAGENET1K_V1
+    feature_layers = ("back_end.0", "last_layer")
 
     def __init__(self, output: str = "softplus", output_scale: float = 0.1) -> None:
         # Front end 1 x 2 + 2 x 2 + 4 x 3 + 8 x 3 px, back end 6 x 16 px.
@@ -180,6 +182,7 @@ class CAN(VGGNetwork):
     """
 
     published = VGG16_Weights.IMAGENET1K_V1
+    feature_layers = ("back_end.0", "last_layer")
 
     def __init__(
         self, output: str = "softplus", output_scale: float = 0.1, blocks: tuple[int, ...] = (1, 2, 3, 6)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from dotcount.metrics import GreedyResult
+from dotcount.metrics import GreedyResult, by_count_quantile
 
 INK, MUTED, GRID, ACCENT, SECOND = "#010101", "#020202", "#030303", "#040404", "#050505"
 _VARIABLES = {INK: "ink", MUTED: "muted", GRID: "line", ACCENT: "accent", SECOND: "second"}
@@ -102,8 +102,9 @@ def scatter(
         if mean is not None and bottom < mean < top:
             axes.axhline(mean, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label="always the mean")
         axes.plot([bottom, top], [bottom, top], color=SECOND, linewidth=1.2, label="perfect count")
-        size = float(np.clip(1400 / max(len(x), 1), 9, 30))
-        axes.scatter(x, y, s=size, color=ACCENT, alpha=0.8, linewidths=0, label="image", clip_on=False, zorder=3)
+        axes.scatter(
+            x, y, s=_mark(len(x)), color=ACCENT, alpha=0.8, linewidths=0, label="image", clip_on=False, zorder=3
+        )
         axes.set(xlim=(bottom, top), ylim=(bottom, top), aspect="equal", xlabel="true count", ylabel="predicted count")
         _legend(axes)
         return _svg(figure, "scatter", "Predicted against true counts")
@@ -130,6 +131,66 @@ def error_histogram(differences: npt.ArrayLike) -> str:
         axes.grid(axis="x", visible=False)
         _legend(axes)
         return _svg(figure, "errors", "Histogram of count errors")
+
+
+def bland_altman(true: npt.ArrayLike, predicted: npt.ArrayLike) -> str:
+    """Return the error against the mean of both counts, with the mean error and limits of agreement.
+
+    The limits are the mean error -+ 1.96 standard deviations (Bland & Altman 1986).
+    """
+    x, y = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    middle, error = (x + y) / 2, y - x
+    with rc_context(_STYLE):
+        figure, axes = _figure(4.6, 4.2)
+        mean, spread = float(error.mean()), float(error.std(ddof=1)) if error.size > 1 else 0.0
+        axes.axhline(0, color=SECOND, linewidth=1.2, label="perfect count")
+        axes.axhline(mean, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="mean error")
+        for k, limit in enumerate((mean - 1.96 * spread, mean + 1.96 * spread)):
+            axes.axhline(
+                limit, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label=None if k else "limits of agreement"
+            )
+        axes.scatter(middle, error, s=_mark(x.size), color=ACCENT, alpha=0.8, linewidths=0, zorder=3)
+        axes.set(xlabel="mean of predicted and true count", ylabel="predicted minus true count")
+        axes.set_xlim(_floor(middle), 1.05 * max(1.0, float(middle.max())))
+        _legend(axes)
+        return _svg(figure, "agreement", "Bland-Altman plot of predicted and true counts")
+
+
+def error_by_count(true: npt.ArrayLike, predicted: npt.ArrayLike) -> str:
+    """Return the mean absolute and the mean error in groups of about equal size by true count."""
+    x, error = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64) - np.asarray(true)
+    parts = [(name, error[mask]) for name, mask in by_count_quantile(x, parts=6 if x.size >= 60 else 4).items()]
+    with rc_context(_STYLE):
+        figure, axes = _figure(4.6, 4.2)
+        place = np.arange(len(parts))
+        axes.bar(
+            place, [np.abs(e).mean() for _, e in parts], 0.62, color=ACCENT, alpha=0.8, label="mean absolute error"
+        )
+        axes.plot(place, [e.mean() for _, e in parts], "D", color=SECOND, markersize=6, label="mean error", zorder=3)
+        axes.axhline(0, color=MUTED, linewidth=0.8)
+        axes.set_xticks(place, [name.split(" ", 1)[-1].replace("-", "–") for name, _ in parts], fontsize=8)
+        axes.set(xlabel="true count", ylabel="objects")
+        axes.grid(axis="x", visible=False)
+        _legend(axes)
+        return _svg(figure, "by-count", "Error by true count")
+
+
+def error_by_familiarity(familiarity: npt.ArrayLike, error: npt.ArrayLike, bound: float) -> str:
+    """Return the absolute error of each image against how familiar it is; ``bound`` is where warnings begin."""
+    x, y = np.asarray(familiarity, dtype=np.float64), np.abs(np.asarray(error, dtype=np.float64))
+    with rc_context(_STYLE):
+        figure, axes = _figure(4.6, 4.2)
+        axes.axvspan(0, bound, color=MUTED, alpha=0.1, linewidth=0, label="unlike the training images")
+        axes.scatter(x, y, s=_mark(x.size), color=ACCENT, alpha=0.8, linewidths=0, zorder=3, label="image")
+        axes.set(xlim=(0, 1), xlabel="familiarity", ylabel="absolute error of the count")
+        axes.set_ylim(0, 1.05 * max(1.0, float(y.max(initial=0))))
+        _legend(axes)
+        return _svg(figure, "by-familiarity", "Error of the count by familiarity")
+
+
+def _mark(number: int) -> float:
+    """Return the area of a mark, smaller where there are many."""
+    return float(np.clip(1400 / max(number, 1), 9, 30))
 
 
 def localization_curves(result: GreedyResult, radius: float | None = None) -> str:

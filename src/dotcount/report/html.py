@@ -7,13 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 from dotcount.evaluation import Evaluation, Row
 from dotcount.metadata import ModelMetadata
+from dotcount.metadata.familiarity import WARN_BELOW
 from dotcount.metrics import Localization, ObjectRadiusResult
 from dotcount.report import figures
 from dotcount.report.examples import example_panels
-from dotcount.report.page import number, render_page, signed, write_page
+from dotcount.report.page import Panel, number, render_page, signed, write_page
 
+_COLUMNS = ("image", "true", "predicted", "error", "|error|", "interval", "points")
 _VERDICTS = {
     "better": "Better than always answering the mean",
     "unclear": "Not clearly better than always answering the mean",
@@ -97,6 +102,8 @@ def render(report: Report) -> str:
     model = report.metadata
     facts = {} if model is None else model.to_dict()
     trained_on = {key: facts.pop(key, None) for key in ("training", "validation")}
+    if facts.get("familiarity"):
+        facts["familiarity"] = facts["familiarity"] | {"statistics": None}  # thousands of numbers, for programs
     checkpoint = None if model is None or model.validation is None else model.validation.checkpoint
     return render_page(
         "report.html.j2",
@@ -136,11 +143,17 @@ def _results(report: Report) -> dict[str, Any]:
             ("an object’s radius", near.matched),
             *((name.replace("sigma ", ""), row) for name, row in place.optimal.items()),
         ],
-        "subsets": [(name, s) for name, s in metrics.subsets.items() if s is not None and s.mae is not None],
+        "subsets": [
+            (name, s, metrics.interval_by_subset.get(name))
+            for name, s in metrics.subsets.items()
+            if s is not None and s.mae is not None
+        ],
+        "void": metrics.void,
         "worst": [example_panels(example) for example in evaluation.worst],
         "best": [example_panels(example) for example in best],
         "best_text": _best_text([example.difference for example in best]),
         "rows": [_table_row(row) for row in evaluation.rows],
+        "columns": [*_COLUMNS, *(["familiarity"] if any(r.familiarity is not None for r in evaluation.rows) else [])],
     }
 
 
@@ -222,10 +235,18 @@ def _charts(evaluation: Evaluation) -> list[tuple[str, str]]:
     bars = [row.interval for row in evaluation.scored]
     caption = "Predicted against true count" + (", with prediction intervals" if any(bars) else "")
     answer = evaluation.metrics.baseline.answer
-    return [
+    charts = [
         (caption, figures.scatter(true, predicted, bars, answer)),
         ("Error of the count", figures.error_histogram(predicted - true)),
+        ("Agreement of predicted and true count", figures.bland_altman(true, predicted)),
     ]
+    if len(true) >= 8:
+        charts.append(("Error by true count", figures.error_by_count(true, predicted)))
+    known = [(row.familiarity, row.difference) for row in evaluation.scored if row.familiarity is not None]
+    if known:
+        familiarity, errors = np.array(known, dtype=np.float64).T
+        charts.append(("Error by familiarity", figures.error_by_familiarity(familiarity, errors, WARN_BELOW)))
+    return charts
 
 
 def _table_row(row: Row) -> dict[str, Any]:
@@ -239,6 +260,10 @@ def _table_row(row: Row) -> dict[str, Any]:
         "difference": row.difference,
         "points": row.points,
         "error": row.error,
+        "familiarity": row.familiarity,
+        "warning": "; ".join(row.warnings),
+        "outside": row.held is False,
+        "picture": None if row.thumbnail is None else Panel.of(Image.fromarray(row.thumbnail), row.name, quality=60),
     }
 
 

@@ -82,6 +82,6 @@ class Panel:
     scale: HeatScale | None = None
 
     @classmethod
-    def of(cls, image: Image.Image, caption: str, scale: HeatScale | None = None) -> Panel:
+    def of(cls, image: Image.Image, caption: str, scale: HeatScale | None = None, quality: int = 82) -> Panel:
         """Encode a picture."""
-        return cls(data_uri(image), image.width, image.height, caption, scale)
+        return cls(data_uri(image, quality), image.width, image.height, caption, scale)

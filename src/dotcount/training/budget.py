@@ -45,9 +45,10 @@ def reserve(budget: float, validation: float, dots: int, training: TrainingConfi
     dots
         Number of dots in them; points are matched with them.
     training
-        Says at which sizes the images are counted.
+        Says at which sizes the images are counted. Two more passes are for the features of these images and of some of
+        training.
     """
-    passes = 2 + sum(factor**2 for factor in training.try_magnify if factor != 1) + 2 * training.try_mirror
+    passes = 4 + sum(factor**2 for factor in training.try_magnify if factor != 1) + 2 * training.try_mirror
     wanted = MARGIN * (passes * validation + SECONDS_PER_DOT * dots + CLOSING_SECONDS)
     return min(wanted, MOST_RESERVED * budget)
 

@@ -48,6 +48,7 @@ def write_model(out: Path, model: nn.Module, data: CountingData, plan: Plan, sta
         options,
         mean_count=plan.n_dots / len(plan.train),
         checkpoint_shift=checkpoint_shift(state, training.select),
+        training_images=data.training_images,
         device=training.device,
     )
     metadata = describe(plan, state, int(model.stride), calibration)  # type: ignore[arg-type]
@@ -86,6 +87,7 @@ def describe(plan: Plan, state: RunState, stride: int, calibration: Calibration)
         peaks=calibration.peaks,
         count_scale=calibration.count_scale,
         interval=calibration.interval,
+        familiarity=calibration.familiarity,
         training=training_facts(plan, state),
         validation=ValidationFacts(
             counting=calibration.counting,

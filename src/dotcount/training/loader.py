@@ -76,6 +76,19 @@ class CountingData(pl.LightningDataModule):
         batches = ValidationBatches(images, self.warn)
         return (batches[i] for i in range(len(batches)))
 
+    def training_images(self, factor: float) -> Iterator[Batch | None]:
+        """Yield whole training images ``factor`` times as large as in training, evenly spread over the set first."""
+        images = WholeImageDataset(
+            self.plan.train.records,
+            resize=ResizeRule.of(self.plan.config.data).magnified(factor),
+            intensity=self.plan.intensity,
+            selection=ImageSelection.of(self.plan.config.data),
+        )
+        batches, number = ValidationBatches(images, self.warn), len(images)
+        step = max(1, number // 100)
+        order = [index for first in range(step) for index in range(first, number, step)]
+        return (batches[index] for index in order)
+
     def next_epoch(self) -> None:
         """Set the order of the epoch that begins."""
         if self.sampler is not None:

@@ -20,10 +20,10 @@ def test_tables_hold_counts_points_errors_and_warnings(frame, write):
         warned,
     )
     counts = rows(out / "counts.csv")
-    assert list(counts[0]) == ["image", "count", "low", "high", "status", "error", "warning"]
-    assert list(counts[0].values()) == ['a, "b".png', "0.3333", "0.5", "3", "ok", "", ""]
+    assert list(counts[0]) == ["image", "count", "low", "high", "status", "error", "warning", "familiarity"]
+    assert list(counts[0].values()) == ['a, "b".png', "0.3333", "0.5", "3", "ok", "", "", ""]
     assert (counts[1]["low"], counts[1]["high"]) == ("", "")
-    assert list(counts[2].values()) == ["c.png", "", "", "", "error", "can't be decoded; replace it", ""]
+    assert list(counts[2].values()) == ["c.png", "", "", "", "error", "can't be decoded; replace it", "", ""]
     assert counts[3]["warning"] == "16-bit stretched 120..4095; page 1 of 30"
     assert rows(out / "points.csv")[0] == {"image": 'a, "b".png', "x": "1.5", "y": "2.25", "score": "0.9"}
     written = {p.name for p in out.iterdir() if not p.name.startswith(".")}

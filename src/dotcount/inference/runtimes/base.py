@@ -36,6 +36,8 @@ class Runtime(ABC):
         whole.
     ground
         (3,) colour in [0, 1] that the network takes for zero; what lies beside a mirrored image has it.
+    feature_layers
+        Names of the layers whose features :meth:`run_with_features` returns, see :mod:`dotcount.inference.features`.
 
     Examples
     --------
@@ -53,6 +55,7 @@ class Runtime(ABC):
     receptive_radius: int | None
     batches: bool = True
     ground: npt.NDArray[np.float32]
+    feature_layers: tuple[str, ...] = ()
 
     def density(self, images: FloatImages, *, mirror: bool = False) -> FloatImages:
         """Return the densities (B, h, w) of images (B, H, W, 3) float32 RGB in [0, 1], expected objects per cell.
@@ -65,17 +68,27 @@ class Runtime(ABC):
             Test-time augmentation: the mean with the density of the mirror image, mirrored back; less chance in every
             count, at twice the time.
         """
-        density = self.run(images)
+        return self.density_and_features(images, mirror=mirror)[0]
+
+    def density_and_features(
+        self, images: FloatImages, *, mirror: bool = False
+    ) -> tuple[FloatImages, list[FloatImages]]:
+        """Return what :meth:`density` returns, and of the images as they are what each layer has, (B, C, h, w)."""
+        density, features = self.run_with_features(images)
         if not mirror:
-            return density
+            return density, features
         rows, columns = density.shape[-2:]
         # Mirrored after padding, so that the cells of both fall on each other whatever the image's size.
         mirrored = self.run(np.ascontiguousarray(self._padded(images)[:, :, ::-1]))[..., ::-1]
-        return 0.5 * (density + mirrored[:, :rows, :columns])
+        return 0.5 * (density + mirrored[:, :rows, :columns]), features
 
     @abstractmethod
     def run(self, images: FloatImages) -> FloatImages:
         """Return (B, ceil(H/stride), ceil(W/stride)) densities of images (B, H, W, 3)."""
+
+    def run_with_features(self, images: FloatImages) -> tuple[FloatImages, list[FloatImages]]:
+        """Return the densities, and what each of :attr:`feature_layers` has, (B, C, h, w)."""
+        return self.run(images), []
 
     @abstractmethod
     def digest(self) -> str:
@@ -110,11 +123,13 @@ def as_runtime(model: nn.Module | Runtime, device: str | torch.device | None = N
     return TorchRuntime(model, device)
 
 
-def facts(stride: int, size_multiple: int, receptive_radius: int | None, ground: Any) -> dict[str, Any]:
+def facts(runtime: Runtime) -> dict[str, Any]:
     """Return what a runtime must know of a network besides its graph, as plain values."""
+    radius = runtime.receptive_radius
     return {
-        "stride": int(stride),
-        "size_multiple": int(size_multiple),
-        "receptive_radius": None if receptive_radius is None else int(receptive_radius),
-        "ground": [float(value) for value in np.asarray(ground, np.float32).ravel()],
+        "stride": int(runtime.stride),
+        "size_multiple": int(runtime.size_multiple),
+        "receptive_radius": None if radius is None else int(radius),
+        "ground": [float(value) for value in np.asarray(runtime.ground, np.float32).ravel()],
+        "feature_layers": list(runtime.feature_layers),
     }

@@ -50,8 +50,13 @@ class OnnxRuntime(Runtime):
 
     def run(self, images: FloatImages) -> FloatImages:
         """See :meth:`Runtime.run`."""
+        return self.run_with_features(images)[0]
+
+    def run_with_features(self, images: FloatImages) -> tuple[FloatImages, list[FloatImages]]:
+        """See :meth:`Runtime.run_with_features`."""
         pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        return checked_density(self, self._session.run(None, {self._input: pixels})[0], images)
+        density, *features = self._session.run(None, {self._input: pixels})
+        return checked_density(self, density, images), features[: len(self.feature_layers)]
 
     def digest(self) -> str:
         """See :meth:`Runtime.digest`."""
@@ -117,6 +122,7 @@ def take_facts(runtime: Any, found: OnnxFacts) -> None:
     runtime.stride, runtime.size_multiple = found.network["stride"], found.network["size_multiple"]
     runtime.receptive_radius = found.network["receptive_radius"]
     runtime.ground = np.array(found.network["ground"], np.float32)
+    runtime.feature_layers = tuple(map(str, found.network.get("feature_layers", ())))
 
 
 def checked_density(runtime: Runtime, density: Any, images: FloatImages) -> FloatImages:

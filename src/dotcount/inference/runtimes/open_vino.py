@@ -49,10 +49,14 @@ class OpenVinoRuntime(Runtime):
 
     def run(self, images: FloatImages) -> FloatImages:
         """See :meth:`Runtime.run`."""
-        pixels = np.ascontiguousarray(images.transpose(0, 3, 1, 2))
-        density = checked_density(self, self._network([pixels])[0], images)
+        return self.run_with_features(images)[0]
+
+    def run_with_features(self, images: FloatImages) -> tuple[FloatImages, list[FloatImages]]:
+        """See :meth:`Runtime.run_with_features`."""
+        found = self._network([np.ascontiguousarray(images.transpose(0, 3, 1, 2))])
+        density = checked_density(self, found[0], images)
         # Its softplus rounds to -2e-7 where it ought to be tiny; a density is not negative.
-        return np.maximum(density, 0.0)
+        return np.maximum(density, 0.0), [found[k + 1] for k in range(len(self.feature_layers))]
 
     def digest(self) -> str:
         """See :meth:`Runtime.digest`."""

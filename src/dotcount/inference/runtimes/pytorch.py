@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -64,6 +66,11 @@ class TorchRuntime(Runtime):
         known = isinstance(mean, Tensor) and mean.shape == (1, 3, 1, 1)
         return mean.detach().cpu().float().numpy().ravel() if known else np.zeros(3, np.float32)  # type: ignore[union-attr]
 
+    @property
+    def feature_layers(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Of the module; none if it names none, or one that it lacks."""
+        return feature_layers(self.module)
+
     def run(self, images: FloatImages) -> FloatImages:
         """See :meth:`Runtime.run`."""
         # (B, H, W, 3) seen as (B, 3, H, W) is what PyTorch calls channels last: nothing is copied.
@@ -71,9 +78,50 @@ class TorchRuntime(Runtime):
         found: FloatImages = density_maps(self.module, pixels.to(self.device))[:, 0].cpu().numpy()
         return found
 
+    def run_with_features(self, images: FloatImages) -> tuple[FloatImages, list[FloatImages]]:
+        """See :meth:`Runtime.run_with_features`."""
+        with tapped(self.module) as features:
+            density = self.run(images)
+        return density, [one.float().cpu().numpy() for one in features]
+
     def digest(self) -> str:
         """See :meth:`Runtime.digest`."""
         return weights_digest(self.module)
+
+
+def feature_layers(module: nn.Module) -> tuple[str, ...]:
+    """Return the names of the layers whose inputs are a network's features, see :mod:`dotcount.inference.features`.
+
+    Examples
+    --------
+    >>> from dotcount import models
+    >>> feature_layers(models.create("compact", width=4))
+    ('laterals.2', 'last_layer')
+    """
+    names = tuple(getattr(module, "feature_layers", ()))
+    known = dict(module.named_modules())
+    return names if all(isinstance(name, str) and name in known for name in names) else ()
+
+
+@contextmanager
+def tapped(module: nn.Module) -> Iterator[list[Tensor]]:
+    """Yield a list that holds the features of the last run of a network in the block, a tensor for each layer."""
+    names, found = feature_layers(module), dict[str, Tensor]()
+    listed: list[Tensor] = []
+
+    def keep(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+        def hook(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            found[name] = inputs[0]
+            listed[:] = [found[one] for one in names if one in found]
+
+        return hook
+
+    handles = [module.get_submodule(name).register_forward_pre_hook(keep(name)) for name in names]
+    try:
+        yield listed
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -11,13 +11,10 @@ import numpy.typing as npt
 
 from dotcount.errors import ModelError, OutputError
 from dotcount.inference.counter import ImageCounter
-from dotcount.inference.result import Prediction
+from dotcount.inference.result import NetworkOutput, Prediction
 from dotcount.prediction.engines.base import ENGINES, CountedBy, Engine
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.scale import foreign_size
-
-MARGIN = 0.1
-"""How far beyond the counts of the training images a count may lie until it is reported, as a share of them."""
 
 NONE_FINITE = 3
 """After so many images whose density is not finite, and none before whose density is, the model is at fault."""
@@ -37,7 +34,7 @@ class _Group:
     size: tuple[int, int] | None = None
     """(width, height) px as the network sees them; ``None`` where there is nothing to count."""
 
-    maps: list[npt.NDArray[np.float32] | None] = field(default_factory=list)
+    maps: list[NetworkOutput | None] = field(default_factory=list)
     errors: list[Exception | None] = field(default_factory=list)
 
     @property
@@ -145,16 +142,16 @@ class LocalEngine(Engine):
                 group.errors[k] = error
         if len(images) > 1:
             try:
-                found = self.counter.densities(np.stack(list(images.values())))
+                found = self.counter.outputs(np.stack(list(images.values())))
             except Exception:  # which one is at fault, each by itself will tell
                 pass
             else:
-                for k, density in zip(images, found):
-                    group.maps[k] = density.copy()  # whoever keeps one does not keep all
+                for k, output in zip(images, found):  # copied: whoever keeps one does not keep all
+                    group.maps[k] = output._replace(density=output.density.copy())
                 return group
         for k, image in images.items():
             try:
-                group.maps[k] = self.counter.densities(image[None])[0]
+                group.maps[k] = self.counter.outputs(image[None])[0]
             except Exception as error:
                 group.errors[k] = error
         return group
@@ -176,16 +173,16 @@ class LocalEngine(Engine):
 
     def _finish(self, group: _Group, k: int) -> Prediction | None:
         """Return the prediction of the k-th frame, or raise what concerns more than this frame."""
-        frame, density, error = group.frames[k], group.maps[k], group.errors[k]
+        frame, output, error = group.frames[k], group.maps[k], group.errors[k]
         group.maps[k] = None
         try:
             if error is not None:
                 raise error
-            if density is None:  # there were no pixels, and the frame says why
+            if output is None:  # there were no pixels, and the frame says why
                 return None
             height, width = frame.pixels.shape[:2]
             assert group.size is not None, "there is a density of it"
-            return self.counter.finish(density, group.size[::-1], width, height)
+            return self.counter.finish(output, group.size[::-1], width, height)
         except (OutputError, ModelError):
             raise
         except Exception as odd:  # whatever one picture does to the network, the others go on
@@ -193,13 +190,7 @@ class LocalEngine(Engine):
             return None
 
     def _compare(self, frame: Frame, prediction: Prediction) -> None:
-        """Warn of a count, and of distances, unlike those of the training images."""
+        """Warn of what sets the image, its count and its distances apart from the training images."""
         size = foreign_size(self.counter.metadata, prediction, frame.magnify)
-        if size is not None:
-            frame.warn(size)
-        facts = self.counter.metadata.training
-        if facts is None or not facts.count.max:
-            return
-        low, high = facts.count.min, facts.count.max
-        if prediction.count > high * (1 + MARGIN) + 1 or prediction.count < low * (1 - MARGIN) - 1:
-            frame.warn(f"count outside the {low:,} to {high:,} of the training images")
+        for warning in (*([] if size is None else [size]), *prediction.warnings):
+            frame.warn(warning)

@@ -8,7 +8,7 @@ from dotcount.prediction.frame import Frame
 from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks.base import SINKS, Sink
 
-COUNT_COLUMNS = ("image", "count", "low", "high", "status", "error", "warning")
+COUNT_COLUMNS = ("image", "count", "low", "high", "status", "error", "warning", "familiarity")
 POINT_COLUMNS = ("image", "x", "y", "score")
 
 
@@ -29,10 +29,11 @@ class CsvTables(Sink):
 
     def write(self, frame: Frame, prediction: Prediction | None) -> None:
         """Write a row of counts, and a row for each located point."""
-        count, (low, high) = None, (None, None)
+        count, (low, high), familiarity = None, (None, None), None
         if prediction is not None:
             count, (low, high) = prediction.count, prediction.interval or (None, None)
+            familiarity = None if prediction.familiarity is None else round(prediction.familiarity, 3)
             for (x, y), score in zip(prediction.points.tolist(), prediction.scores.tolist()):
                 self._points.write(csv_line(frame.name, x, y, score))
         warning = "; ".join(frame.warnings)
-        self._counts.write(csv_line(frame.name, count, low, high, frame.status, frame.error, warning))
+        self._counts.write(csv_line(frame.name, count, low, high, frame.status, frame.error, warning, familiarity))

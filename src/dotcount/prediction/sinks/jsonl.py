@@ -28,7 +28,7 @@ class JsonLinesSink(Sink):
         """Write one line."""
         row: dict[str, object] = {"image": frame.name, "status": frame.status}
         if prediction is not None:
-            row |= {"count": prediction.count, "interval": prediction.interval}
+            row |= {"count": prediction.count, "interval": prediction.interval, "familiarity": prediction.familiarity}
             row |= {"width": prediction.width, "height": prediction.height}
             row |= {"points": prediction.points.tolist(), "scores": prediction.scores.tolist()}
         row |= {"error": frame.error, "warnings": frame.warnings}
