@@ -18,19 +18,20 @@ examples:
   dotcount export runs/cells --out cells.onnx --images cells/val
   dotcount predict cells.onnx photos/ --out counts
   dotcount export trees --format deepness --out trees-qgis.onnx
+  dotcount export cells --format page --out counter
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     add_run(parser)
-    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the file to write")
+    parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the file to write; page: a folder")
     parser.add_argument(
         "--format",
         default="onnx",
         metavar="NAME",
         help="onnx: images of any size (default); deepness: tiles of 512 px and objects per pixel, for the QGIS "
-        "plug-in Deepness",
+        "plug-in Deepness; page: a page that counts photos in any browser, without a server",
     )
     parser.add_argument(
         "--images", nargs="+", default=[], metavar="SOURCE", help="images, folders or patterns to compare counts on"
@@ -58,6 +59,12 @@ def run(args: argparse.Namespace) -> int:
         files = [path for path, _ in find(args.images).files]
         step = max(1, len(files) / args.most)
         images = [files[int(k * step)] for k in range(min(args.most, len(files)))]
-    parity = export(args.run, args.out, format=args.format, images=images)
-    print(f"{parity.described()}: {args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
+    written = args.out
+    if args.format == "page":
+        from dotcount.web.page import write_page
+
+        parity, written = write_page(args.run, args.out, images, replace=args.overwrite), args.out / "index.html"
+    else:
+        parity = export(args.run, args.out, format=args.format, images=images)
+    print(f"{parity.described()}: {written} ({written.stat().st_size / 1e6:.1f} MB)")
     return 0

@@ -33,8 +33,11 @@ export async function getBytes(path, options) {
   return (await answer(path, options)).arrayBuffer();
 }
 
-export async function getBlob(path, options) {
-  return (await answer(path, options)).blob();
+export async function getFile(path, message) {
+  const headers = { "Content-Type": "application/json" };
+  const response = await answer(path, { method: "POST", headers, body: JSON.stringify(message) });
+  const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1];
+  return { blob: await response.blob(), name };
 }
 
 export function sendJson(method, path, message, options) {
@@ -56,6 +59,16 @@ export function save(blob, name) {
   link.click();
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+// Return rows of numbers and texts as a csv file; what a spreadsheet would run as a formula gets an apostrophe in front.
+export function csvBlob(rows) {
+  const cell = (value) => {
+    if (typeof value === "number") return String(value);
+    const text = /^'*[=+\-@\t\r]/.test(value) ? `'${value}` : value;
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  return new Blob(rows.map((row) => `${row.map(cell).join(",")}\n`), { type: "text/csv" });
 }
 
 // Return an element: make("button", { className: "quiet", onclick: ... }, "text", child).

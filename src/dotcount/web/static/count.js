@@ -1,6 +1,12 @@
-// The page that counts photos: what is dropped is sent, one after the other, and shown.
+// The page that counts photos: what is dropped is counted, one after the other, and shown.
+//
+// Who counts is the backend: the server that sent the page (server.js), or the page itself (local.js). It has
+//   info()                 -> {run, model, data, level, caution, outputs}; outputs: what results() can write
+//   count(photo)           -> {count, interval, points, width, height, rows, columns, stride, heat, warnings}
+//   show(viewer, photo), points(photo), density(photo), regions(photo, list), results(photos, output), remove(photo)
+// where a photo is {name, file, result, ...}.
 
-import { getBytes, getJson, make, save, sendFile, sendJson } from "./api.js";
+import { csvBlob, make, save } from "./api.js";
 import { DensityLayer, PointLayer, RegionLayer, drawRamp, shown } from "./layers.js";
 import { RegionTool } from "./regions.js";
 import { Viewer } from "./viewer.js";
@@ -14,17 +20,16 @@ viewer.layers.push(density, points, regions);
 
 const photos = []; // {name, file, row, id, result, error, regions}
 let current = null;
-let limits = null;
+let backend = null;
 let working = false;
 
-start();
-
-async function start() {
+export async function start(counting) {
+  backend = counting;
   drawRamp($("ramp"));
   listen();
   try {
-    const info = await getJson("/api/info");
-    limits = info.limits;
+    const info = await backend.info();
+    for (const button of document.querySelectorAll("[data-write]")) button.hidden = !info.outputs.includes(button.dataset.write);
     const level = info.level ? `, intervals of ${Math.round(100 * info.level)} %` : ", no intervals";
     $("model").textContent = `${info.run}: ${info.model}${info.data ? `, trained on ${info.data}` : ""}${level}`;
     $("interval-head").textContent = info.level ? `${Math.round(100 * info.level)} % interval` : "Interval";
@@ -139,11 +144,9 @@ function counted() {
 async function count(photo) {
   const cell = photo.row.children[1];
   try {
-    if (limits && photo.file.size > limits.bytes) throw new Error(`larger than ${Math.round(limits.bytes / 1e6)} MB; cut it into tiles`);
-    cell.textContent = "sending…";
-    photo.id ??= (await sendFile(`/api/images?name=${encodeURIComponent(photo.name)}`, photo.file)).id;
-    cell.textContent = "counting…";
-    photo.result = await sendJson("POST", `/api/images/${photo.id}/count`, {});
+    photo.result = await backend.count(photo, (text) => {
+      cell.textContent = text;
+    });
     fill(photo);
     if (!current || !current.result) show(photo);
   } catch (error) {
@@ -188,22 +191,15 @@ async function show(photo) {
   $("count").textContent = result.interval ? `${shown(result.count)} (${range(result.interval)})` : shown(result.count);
   $("name").textContent = `${photo.name}, ${result.width} × ${result.height} px, ${result.points} located`;
   $("notes").replaceChildren(...result.warnings.map((text) => make("p", { className: "note" }, text)));
-  const base = `/api/images/${photo.id}`;
   points.points = new Float32Array(0);
   density.picture = null;
   regions.regions = photo.regions;
   fillRegions();
-  viewer.setTiles({
-    width: result.width,
-    height: result.height,
-    tile: result.tile,
-    levels: result.levels,
-    url: (level, column, row) => `${base}/tiles/${level}/${column}/${row}`,
-  });
+  backend.show(viewer, photo);
   $("unit").textContent = result.heat.unit;
   $("ticks").replaceChildren(...result.heat.ticks.map(([, text]) => make("span", {}, text)));
   try {
-    photo.points ??= new Float32Array(await getBytes(`${base}/points`));
+    photo.points ??= await backend.points(photo);
     if (current === photo) points.points = photo.points;
     viewer.redraw();
     if (density.visible) await loadDensity(photo);
@@ -214,7 +210,7 @@ async function show(photo) {
 
 async function loadDensity(photo) {
   const { rows, columns, stride, heat, width, height } = photo.result;
-  const cells = new Float32Array(await getBytes(`/api/images/${photo.id}/density`));
+  const cells = await backend.density(photo);
   if (current !== photo) return;
   density.set(cells, rows, columns, stride, heat.top, width, height);
   viewer.redraw();
@@ -281,8 +277,8 @@ async function addRegion(photo, corners) {
 
 async function countRegions(photo) {
   try {
-    const found = await sendJson("POST", `/api/images/${photo.id}/regions`, { regions: photo.regions.map(({ name, corners }) => ({ name, corners })) });
-    found.regions.forEach((one, k) => Object.assign(photo.regions[k], one));
+    const found = await backend.regions(photo, photo.regions.map(({ name, corners }) => ({ name, corners })));
+    found.forEach((one, k) => Object.assign(photo.regions[k], one));
   } catch (error) {
     photo.regions.pop();
     say(error.message, true);
@@ -320,28 +316,15 @@ function saveRegions() {
   for (const photo of counted()) {
     for (const { name, count: objects, interval, area } of photo.regions) rows.push([photo.name, name, objects, ...(interval ?? ["", ""]), area]);
   }
-  save(new Blob([rows.map((row) => row.map(cell).join(",")).join("\n") + "\n"], { type: "text/csv" }), "regions.csv");
-}
-
-// A csv cell; what a spreadsheet would run as a formula gets an apostrophe in front.
-function cell(value) {
-  if (typeof value === "number") return String(value);
-  const text = /^'*[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  save(csvBlob(rows), "regions.csv");
 }
 
 async function download(button) {
   const write = button.dataset.write;
   button.disabled = true;
   try {
-    const response = await fetch("/api/results", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ images: counted().map((photo) => photo.id), write: [write] }),
-    });
-    if (!response.ok) throw new Error((await response.json()).error);
-    const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? `${write}.zip`;
-    save(await response.blob(), name === "results.zip" ? `${write}.zip` : name);
+    const { blob, name } = await backend.results(counted(), write);
+    save(blob, name);
   } catch (error) {
     say(error.message, true);
   } finally {
@@ -352,7 +335,7 @@ async function download(button) {
 async function clear() {
   for (const photo of photos.splice(0)) {
     photo.error ??= "removed";
-    if (photo.id) fetch(`/api/images/${photo.id}`, { method: "DELETE" }).catch(() => {});
+    backend.remove(photo);
   }
   current = null;
   $("list").replaceChildren();
