@@ -24,6 +24,7 @@ VERBS = {
     "serve": "count photos on a page in the browser",
     "annotate": "make dots in the browser, helped by a model that learns from them",
     "export": "write a trained model as an ONNX file, for other programs and for machines without torch",
+    "merge": "join the results of all shards of a prediction job",
     "explain": "draw what a model sees in an image, and which dot explains which part of it",
     "audit": "look at annotations twice: rank dots that may be wrong, with pictures to decide by",
     "models": "list models and weights, or push a trained model to a hub",

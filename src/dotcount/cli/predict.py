@@ -28,10 +28,10 @@ from dotcount.cli.common import (
     require_output_folder,
     whole_number,
 )
-from dotcount.errors import UsageError
+from dotcount.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from dotcount.prediction import Summary
+    from dotcount.prediction import PredictionRun, Summary
     from dotcount.selection import ImageSelection
 
 EXAMPLES = """\
@@ -69,6 +69,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-overlays", action="store_const", const="csv", dest="sinks", help="write the tables only: --write csv"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the results of another run in DIR")
+    parser.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="I/N",
+        help="count the I-th of N parts of the images, into DIR/shard-I-of-N; `dotcount merge DIR` joins them",
+    )
+    parser.add_argument(
+        "--max-failures",
+        type=_share,
+        metavar="SHARE",
+        help="stop with exit code 1 once more than this share of the images has failed, such as 0.01",
+    )
     parser.add_argument(
         "--strict", action="store_true", help="exit code 1 if anything failed, was left out, or has a warning"
     )
@@ -123,12 +135,15 @@ def run(args: argparse.Namespace) -> int:
         sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
     if args.regions is not None and "regions" not in sinks:
         sinks.append("regions")
-    from dotcount.prediction import ImageScale, load
+    from dotcount.prediction import ImageScale, load, shard_folder
 
     predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime)
+    out = args.out
+    if args.shard is not None:
+        listing, out = listing.sharded(*args.shard), shard_folder(args.out, *args.shard)
     going = predictor.stream(
         listing,
-        out=args.out,
+        out=out,
         sinks=sinks,
         overwrite=args.overwrite,
         selection=_selection(args, predictor.metadata.input.selection),
@@ -139,12 +154,44 @@ def run(args: argparse.Namespace) -> int:
     with progress("predicting") as step:
         for _ in going:
             step(going.summary.total, max(len(listing), going.summary.total))
+            _bear(going, args.max_failures, len(listing))
+    _bear(going, args.max_failures, len(listing))
     validation = predictor.metadata.validation
     caution = "" if validation is None else validation.caution
     total = going.summary.sum(predictor.metadata.interval)
-    for line in summary_lines(going.summary, str(args.out / "counts.csv"), caution, total.described()):
+    for line in summary_lines(going.summary, str(out / "counts.csv"), caution, total.described()):
         print(line)
     return exit_code(going.summary, strict=args.strict)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Return (i, n) of ``i/n``."""
+    index, slash, number = text.partition("/")
+    if not (slash and index.isdecimal() and number.isdecimal() and 1 <= int(index) <= int(number)):
+        raise argparse.ArgumentTypeError(f"{text!r} must be I/N, such as 3/16, with I from 1 to N")
+    return int(index), int(number)
+
+
+def _share(text: str) -> float:
+    """Return a number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a share of the images, from 0 to 1")
+    return value
+
+
+def _bear(going: PredictionRun, most: float | None, images: int) -> None:
+    """Stop a run of which too much has failed."""
+    summary = going.summary
+    if most is not None and summary.failed > most * max(images, summary.total):
+        going.close()
+        raise DataError(
+            f"{summary.failed:,} of {images:,} images failed, more than a share of {most:g}; the first: "
+            f"{summary.first_error}"
+        )
 
 
 def _page(text: str) -> int | str:
@@ -215,4 +262,4 @@ def exit_code(summary: Summary, *, strict: bool) -> int:
     """Return 0 for a run that is good enough."""
     if strict:
         return int(bool(summary.failed or summary.lacking or summary.warned or not summary.counted))
-    return 0 if summary.counted else 1
+    return 0 if summary.counted or not summary.total else 1

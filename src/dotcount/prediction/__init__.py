@@ -9,6 +9,7 @@ from dotcount.lazy import lazy_names
 if TYPE_CHECKING:
     from dotcount.prediction.frame import Frame, FrameMeta
     from dotcount.prediction.journal import Summary
+    from dotcount.prediction.merging import merge, shard_folder
     from dotcount.prediction.predictor import Predictor, load
     from dotcount.prediction.run import PredictionRun
     from dotcount.prediction.scale import ImageScale
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOME = {
     "frame": ("Frame", "FrameMeta"),
     "journal": ("Summary",),
+    "merging": ("merge", "shard_folder"),
     "predictor": ("Predictor", "load"),
     "run": ("PredictionRun",),
     "scale": ("ImageScale",),
@@ -38,6 +40,8 @@ __all__ = [
     "Summary",
     "find",
     "load",
+    "merge",
+    "shard_folder",
 ]
 
 __getattr__ = lazy_names(__name__, _HOME)

@@ -36,6 +36,8 @@ class Settings:
         What ran it; versions that did not state it had PyTorch only.
     write
         Names of the sinks.
+    shard
+        (i, n): the i-th of n parts of the images; names and contents are of all.
     images
         Number of files to count.
     names, contents
@@ -52,11 +54,13 @@ class Settings:
     contents: str
     dotcount: str
     runtime: str = "torch"
+    shard: tuple[int, int] = (1, 1)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
         """Rebuild from plain values; KeyError or TypeError where they are not those of settings."""
-        return cls(**{**values, "write": tuple(values["write"])})
+        index, number = values.get("shard", (1, 1))
+        return cls(**{**values, "write": tuple(values["write"]), "shard": (int(index), int(number))})
 
     def difference(self, other: Settings) -> str | None:
         """Return what tells the two apart, in words, or ``None`` if they are the same."""
@@ -66,6 +70,8 @@ class Settings:
             return f"of other images ({other.images:,} of them)"
         if self.contents != other.contents:
             return "of images that have changed since"
+        if self.shard != other.shard:
+            return f"of shard {other.shard[0]} of {other.shard[1]}"
         if self.write != other.write:
             return f"of another kind ({', '.join(other.write)})"
         if self.runtime != other.runtime:

@@ -163,8 +163,9 @@ def _settings(listing: SourceFiles, engine: Engine, write: Iterable[str]) -> Set
         weights=by.weights,
         runtime=by.runtime,
         write=tuple(write),
-        images=len(listing),
+        images=len(listing.files),
         names=names.hexdigest(),
         contents=contents.hexdigest(),
         dotcount=version("dotcount"),
+        shard=listing.shard,
     )

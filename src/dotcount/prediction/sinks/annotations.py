@@ -17,6 +17,8 @@ from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks.base import SINKS, Sink
 from dotcount.registry import did_you_mean
 
+ROWS = "rows"
+
 
 def record_of(frame: Frame, prediction: Prediction) -> Record:
     """Return the located points as if they were annotated, so that every format for dots can hold them."""
@@ -41,7 +43,9 @@ class Annotations(Sink):
     def open(self, out: OutputFolder) -> None:
         """Begin or continue."""
         self._out = out
-        self._file = out.grow(f"{self.form.name}/rows", scratch=True) if isinstance(self.form, Table) else None
+        # Shards keep their rows, of which the table of all is made when they are merged.
+        scratch = out.settings.shard == (1, 1)
+        self._file = out.grow(f"{self.form.name}/{ROWS}", scratch=scratch) if isinstance(self.form, Table) else None
         self._taken: dict[PurePosixPath, str] = {}
         if isinstance(self.form, Sidecar):
             for name in out.done:
@@ -66,12 +70,14 @@ class Annotations(Sink):
     def close(self) -> None:
         """Write the table of all images."""
         if self._file is not None and isinstance(self.form, Table):
-            records = [
-                Record(Path(name), name, Points(points, width, height))
-                for name, width, height, points in map(json.loads, self._file.text().splitlines())
-            ]
             with self._out.file(f"{self.form.name}/{self.form.filename}") as path:
-                self.form.write(path, records)
+                self.write_table(path, self._file.text())
+
+    def write_table(self, path: Path, rows: str) -> None:
+        """Write a table of the rows, one JSON list a line, that :meth:`write` made."""
+        assert isinstance(self.form, Table)
+        found = map(json.loads, rows.splitlines())
+        self.form.write(path, [Record(Path(name), name, Points(xy, w, h)) for name, w, h, xy in found])
 
 
 def writable() -> Iterator[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from dotcount.data.cache import SampledImages
 from dotcount.data.region_files import RegionSet, placed
 from dotcount.data.survey import survey
-from dotcount.errors import DataError
+from dotcount.errors import DataError, UsageError
 from dotcount.files import is_output, nearest, output_of
 from dotcount.intensity import IntensityRule
 from dotcount.prediction.frame import Frame, printable
@@ -55,6 +55,9 @@ class SourceFiles:
         What a person says of the scale of the images.
     after
         What else is done with each frame when its pixels have been read.
+    shard
+        (i, n): the i-th of n parts, of which each is counted by a run of its own; (1, 1): all. What images share, such
+        as their brightness, is that of all parts together.
 
     Examples
     --------
@@ -73,12 +76,32 @@ class SourceFiles:
     regions: RegionSet | None = None
     scale: object = None
     after: tuple[Callable[[Frame], None], ...] = ()
+    shard: tuple[int, int] = (1, 1)
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.part)
+
+    @property
+    def part(self) -> tuple[tuple[Path, str], ...]:
+        """The files of the shard: one after the other, so that shards behind each other give the order of all."""
+        index, number = self.shard
+        start, end = ((k * len(self.files)) // number for k in (index - 1, index))
+        return self.files[start:end]
+
+    def sharded(self, index: int, number: int) -> SourceFiles:
+        """Return the ``index``-th of ``number`` parts of the files, from 1.
+
+        Raises
+        ------
+        UsageError
+            If there is no such part.
+        """
+        if not 1 <= index <= number:
+            raise UsageError(f"there is no shard {index} of {number}; shards are counted from 1 to their number")
+        return replace(self, shard=(index, number))
 
     def __iter__(self) -> Iterator[Frame]:
-        for path, name in self.files:
+        for path, name in self.part:
             for frame in source_of(path, self.selection or ImageSelection(), self.every_page, self._sampled).frames(
                 path, name
             ):
