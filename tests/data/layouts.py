@@ -140,3 +140,74 @@ def bone_marrow(root: Path, number: int = 6) -> None:
         cells = np.unique(np.floor(spots(k + 2, seed=k)).astype(int), axis=0)
         mask[cells[:, 1], cells[:, 0]] = 255, 0, 0
         Image.fromarray(mask).save(root / f"BM_GRAZ_HE_0001_{k:02d}_dots.png")
+
+
+def trancos(root: Path) -> None:
+    """Write TRANCOS: dot masks beside the images, lists of names."""
+    (root / "image_sets").mkdir(parents=True)
+    for k, (words, numbers) in enumerate((("training", (1, 2)), ("validation", (3,)), ("test", (4,)))):
+        (root / f"image_sets/{words}.txt").write_text("".join(f"image-{k}-{n:06d}.jpg\n" for n in numbers))
+        for n in numbers:
+            image = picture(root / f"images/image-{k}-{n:06d}.jpg", seed=n)
+            mask = np.zeros((30, 40, 3), dtype=np.uint8)
+            cars = np.unique(np.floor(spots(n + 1, seed=n)).astype(int), axis=0)
+            mask[cars[:, 1], cars[:, 0]] = 255, 0, 0
+            Image.fromarray(mask).save(image.with_name(f"{image.stem}dots.png"))
+
+
+def parking_lot(root: Path, suffix: str = ".png") -> None:
+    """Write CARPK or PUCPR+: boxes in text files, lists of names; one lot is empty."""
+    for folder in ("Images", "Annotations", "ImageSets"):
+        (root / "data" / folder).mkdir(parents=True)
+    for split, numbers in (("train", (1, 2)), ("test", (3,))):
+        (root / f"data/ImageSets/{split}.txt").write_text("".join(f"2016_{n:05d}\n" for n in numbers))
+        for n in numbers:
+            picture(root / f"data/Images/2016_{n:05d}{suffix}", seed=n)
+            boxes = "" if n == 2 else "".join(f"{4 * k} {3} {4 * k + 6} {13} 1\n" for k in range(n))
+            (root / f"data/Annotations/2016_{n:05d}.txt").write_text(boxes)
+
+
+def mall(root: Path, number: int = 802) -> None:
+    """Write Mall: heads of all frames in one file; pictures of those around the border between train and test."""
+    frames = np.empty((1, number), dtype=object)
+    counts = np.array([[k % 4] for k in range(1, number + 1)])
+    for k in range(1, number + 1):
+        frames[0, k - 1] = {"loc": spots(k % 4, seed=k)}
+        if k in (1, 2, 800, 801, 802):
+            picture(root / f"frames/seq_{k:06d}.jpg", seed=k)
+    scipy.io.savemat(root / "mall_gt.mat", {"frame": frames, "count": counts})
+
+
+def bcdata(root: Path) -> None:
+    """Write BCData: two classes in files of their own; an image may have none of one."""
+    import h5py
+
+    for split in ("train", "validation", "test"):
+        for k in range(2):
+            picture(root / f"images/{split}/{k}.png", seed=k)
+            for name, n in (("positive", k), ("negative", 3)):
+                path = root / f"annotations/{split}/{name}/{k}.h5"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with h5py.File(path, "w") as file:
+                    file["coordinates"] = np.floor(spots(n, seed=10 * k + n)).astype(np.int64).reshape(-1, 2)
+
+
+def visdrone_cc(root: Path) -> None:
+    """Write VisDrone-CC: frames in sequences, heads of all frames of one in a file; one sequence has no annotation."""
+    (root / "annotations").mkdir(parents=True)
+    for sequence in (1, 2, 3):
+        for frame in (1, 2):
+            picture(root / f"sequences/{sequence:05d}/{frame:05d}.jpg", seed=10 * sequence + frame)
+    (root / "annotations/00001.txt").write_text("1,5,6\n1,20,7\n2,8,9\n")
+    (root / "annotations/00002.txt").write_text("2,30,20\n")
+    (root / "trainlist.txt").write_text("00001\n00002\n")
+    (root / "testlist.txt").write_text("00003\n")
+
+
+def tree_points(root: Path) -> None:
+    """Write TreePoints: one csv for all images; one of them is not annotated completely."""
+    rows = ["filename,x,y,split,source,complete"]
+    for k, (split, complete) in enumerate((("train", True), ("train", False), ("test", True))):
+        picture(root / f"images/tile_{k}.png", seed=k)
+        rows += [f"tile_{k}.png,{x},{y},{split},city {k},{complete}" for x, y in spots(k + 1, seed=k)]
+    (root / "random.csv").write_text("\n".join(rows) + "\n")

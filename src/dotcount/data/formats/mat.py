@@ -59,7 +59,7 @@ class Mat(Sidecar):
 
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of one image."""
-        variables = _load(path)
+        variables = read_variables(path)
         stated = np.ravel(variables.get("imageSize", ()))
         if stated.size == 2 and stated.dtype.kind in "iuf":
             across, down = sorted(float(v) for v in stated)  # by whom it was written decides which comes first
@@ -81,7 +81,7 @@ class Mat(Sidecar):
 
 def read_mat_points(path: Path, _width: int = 0, _height: int = 0) -> Dots:
     """Return the dots of a ``.mat`` file as its columns x, y stand; AnnotationError if there are none to be found."""
-    return _dots(_load(path), path)
+    return _dots(read_variables(path), path)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ def _column(value: Any) -> np.ndarray | None:
     return np.concatenate([np.ravel(item).astype(np.float64) for item in items]) if items else None
 
 
-def _load(path: Path) -> dict[str, Any]:
+def read_variables(path: Path) -> dict[str, Any]:
+    """Return what a ``.mat`` file holds: structs as dictionaries, cells and struct arrays as lists."""
     try:
         with path.open("rb") as file:
             start = file.read(128)
