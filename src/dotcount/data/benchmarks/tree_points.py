@@ -2,7 +2,8 @@
 
 Layout: ``images/`` and csv of splits, of which ``random.csv`` (in older releases ``official.csv``) is read: a tree in
 each row, with ``filename``, ``x``, ``y``, ``split``, ``source`` and, in newer releases, ``complete``. Positions are
-taken as they stand. Images that are not annotated completely (``complete`` is false) have no count and are left unlabelled.
+taken as they stand. Images that are not annotated completely (``complete`` is false) have no count and are left
+unlabelled.
 """
 
 from __future__ import annotations
