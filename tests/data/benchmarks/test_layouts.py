@@ -210,7 +210,7 @@ def test_every_benchmark_says_whose_it_is() -> None:
         benchmark = BENCHMARKS.create(name)
         assert benchmark.title
         assert benchmark.license
-        assert any(year in benchmark.citation for year in map(str, range(2010, 2025)))
+        assert any(year in benchmark.citation for year in map(str, range(2010, 2030)))
         width, height = benchmark.resize.size(1600, 1200)
         assert abs(width / height - 4 / 3) < 0.01
 
