@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 
 from dotcount.data import open_collection
 from dotcount.data.editing import open_annotations
@@ -279,6 +281,22 @@ def test_what_can_not_be_changed_is_told(browser, cells):
         page.expect("#count").to_have_text("1 dot")
         page.page.get_by_role("button", name="cell01.png").click()
         page.expect("#messages").to_contain_text("cell01.png")
+
+
+def test_many_dots_are_drawn(browser, tmp_path):
+    photos(tmp_path / "many", n=1, size=96)
+    rows = "".join(f"cell00.png,{1 + k % 45},{1 + k // 45}\n" for k in range(1500))  # the left half
+    (tmp_path / "many" / "dots.csv").write_text("image,x_px,y_px\n" + rows)
+    with annotating(tmp_path / "many") as (address, _):
+        page = browser(address)
+        page.expect("#count").to_have_text("1,500 dots")
+        shown = page.page.locator("#stage").screenshot()
+    with Image.open(io.BytesIO(shown)) as picture:
+        pixels = np.asarray(picture.convert("RGB")).astype(int)
+    yellow = (abs(pixels - (255, 212, 0)).sum(axis=2) < 30).mean(axis=0)
+    half = len(yellow) // 2
+    assert yellow[:half].max() > 0.05
+    assert yellow[half + 10 :].max() == 0
 
 
 COUNTING = """() => {
