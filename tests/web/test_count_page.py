@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import dotcount
+from dotcount.calibration import interval_of_sum
 from dotcount.data.synthetic import generate
 from dotcount.web.count_page import count_app
 from dotcount.web.limits import ServerLimits
@@ -149,6 +150,35 @@ def test_regions_share_the_count(server, photo):
             assert answer.status_code == status, (corners, answer.text)
         for message in ([], {"regions": 3}, {"regions": [{"name": "x"}]}):
             assert client.post(f"{base}/regions", json=message).status_code == 400
+
+
+def test_warnings_and_familiarity_are_those_of_predict(server, tmp_path):
+    strange = np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8)
+    Image.fromarray(strange).save(tmp_path / "noise.png")
+    run = dotcount.load("cells").stream(tmp_path / "noise.png", out=tmp_path / "out", sinks=["csv"])
+    ((frame, prediction),) = list(run)
+    assert frame.warnings
+    with server.client() as client:
+        _, key, result = counted(client, (tmp_path / "noise.png").read_bytes(), "noise.png")
+        assert result["warnings"] == frame.warnings
+        assert result["familiarity"] == prediction.familiarity
+        answer = client.post("/api/results", json={"images": [key], "write": ["csv"]})
+        with zipfile.ZipFile(io.BytesIO(answer.content)) as files:
+            row = files.read("counts.csv").decode().splitlines()[1]
+        assert row == (tmp_path / "out" / "counts.csv").read_text().splitlines()[1]
+        assert client.post("/api/results", json={"images": [key], "write": ["overlays"]}).status_code == 200
+
+
+def test_the_sum_has_an_interval_of_its_own(server, photo):
+    with server.client() as client:
+        found = [counted(client, photo, f"{k}.png") for k in range(2)]
+        total = client.post("/api/sum", json={"images": [key for _, key, _ in found]}).json()
+        assert total["count"] == pytest.approx(sum(result["count"] for *_, result in found))
+        wanted = interval_of_sum(dotcount.load("cells").interval, [result["count"] for *_, result in found])
+        assert total["interval"] == (None if wanted.low is None else pytest.approx([wanted.low, wanted.high]))
+        for message in ([], {}, {"images": 3}, {"images": []}):
+            assert client.post("/api/sum", json=message).status_code == 400
+        assert client.post("/api/sum", json={"images": ["x"]}).status_code == 404
 
 
 def test_names_become_plain_relative_paths():

@@ -2,8 +2,8 @@
 
 ``PUT /api/images?name=...`` (the file is the body) gives ``{"id"}``; ``POST /api/images/ID/count`` the result, once it
 is there; below ``/api/images/ID/`` lie ``tiles/LEVEL/COLUMN/ROW``, ``density`` (float32, row by row) and ``points``
-(float32 x, y, score); ``POST .../regions`` counts in outlines, ``POST /api/results`` gives files. ``GET /api/info``
-tells of the model and the limits.
+(float32 x, y, score); ``POST .../regions`` counts in outlines, ``POST /api/sum`` adds counts up, ``POST /api/results``
+gives files. ``GET /api/info`` tells of the model and the limits.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from dotcount.errors import DataError
+from dotcount.metadata import CountInterval
 from dotcount.temporary import remove
 from dotcount.web.access import LOCAL, Access
 from dotcount.web.app import build_app, page
@@ -80,6 +81,7 @@ class CountPage:
             Route(f"{one}/points", self.points),
             Route(f"{one}/regions", self.regions, methods=["POST"]),
             Route(f"{one}/tiles/{{level:int}}/{{column:int}}/{{row:int}}", self.tile),
+            Route("/api/sum", self.sum, methods=["POST"]),
             Route("/api/results", self.results, methods=["POST"]),
         ]
 
@@ -96,10 +98,8 @@ class CountPage:
 
     async def info(self, _: Request) -> Response:
         """Tell of the model and the limits."""
-        if self._info is None:
-            self._info = await self.worker.run(None)
         limits = {"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels}
-        return JSONResponse({**self._info, "run": self.model.run.name, "limits": limits})
+        return JSONResponse({**await self._told(), "run": self.model.run.name, "limits": limits})
 
     async def upload(self, request: Request) -> Response:
         """Receive a file."""
@@ -155,8 +155,31 @@ class CountPage:
         """Count in outlines: ``{"regions": [{"name", "corners": [[x, y], ...]}, ...]}``."""
         image = self._counted(request)
         asked = _outlines(await receive_json(request, self.limits))
-        found = await asyncio.to_thread(_count_regions, image.folder, asked)
+        found = await asyncio.to_thread(_count_regions, image.folder, asked, await self._interval())
         return JSONResponse(found)
+
+    async def sum(self, request: Request) -> Response:
+        """Tell the sum of counts with its interval."""
+        from dotcount.calibration import interval_of_sum
+
+        asked = await receive_json(request, self.limits)
+        if not isinstance(asked, dict) or not isinstance(keys := asked.get("images"), list) or not keys:
+            raise Refusal(400, "a message with images is needed")
+        images = {str(key): self.store.find(str(key)) for key in keys}
+        counts = [image.result["count"] for image in images.values() if image.result is not None]
+        if len(counts) < len(images):
+            raise Refusal(409, "an image is not counted yet; wait for its count")
+        found = interval_of_sum(await self._interval(), counts)
+        return JSONResponse({"count": found.value, "interval": None if found.low is None else [found.low, found.high]})
+
+    async def _told(self) -> dict[str, Any]:
+        if self._info is None:
+            self._info = await self.worker.run(None)
+        return self._info
+
+    async def _interval(self) -> CountInterval | None:
+        values = (await self._told())["interval"]
+        return None if values is None else CountInterval.from_dict(values)
 
     async def results(self, request: Request) -> Response:
         """Write results of images by sinks, and send them as a file."""
@@ -195,14 +218,20 @@ def _outlines(message: Any) -> list[tuple[str, Any]]:
     return asked
 
 
-def _count_regions(folder: Path, asked: list[tuple[str, Any]]) -> dict[str, Any]:
+def _count_regions(folder: Path, asked: list[tuple[str, Any]], interval: CountInterval | None) -> dict[str, Any]:
     from dotcount.regions import Region, count_regions
 
     prediction = kept(folder)
     regions = [Region(name, [[corners]]) for name, corners in asked]
     found = count_regions(prediction.density, prediction.stride, regions, (prediction.width, prediction.height))
     told = [
-        {"count": one.count, "area": one.area, "notes": one.notes, "interval": one.interval} for one in found.regions
+        {
+            "count": one.count,
+            "area": one.area,
+            "notes": one.notes,
+            "interval": None if interval is None else interval.part(one.count),
+        }
+        for one in found.regions
     ]
     return {"regions": told, "rest": found.rest, "shared": found.shared}
 

@@ -91,6 +91,8 @@ def describe(predictor: Predictor) -> dict[str, Any]:
     validation, training = metadata.validation, metadata.training
     return {
         "model": predictor.name,
+        "interval": metadata.interval.to_dict() if metadata.interval is not None else None,
+        "compares": metadata.familiarity is not None,
         "level": metadata.interval.level if metadata.interval is not None and metadata.interval.finite else None,
         "data": training.data if training is not None else "",
         "caution": validation.caution if validation is not None else "",
@@ -126,7 +128,8 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
             raise ImageReadError(_named(frame.error or "", job))
         folder = job.upload.parent
         levels = write_levels(_shown(frame), folder)
-        _keep(prediction, folder)
+        warnings = [_named(text, job) for text in frame.warnings]
+        _keep(prediction, warnings, folder)
         return {
             "name": job.name,
             "width": prediction.width,
@@ -140,7 +143,8 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
             "heat": _heat(prediction),
             "levels": levels,
             "tile": TILE,
-            "warnings": [_named(text, job) for text in frame.warnings],
+            "familiarity": prediction.familiarity,
+            "warnings": warnings,
         }
     raise ImageReadError(f"{job.name} holds no image; choose another file")
 
@@ -171,10 +175,11 @@ def _heat(prediction: Prediction) -> dict[str, Any]:
 _FIELDS = ("count", "stride", "width", "height", "points", "scores", "density")
 
 
-def _keep(prediction: Prediction, folder: Path) -> None:
-    interval = np.array(prediction.interval if prediction.interval is not None else [])
+def _keep(prediction: Prediction, warnings: Sequence[str], folder: Path) -> None:
     fields = {name: getattr(prediction, name) for name in _FIELDS}
-    np.savez(folder / KEPT, interval=interval, **fields)
+    fields["interval"] = np.array(prediction.interval if prediction.interval is not None else [])
+    fields["familiarity"] = np.array([] if prediction.familiarity is None else [prediction.familiarity])
+    np.savez(folder / KEPT, warnings=np.array(list(warnings), dtype=np.str_), **fields)
 
 
 def kept(folder: Path) -> Prediction:
@@ -187,7 +192,7 @@ def kept(folder: Path) -> Prediction:
     """
     try:
         with np.load(folder / KEPT) as found:
-            interval, stride = found["interval"].tolist(), found["stride"].tolist()
+            interval, stride, familiarity = (found[name].tolist() for name in ("interval", "stride", "familiarity"))
             return Prediction(
                 count=float(found["count"]),
                 interval=(interval[0], interval[1]) if interval else None,
@@ -197,6 +202,8 @@ def kept(folder: Path) -> Prediction:
                 stride=(stride[0], stride[1]),
                 width=int(found["width"]),
                 height=int(found["height"]),
+                familiarity=familiarity[0] if familiarity else None,
+                warnings=tuple(found["warnings"].tolist()),
             )
     except OSError as error:
         raise Refusal(404, "this image is no longer on the server; send it again") from error
@@ -215,7 +222,10 @@ class _KeptEngine(Engine):
     def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
         for frame in frames:
             assert frame.meta.path is not None
-            yield frame, kept(frame.meta.path)
+            prediction = kept(frame.meta.path)
+            for warning in prediction.warnings:
+                frame.warn(warning)
+            yield frame, prediction
             frame.release()
 
 
@@ -240,7 +250,10 @@ def write_results(predictor: Predictor, job: WriteJob) -> tuple[Path, str]:
         taken[_free(name, taken)] = folder
     listing = _KeptImages(tuple((folder, name) for name, folder in taken.items()))
     run = PredictionRun(_KeptEngine(predictor), listing, job.write, job.out)
-    told = [f"{frame.name}: {warning}" for frame, _ in run for warning in frame.warnings]
+    told = []  # what could not be written; what was to be said of the counts is in the tables
+    for frame, prediction in run:
+        known = prediction.warnings if prediction is not None else ()
+        told += [f"{frame.name}: {warning}" for warning in frame.warnings if warning not in known]
     files = sorted(path for path in job.out.rglob("*") if path.is_file() and not path.name.startswith("."))
     files = [path for path in files if path.name not in ("dotcount.json", "prediction.json")]
     if told and "csv" not in job.write:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dotcount.folders import writing_folder
-from dotcount.metadata import ModelMetadata
+from dotcount.metadata import Familiarity, ModelMetadata
+from dotcount.metadata.familiarity import BRIGHTNESS_MARGIN, TIMES_AS_LARGE
 
 if TYPE_CHECKING:
     from dotcount.export import Parity
@@ -81,13 +82,16 @@ def page_settings(run: str, metadata: ModelMetadata, facts: dict[str, Any]) -> d
     """Return what the scripts of the page must know."""
     interval, training, validation = metadata.interval, metadata.training, metadata.validation
     deep = "the model was trained on images of more than 8 bits; in those of 8 bits objects may look different"
+    cautions = [validation.caution] if validation is not None and validation.caution else []
+    if metadata.familiarity is not None:
+        cautions.append("this page does not notice photos unlike the training images; `dotcount predict` does")
     return {
         "info": {
             "run": run,
             "model": metadata.model,
             "data": training.data if training is not None else "",
             "level": interval.level if interval is not None and interval.finite else None,
-            "caution": validation.caution if validation is not None else "",
+            "caution": "; ".join(cautions),
             "outputs": ["csv"],
         },
         "metadata": {
@@ -103,7 +107,21 @@ def page_settings(run: str, metadata: ModelMetadata, facts: dict[str, Any]) -> d
         },
         "facts": {name: facts[name] for name in ("stride", "size_multiple", "receptive_radius", "ground")},
         "count_range": {"min": training.count.min, "max": training.count.max} if training is not None else None,
+        "known": _known(metadata.familiarity),
         "notes": [deep] if metadata.input.intensity.low is not None else [],
+    }
+
+
+def _known(rule: Familiarity | None) -> dict[str, Any] | None:
+    """Return of what a model knows of its training images, what a page can compare without the network's features."""
+    if rule is None:
+        return None
+    dark, bright = rule.brightness
+    return {
+        "area": rule.area,
+        "most": TIMES_AS_LARGE * rule.area,
+        "brightness": [dark, bright],
+        "margin": BRIGHTNESS_MARGIN,
     }
 
 

@@ -4,6 +4,7 @@
 //   info()                 -> {run, model, data, level, caution, outputs}; outputs: what results() can write
 //   count(photo)           -> {count, interval, points, width, height, rows, columns, stride, heat, warnings}
 //   show(viewer, photo), points(photo), density(photo), regions(photo, list), results(photos, output), remove(photo)
+//   sum(photos)            -> [low, high] of the sum of their counts, or null
 // where a photo is {name, file, result, ...}.
 
 import { csvBlob, make, save } from "./api.js";
@@ -176,10 +177,18 @@ function range(interval) {
   return interval ? `${shown(interval[0])} to ${shown(interval[1])}` : "-";
 }
 
-function total() {
+async function total() {
   const all = counted();
   $("total").hidden = all.length < 2;
   $("total").children[1].textContent = shown(all.reduce((sum, photo) => sum + photo.result.count, 0));
+  $("total").children[2].textContent = "";
+  if (all.length < 2 || photos.some((photo) => !photo.result && !photo.error)) return;
+  try {
+    const interval = await backend.sum(all);
+    if (all.length === counted().length) $("total").children[2].textContent = range(interval);
+  } catch (error) {
+    say(error.message, true);
+  }
 }
 
 async function show(photo) {

@@ -38,8 +38,10 @@ class Local {
     photo.picture = image.bitmap;
     photo.cells = density;
     photo.located = Float32Array.from(peaks.flatMap(([x, y, score]) => [x * scale[0], y * scale[1], score]));
-    const warnings = [...image.notes, ...settings.notes, ...unlike(settings.count_range, count)];
-    return { count, interval: around(count, metadata.interval?.scale), points: peaks.length, width, height, rows, columns, stride, heat: heat(density, stride), warnings };
+    const doubts = compared(settings.known, small);
+    const warnings = [...image.notes, ...settings.notes, ...doubts.told, ...unlike(settings.count_range, count)];
+    const interval = doubts.larger ? null : around(count, metadata.interval?.scale);
+    return { count, interval, points: peaks.length, width, height, rows, columns, stride, heat: heat(density, stride), warnings };
   }
 
   show(viewer, photo) {
@@ -68,6 +70,10 @@ class Local {
       }
       return { count, area: area(clipped(corners, [0, 0, width, height])), notes: [], interval: around(count, part) };
     });
+  }
+
+  async sum() {
+    return null; // its interval is not computed here
   }
 
   async results(photos) {
@@ -100,6 +106,24 @@ function unlike(range, count) {
   if (!range || !range.max) return [];
   if (count <= range.max * 1.1 + 1 && count >= range.min * 0.9 - 1) return [];
   return [`count outside the ${range.min.toLocaleString("en")} to ${range.max.toLocaleString("en")} of the training images`];
+}
+
+// Compare size and brightness with those of the training images; see dotcount.metadata.Familiarity.doubts.
+function compared(known, { data, width, height }) {
+  if (!known) return { told: [], larger: false };
+  let sum = 0;
+  for (let k = 0; k < data.length; k++) sum += data[k];
+  const [brightness, [dark, bright]] = [sum / data.length / 255, known.brightness];
+  const told = [];
+  if (brightness < dark - known.margin || brightness > bright + known.margin) {
+    told.push(`mean brightness ${brightness.toFixed(2)} outside the ${dark.toFixed(2)} to ${bright.toFixed(2)} of training`);
+  }
+  const larger = known.area > 0 && width * height > known.most;
+  if (larger) {
+    const times = Math.round((width * height) / known.area);
+    told.push(`${times.toLocaleString("en")} times as large as the largest training image: no interval is promised`);
+  }
+  return { told, larger };
 }
 
 function heat(density, [sx, sy]) {

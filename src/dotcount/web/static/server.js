@@ -37,6 +37,10 @@ class Server {
     return (await sendJson("POST", `${base(photo)}/regions`, { regions })).regions;
   }
 
+  async sum(photos) {
+    return (await sendJson("POST", "/api/sum", { images: photos.map((photo) => photo.id) })).interval;
+  }
+
   async results(photos, output) {
     const { blob, name } = await getFile("/api/results", { images: photos.map((photo) => photo.id), write: [output] });
     return { blob, name: !name || name === "results.zip" ? `${output}.zip` : name };

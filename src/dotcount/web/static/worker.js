@@ -8,8 +8,8 @@ onmessage = async ({ data }) => {
     if (data.model) await load(data);
     if (data.planes) {
       const input = new ort.Tensor("float32", data.planes, [1, 3, data.height, data.width]);
-      const output = await session.run({ [session.inputNames[0]]: input });
-      const { data: cells } = output[session.outputNames[0]];
+      const output = await session.run({ images: input }, ["density"]);
+      const { data: cells } = output.density;
       postMessage({ cells: new Float32Array(cells) });
     } else postMessage({});
   } catch (error) {
