@@ -12,6 +12,7 @@ out and none has a warning.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from dotcount.cli.common import (
 from dotcount.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from dotcount.prediction import PredictionRun, Summary
+    from dotcount.prediction import PredictionRun, Sink, Summary
     from dotcount.selection import ImageSelection
 
 EXAMPLES = """\
@@ -45,8 +46,9 @@ examples:
 """
 
 OUTPUTS = (
-    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, regions, or an annotation format "
-    "that can be written: coco, cvat, geojson, imagej, label_studio, labelme, napari, via, voc, yolo, ..."
+    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, regions, timeline and "
+    "video (of videos), or an annotation format that can be written: coco, cvat, geojson, imagej, label_studio, "
+    "labelme, napari, via, voc, yolo, ..."
 )
 
 
@@ -110,6 +112,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="distance from an object's centre to its nearest neighbour's in pixels, the median; images are resampled "
         "so that it is that of the training images",
     )
+    film = parser.add_argument_group("videos (rows NAME#FRAME; --write csv,timeline,video for counts over time)")
+    film.add_argument(
+        "--every",
+        type=_every,
+        metavar="N|SECONDS",
+        help="count each N-th frame, or one in so many seconds, such as 0.5s (default: 1s)",
+    )
+    film.add_argument(
+        "--smooth",
+        type=float,
+        metavar="SECONDS",
+        help="length of the median in the timeline (default: 5; 0: none)",
+    )
     parser.add_argument(
         "--regions",
         type=Path,
@@ -130,15 +145,14 @@ def run(args: argparse.Namespace) -> int:
 
     require_model(args.run, args.sources)
     listing = find(args.sources)
-    sinks = [name.strip() for name in args.sinks.split(",") if name.strip()]
-    if "csv" not in sinks:
-        sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
-    if args.regions is not None and "regions" not in sinks:
-        sinks.append("regions")
+    sinks = _outputs(args)
     from dotcount.prediction import ImageScale, load, shard_folder
+    from dotcount.prediction.video import VideoSampling
 
     predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime)
     out = args.out
+    if args.every is not None:
+        listing = replace(listing, video=VideoSampling(**args.every))
     if args.shard is not None:
         listing, out = listing.sharded(*args.shard), shard_folder(args.out, *args.shard)
     going = predictor.stream(
@@ -162,6 +176,36 @@ def run(args: argparse.Namespace) -> int:
     for line in summary_lines(going.summary, str(out / "counts.csv"), caution, total.described()):
         print(line)
     return exit_code(going.summary, strict=args.strict)
+
+
+def _outputs(args: argparse.Namespace) -> list[str | Sink]:
+    """Return what to write."""
+    sinks: list[str | Sink] = [name.strip() for name in args.sinks.split(",") if name.strip()]
+    if "csv" not in sinks:
+        sinks.insert(0, "csv")  # the one place where every image, counted or not, has its row
+    if args.regions is not None and "regions" not in sinks:
+        sinks.append("regions")
+    if args.smooth is not None:
+        from dotcount.prediction.sinks.timeline import Timeline
+
+        if args.smooth < 0:
+            raise UsageError(f"--smooth is {args.smooth:g}; it must be a number of seconds, or 0 for none")
+        sinks = [sink for sink in sinks if sink != "timeline"] + [Timeline(args.smooth)]
+    return sinks
+
+
+def _every(text: str) -> dict[str, float]:
+    """Return ``{"frames": N}`` of ``N``, ``{"seconds": x}`` of ``xs``."""
+    seconds = text.endswith("s")
+    try:
+        value = float(text[:-1]) if seconds else int(text)
+    except ValueError:
+        value = 0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} must be a number of frames, such as 30, or of seconds, such as 0.5s"
+        )
+    return {"seconds" if seconds else "frames": value}
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from dotcount.prediction.journal import Settings, Summary
 from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks import Sink, create_sink, writable
 from dotcount.prediction.sources import SourceFiles
+from dotcount.prediction.video import EACH_SECOND
 
 _OF_ONE_FRAME = (None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 """What the system says of a file that could not be written because of its own name or content, not of the disk."""
@@ -144,7 +145,8 @@ def _choices(listing: SourceFiles) -> tuple[object, ...]:
     """Return what is chosen about a listing; choices that are left out are not there, as in older versions."""
     regions = () if listing.regions is None else (listing.regions.digest(),)
     scale = () if listing.scale is None else (listing.scale,)
-    return (listing.selection, listing.every_page, *regions, *scale)
+    video = () if listing.video == EACH_SECOND else (listing.video,)
+    return (listing.selection, listing.every_page, *regions, *scale, *video)
 
 
 def _settings(listing: SourceFiles, engine: Engine, write: Iterable[str]) -> Settings:

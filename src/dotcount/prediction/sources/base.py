@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dotcount.data.cache import SampledImages
 from dotcount.prediction.frame import Frame
+from dotcount.prediction.video import EACH_SECOND, VideoSampling
 from dotcount.registry import Registry
 from dotcount.selection import ImageSelection
 
@@ -25,6 +26,8 @@ class Source(ABC):
         Whether each page, plane or frame is a picture of its own.
     sampled
         Images that are decoded already.
+    video
+        Which frames of a video are counted.
 
     Examples
     --------
@@ -43,6 +46,7 @@ class Source(ABC):
     selection: ImageSelection = ImageSelection()
     every_page: bool = False
     sampled: SampledImages | None = None
+    video: VideoSampling = EACH_SECOND
 
     @abstractmethod
     def frames(self, path: Path, name: str) -> Iterator[Frame]:
@@ -65,9 +69,10 @@ def source_of(
     selection: ImageSelection = Source.selection,
     every_page: bool = False,
     sampled: SampledImages | None = None,
+    video: VideoSampling = EACH_SECOND,
 ) -> Source:
     """Return the source for a file by its ending; any other file is tried as an image."""
     made = (SOURCES.create(name) for name in SOURCES)
     source = next((one for one in made if path.suffix.lower() in one.suffixes), None) or SOURCES.create("images")
-    source.selection, source.every_page, source.sampled = selection, every_page, sampled
+    source.selection, source.every_page, source.sampled, source.video = selection, every_page, sampled, video
     return source

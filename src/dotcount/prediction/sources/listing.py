@@ -20,6 +20,7 @@ from dotcount.intensity import IntensityRule
 from dotcount.prediction.frame import Frame, printable
 from dotcount.prediction.sources.base import SOURCES, source_of
 from dotcount.prediction.sources.unreadable import unreadable
+from dotcount.prediction.video import EACH_SECOND, VideoSampling
 from dotcount.selection import ImageSelection
 
 OWN = "folder of results that dotcount wrote"
@@ -58,6 +59,8 @@ class SourceFiles:
     shard
         (i, n): the i-th of n parts, of which each is counted by a run of its own; (1, 1): all. What images share, such
         as their brightness, is that of all parts together.
+    video
+        Which frames of videos are counted.
 
     Examples
     --------
@@ -77,6 +80,7 @@ class SourceFiles:
     scale: object = None
     after: tuple[Callable[[Frame], None], ...] = ()
     shard: tuple[int, int] = (1, 1)
+    video: VideoSampling = EACH_SECOND
 
     def __len__(self) -> int:
         return len(self.part)
@@ -102,9 +106,9 @@ class SourceFiles:
 
     def __iter__(self) -> Iterator[Frame]:
         for path, name in self.part:
-            for frame in source_of(path, self.selection or ImageSelection(), self.every_page, self._sampled).frames(
-                path, name
-            ):
+            selection = self.selection or ImageSelection()
+            source = source_of(path, selection, self.every_page, self._sampled, self.video)
+            for frame in source.frames(path, name):
                 frame.of_set = lambda: self.intensity
                 frame.after.extend(self.after)
                 if self.regions is not None:

@@ -1,0 +1,118 @@
+"""Frames of a video count like the same frames as pictures."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dotcount.errors import InputError
+from dotcount.models import create
+from dotcount.prediction import find
+from dotcount.prediction.predictor import Predictor
+from dotcount.prediction.sinks.timeline import Timeline
+from dotcount.prediction.video import VideoSampling, read_video
+from tests.inference.pictures import blobs
+
+RATE, LENGTH = 10, 25
+
+
+def write(path, length=LENGTH, size=(96, 64)):
+    """Write a picture that moves, ten frames a second."""
+    whole = blobs(size[1], size[0] + length)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264" if path.suffix != ".avi" else "mpeg4", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt, stream.gop_size = *size, "yuv420p", 5
+        for k in range(length):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(whole[:, k : k + size[0]].copy(), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.fixture
+def predictor():
+    torch.manual_seed(0)
+    module = create("compact", width=4)
+    module.initialize_density(0.05)
+    return Predictor(module, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+@pytest.mark.parametrize(
+    ("sampling", "wanted"),
+    [(VideoSampling(frames=7), range(0, LENGTH, 7)), (VideoSampling(seconds=0.5), range(0, LENGTH, 5))],
+    ids=["frames", "seconds"],
+)
+def test_frames_count_like_the_same_frames_as_pictures(tmp_path, predictor, name, sampling, wanted):
+    path = write(tmp_path / name)
+    listing = replace(find(path), video=sampling)
+    counts = {frame.name: prediction.count for frame, prediction in predictor.predict_many(listing)}
+    exported = {}
+    with av.open(str(path)) as container:
+        for k, frame in enumerate(container.decode(video=0)):
+            picture = tmp_path / f"{k}.png"
+            Image.fromarray(frame.to_ndarray(format="rgb24")).save(picture)
+            exported[f"{name}#{k:06}"] = predictor.predict(picture).count
+    assert len(exported) == LENGTH
+    assert counts == {f"{name}#{k:06}": exported[f"{name}#{k:06}"] for k in wanted}
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi"])
+def test_a_video_that_is_cut_off_gives_its_readable_frames_and_one_error(tmp_path, predictor, name):
+    whole = write(tmp_path / name, 60)
+    cut = tmp_path / f"cut{whole.suffix}"
+    data = whole.read_bytes()
+    cut.write_bytes(data[: int(0.7 * len(data))])
+    listing = replace(find(cut), video=VideoSampling(frames=1))
+    outcomes = [(frame.name, prediction, frame.error) for frame, prediction in predictor.predict_many(listing)]
+    *good, last = outcomes
+    assert 20 < len(good) < 60
+    assert all(prediction is not None for _, prediction, _ in good)
+    wanted = [p.count for _, p in predictor.predict_many(replace(find(whole), video=VideoSampling(frames=1)))]
+    # The last picture before the cut may be there in part.
+    assert [p.count for _, p, _ in good[:-1]] == wanted[: len(good) - 1]
+    assert last[0] == f"{cut.name}#end"
+    assert last[1] is None
+    assert "could be read; copy it again" in last[2]
+
+
+@pytest.mark.parametrize("content", [b"", b"no video"])
+def test_what_is_no_video_is_one_row(tmp_path, predictor, content):
+    (tmp_path / "a.mp4").write_bytes(content)
+    ((frame, prediction),) = predictor.predict_many(tmp_path / "a.mp4")
+    assert prediction is None
+    assert "a.mp4 can't be read" in frame.error
+
+
+def test_counts_over_time_and_the_annotated_video(tmp_path, predictor):
+    listing = replace(find(write(tmp_path / "a.mp4")), video=VideoSampling(seconds=0.5))
+    sinks = ["csv", Timeline(1.0), "video"]
+    going = predictor.stream(listing, out=tmp_path / "out", sinks=sinks)
+    next(going)
+    going.close()  # a run that is stopped goes on
+    done = list(predictor.stream(listing, out=tmp_path / "out", sinks=sinks))
+    assert len(done) == 4
+    counts = [float(row["count"]) for row in csv.DictReader((tmp_path / "out" / "counts.csv").open())]
+    rows = list(csv.DictReader((tmp_path / "out" / "timeline" / "a.mp4.csv").open()))
+    assert [(int(row["frame"]), float(row["seconds"])) for row in rows] == [(k * 5, k * 0.5) for k in range(5)]
+    assert [float(row["count"]) for row in rows] == counts
+    assert float(rows[2]["smoothed"]) == pytest.approx(np.median(counts[1:4]), abs=1e-4)
+    assert Image.open(tmp_path / "out" / "timeline" / "a.mp4.png").size == (1080, 420)
+    pictures = list(read_video(tmp_path / "out" / "videos" / "a.mp4.mp4", VideoSampling(frames=1)))
+    assert [picture.time for picture in pictures] == pytest.approx([k * 0.5 for k in range(5)])
+    names = {p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*") if p.is_file()}
+    assert names == {
+        *("counts.csv", "points.csv", "prediction.json", "dotcount.json", ".dotcount-lock"),
+        *("timeline/a.mp4.csv", "timeline/a.mp4.png", "videos/a.mp4.mp4"),
+    }
+
+
+@pytest.mark.parametrize("options", [{}, {"frames": 0}, {"seconds": 0.0}, {"frames": 2, "seconds": 1.0}])
+def test_a_choice_of_no_frames_is_refused(options):
+    with pytest.raises(InputError):
+        VideoSampling(**options)
