@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import warnings
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dotcount import losses
+from dotcount.config import load
 from dotcount.errors import InputError, UnknownNameError, UsageError
 from dotcount.losses import PotentialCache
+from dotcount.metadata import LossFacts
 from dotcount.transport import solve
 
 
@@ -246,3 +249,26 @@ def test_wrong_names_suggest_the_right_one():
             losses.create("uot", **{option: value})
     with pytest.raises(InputError, match="epsilon must be"):
         losses.create("uot", epsilon=-0.01)
+
+
+def test_an_infinite_strength_on_the_dots_counts_what_is_there_and_is_kept_in_metadata():
+    """Of two places that a dot may be at, the gradient vanishes where the mass is that of the dot."""
+    points = [torch.tensor([[4.0, 4.0]], dtype=torch.float64), torch.tensor([[28.0, 4.0]], dtype=torch.float64)]
+    for rho in ((1.0, float("inf")), [1, "inf"]):
+        density = torch.zeros(2, 1, 1, 4, dtype=torch.float64)
+        density[..., 0] = density[..., 3] = 0.5
+        density.requires_grad_()
+        out = losses.create("uot", rho=rho, length_scale=8.0, tol=1e-10)(density, points, stride=8)
+        out.total.backward()
+        assert float(density.grad.sum(0)[0, 0, 0]) == pytest.approx(0.0, abs=1e-6)
+    facts = LossFacts.of("uot", {"rho": (1.0, float("inf"))})
+    assert json.loads(json.dumps(facts.options, allow_nan=False)) == {"rho": [1.0, "inf"]}
+    assert losses.create("uot", **facts.options).options["rho"] == (1.0, "inf")
+    with pytest.raises(InputError, match="rho must be one number or two"):
+        losses.create("uot", rho="much")
+    with pytest.raises(InputError, match="no mass can reach 1 of 1 dots"):
+        losses.create("uot", rho=(1, "inf"))(torch.zeros(1, 1, 2, 2), [torch.ones(1, 2)], stride=8)
+
+
+def test_an_infinite_strength_is_read_from_yaml():
+    assert load(overrides=["loss.options.rho=[1,.inf]"]).loss.options["rho"] == [1, float("inf")]

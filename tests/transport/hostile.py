@@ -1,6 +1,6 @@
 """Solve problems at the edge of arithmetic and judge every answer by the reference.
 
-    python -m tests.transport.hostile [--problems 20000] [--seed 0] [--out FILE]
+    python -m tests.transport.hostile [--problems 20000] [--seed 0] [--exact] [--out FILE]
 
 Sizes 1 to 24, up to 12 dots, densities from subnormal to 1e30, no blur and blurs from 1e-6 to 1e3, strengths from
 1e-6 to 1e6, far and coincident dots, given potentials of any size, every method, cost and penalty. Problems are solved
@@ -37,8 +37,8 @@ NOISE = 4e-16
 """What the judge's own float64 interface may lose, relative to the magnitudes that a value is added up from."""
 
 
-def draw(seed: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
-    """Return a density, dots and options."""
+def draw(seed: int, exact: bool = False) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
+    """Return a density, dots and options; dots must be paid exactly where ``exact``."""
     rng = np.random.default_rng(seed)
 
     def log(low: float, high: float, size: int | None = None) -> Any:
@@ -97,6 +97,8 @@ def draw(seed: int) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
         options["beta"] = torch.from_numpy(beta).to(dtype)
     if rng.random() < 0.2:
         options["tol_gradient"] = float(log(-6, 0))
+    if exact:
+        options["rho"] = (rho[0] if isinstance(rho, tuple) else rho, math.inf)
     return torch.from_numpy(density).to(dtype), torch.from_numpy(points).to(dtype), options
 
 
@@ -128,8 +130,13 @@ def judge(density: torch.Tensor, points: torch.Tensor, options: dict[str, Any]) 
             got = solve(density, points, **options)
             bound = got.gradient_bound
     except DotcountError as error:
-        return ([] if str(error) and "\n" not in str(error) else ["error without one clear line"]), "refused"
+        faults = [] if str(error) and "\n" not in str(error) else ["error without one clear line"]
+        if "no mass can reach" in str(error) and not _lost(density, points, options):
+            faults.append(f"refused, but every dot can be reached: {error}")
+        return faults, "refused"
     faults = []
+    if _lost(density, points, options):
+        faults.append("solved, but a dot can't be reached")
     if got.converged and not all(map(math.isfinite, numbers(got))):
         faults.append("converged, not finite")
     if got.converged and not got.gap <= options["tol"] * max(1.0, abs(got.value)) * (1 + 1e-6):
@@ -139,11 +146,17 @@ def judge(density: torch.Tensor, points: torch.Tensor, options: dict[str, Any]) 
     if math.isnan(got.value) or math.isnan(got.gap) or got.gap < 0 or math.isnan(bound):
         faults.append("a bound is not a number")
     if not len(points):
-        return faults, "converged" if got.converged else "told"
+        return faults, "converged" if got.converged else "not converged"
     with np.errstate(all="ignore"):
         more, judged = _compare(got, bound, dense(density, points, options))
-    state = "converged" if got.converged else "told"
+    state = "converged" if got.converged else "not converged"
     return faults + more, f"{state}, {judged}"
+
+
+def _lost(density: torch.Tensor, points: torch.Tensor, options: dict[str, Any]) -> bool:
+    """Whether a dot that must be paid exactly can't be reached by any mass."""
+    problem = dense(density, points, options)
+    return problem.exact and not (np.isfinite(problem.cost) & (problem.u > 0)[:, None]).any(0).all()
 
 
 def _compare(got: Solution, bound: float, problem: ref.Dense) -> tuple[list[str], str]:
@@ -199,8 +212,15 @@ def _hard(problem: ref.Dense, beta: np.ndarray) -> tuple[ref.Look, Any, Any]:
         plan = soft.q[:, None] * soft.share
         paid = (plan * np.where(plan > 0, problem.cost, 0)).sum()
         filled = np.where(problem.u > 0, problem.u, 1)
-        paid += (problem.u * ref.primal(problem.penalty, problem.rho[0], soft.q / filled)).sum()
-        paid += (problem.v * ref.primal(problem.penalty, problem.rho[1], soft.gamma / problem.v)).sum()
+        if problem.exact:
+            if not (soft.gamma > 0).all():
+                epsilon *= 0.1
+                continue
+            plan = plan * (problem.v / soft.gamma)
+            paid = (plan * np.where(plan > 0, problem.cost, 0)).sum()
+        else:
+            paid += (problem.v * ref.primal(problem.penalty, problem.rho[1], soft.gamma / problem.v)).sum()
+        paid += (problem.u * ref.primal(problem.penalty, problem.rho[0], plan.sum(1) / filled)).sum()
         here = ref.look(problem, soft.beta)
         if here.lower > lower:
             exact, lower = here, here.lower
@@ -209,18 +229,18 @@ def _hard(problem: ref.Dense, beta: np.ndarray) -> tuple[ref.Look, Any, Any]:
     return replace(exact, lower=lower, upper=upper), lower, upper
 
 
-def _work(pipe: Connection, seeds: range) -> None:
+def _work(pipe: Connection, seeds: range, exact: bool) -> None:
     torch.set_num_threads(1)
     for seed in seeds:
         pipe.send(("begin", seed, None))
         try:
-            pipe.send(("end", seed, judge(*draw(seed))))
+            pipe.send(("end", seed, judge(*draw(seed, exact))))
         except Exception as error:
             pipe.send(("end", seed, ([f"{type(error).__name__}: {error}"], "raised")))
     pipe.close()
 
 
-def run(seeds: range) -> Iterator[tuple[int, list[str], str]]:
+def run(seeds: range, exact: bool = False) -> Iterator[tuple[int, list[str], str]]:
     """Yield (seed, faults, state) of each problem; a process that dies costs one problem."""
     context = multiprocessing.get_context("fork")
     for dtype in (torch.float32, torch.float64):  # compiled here, loops need not be compiled again in every process
@@ -228,7 +248,7 @@ def run(seeds: range) -> Iterator[tuple[int, list[str], str]]:
     following = seeds.start
     while following < seeds.stop:
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(sender, range(following, seeds.stop)), daemon=True)
+        process = context.Process(target=_work, args=(sender, range(following, seeds.stop), exact), daemon=True)
         process.start()
         sender.close()
         current = following
@@ -258,18 +278,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--exact", action="store_true", help="an infinite strength on the dots")
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     states: Counter[str] = Counter()
     faults: dict[int, list[str]] = {}
     start = time.perf_counter()
-    for seed, found, state in run(range(arguments.seed, arguments.seed + arguments.problems)):
+    for seed, found, state in run(range(arguments.seed, arguments.seed + arguments.problems), arguments.exact):
         states[state] += 1
         if found:
             faults[seed] = found
             print(seed, found, flush=True)
     record = {
-        "problems": arguments.problems, "first_seed": arguments.seed, "seconds": round(time.perf_counter() - start),
+        "problems": arguments.problems, "first_seed": arguments.seed, "exact": arguments.exact,
+        "seconds": round(time.perf_counter() - start),
         "states": dict(sorted(states.items())), "problems_with_faults": len(faults), "faults": faults,
     }  # fmt: skip
     print(json.dumps({k: v for k, v in record.items() if k != "faults"}, indent=1))

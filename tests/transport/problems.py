@@ -88,6 +88,8 @@ def strengths(s: Scene) -> tuple[float, float]:
 
 
 def conjugate(name: str, z: Tensor, rho: float) -> Tensor:
+    if rho == torch.inf:
+        return z
     if name == "kl":
         return rho * (torch.exp(z / rho) - 1)
     return torch.where(z >= -2 * rho, z * z / (4 * rho) + z, -rho * torch.ones_like(z))

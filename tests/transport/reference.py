@@ -17,7 +17,10 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Dense:
-    """One problem: masses u (n,) and v (m,), costs (n, m), names and strengths of the terms."""
+    """One problem: masses u (n,) and v (m,), costs (n, m), names and strengths of the terms.
+
+    The second strength may be infinite: then every plan that counts pays the dots exactly.
+    """
 
     u: Array
     v: Array
@@ -25,6 +28,10 @@ class Dense:
     penalty: str
     epsilon: float
     rho: tuple[float, float]
+
+    @property
+    def exact(self) -> bool:
+        return math.isinf(self.rho[1])
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,8 @@ def costs(name: str, delta: float | None, rows: int, columns: int, points: Array
 def conjugate(name: str, rho: float, z: Array) -> tuple[Array, Array, Array]:
     """Return ``rho phi*(z / rho)`` with its first and second derivative."""
     strength = LONG(rho)
+    if math.isinf(rho):
+        return z, np.ones_like(z), np.zeros_like(z)
     if name == "kl":
         grown = np.exp(z / strength)
         return strength * np.expm1(z / strength), grown, grown / strength
@@ -107,19 +116,22 @@ def look(problem: Dense, beta: Array) -> Look:
     gamma = plan.sum(0)
     dots, wanted, _ = conjugate(name, rho_v, -beta)
     parts = [np.where(filled, -u * np.where(filled, price, 0), 0), -v * dots]
-    moved = np.where(plan > 0, plan, 0)
-    log_share = np.log(np.where(share > 0, share, 1))
-    ratio = q / np.where(filled, u, 1)
+    upper = np.inf if problem.exact and not (gamma > 0).all() else None
+    scale = v / np.where(gamma > 0, gamma, 1) if problem.exact else np.ones_like(v)
+    moved = np.where(plan > 0, plan * scale, 0)  # a plan that pays the dots exactly, where that is asked
+    sent = moved.sum(1) if problem.exact else q
+    part = np.where(moved > 0, moved / np.where(sent > 0, sent, 1)[:, None], 1) if problem.exact else share
+    log_share = np.log(np.where(part > 0, part, 1))
+    ratio = sent / np.where(filled, u, 1)
     paid = [
         moved * np.where(plan > 0, cost, 0),
         LONG(problem.epsilon) * moved * log_share,
         u * primal(name, rho_u, ratio),
-        v * primal(name, rho_v, gamma / v),
+        np.zeros_like(v) if problem.exact else v * primal(name, rho_v, gamma / v),
     ]
     size = sum(abs(one).sum() for one in (*parts, *paid)) + (abs(beta) * (gamma + v * wanted)).sum()
-    return Look(
-        beta, sum(one.sum() for one in parts), sum(one.sum() for one in paid), size, alpha, share, q, gamma, v * wanted
-    )
+    upper = sum(one.sum() for one in paid) if upper is None else upper
+    return Look(beta, sum(one.sum() for one in parts), upper, size, alpha, share, q, gamma, v * wanted)
 
 
 def _step(problem: Dense, at: Look, damping: float) -> Array:
@@ -142,6 +154,8 @@ def _logarithmic_step(problem: Dense, at: Look) -> Array:
     rho, epsilon = LONG(problem.rho[1]), LONG(problem.epsilon)
     paid = (at.gamma > 0) & (at.wanted > 0)
     ratio = np.log(np.where(paid, at.wanted, 1) / np.where(paid, at.gamma, 1))
+    if problem.exact:
+        return np.where(paid, epsilon * ratio, LONG(problem.rho[0]))
     return rho * epsilon / (rho + epsilon) * ratio
 
 
@@ -153,7 +167,7 @@ def maximise(problem: Dense, beta: Array, steps: int = 40, goal: float = 1e-15) 
         if not np.isfinite(here.lower) or spread <= goal * max(here.size, 1e-300):
             break
         trials = [_step(problem, here, damping)]
-        if problem.penalty == "kl":
+        if problem.penalty == "kl" or problem.exact:
             trials.append(_logarithmic_step(problem, here))
         better = None
         for step in trials:
@@ -178,8 +192,10 @@ def potential_error(problem: Dense, at: Look) -> float:
     """Return a bound on ``max_j |beta_j - beta*_j|``, from the contraction (KL) or the strong concavity."""
     rho_u, rho_v = problem.rho
     bounds = []
+    if not math.isfinite(at.upper):
+        return math.inf
     if problem.penalty == "kl" and problem.epsilon > 0 and (at.gamma > 0).all() and (at.wanted > 0).all():
-        step = rho_v * problem.epsilon / (rho_v + problem.epsilon)
+        step = 1 / (1 / rho_v + 1 / problem.epsilon)
         # 1 - step |1 / epsilon - 1 / rho_u| without cancellation
         if problem.epsilon <= rho_u:
             left = step * (1 / rho_u + 1 / rho_v)

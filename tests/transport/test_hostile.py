@@ -22,13 +22,14 @@ def rand(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_sample_of_hostile_problems_is_without_fault(route):
+@pytest.mark.parametrize(("exact", "number"), [(False, 120), (True, 50)], ids=["strengths", "exact"])
+def test_a_sample_of_hostile_problems_is_without_fault(route, exact, number):
     first = 0 if route == "compiled" else 500
     states = set()
-    for seed, faults, state in hostile.run(range(first, first + 120)):
+    for seed, faults, state in hostile.run(range(first, first + number), exact):
         assert not faults, f"problem {seed}: {faults}"
         states.add(state)
-    assert {"converged, all judged", "told, value judged"} <= states
+    assert {"converged, all judged", "not converged, value judged"} <= states
 
 
 def test_the_judge_sees_a_wrong_value_and_a_wrong_gradient():
@@ -86,7 +87,7 @@ def test_a_start_that_overflows_is_told_or_left_behind():
         (rand(4, 4), DOT * 1e32, {}, "distances between dots and cells"),
         (rand(4, 4), DOT, {"length_scale": 1e-35}, "distances between dots and cells"),
         (rand(4, 4), DOT, {"weights": torch.tensor([1e-38])}, "weights must be between"),
-        (rand(4, 4), DOT, {"rho": 1e40}, "rho must be positive and finite, between"),
+        (rand(4, 4), DOT, {"rho": 1e40}, "rho must be positive, between"),
         (rand(4, 4), DOT, {"epsilon": 1e-40}, "epsilon must be finite and not negative: 0, or between"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -105,7 +106,9 @@ class UOTLoss(DensityLoss):
     epsilon
         Entropic blur in units of the length scale; 0 for none.
     rho
-        Strength of the mass penalties, one number or (pixels, dots).
+        Strength of the mass penalties, one number or (pixels, dots). That on the dots may be infinite (``.inf`` in
+        YAML, ``math.inf`` or ``"inf"``): every dot is paid exactly, and the count has no bias for any length scale. A
+        map that holds nothing where dots are is an error then.
     length_scale
         Unit of length, px. None: the longer side of the largest image or crop of the batch.
     delta
@@ -145,7 +148,7 @@ class UOTLoss(DensityLoss):
         cost: str = "l2",
         penalty: str = "kl",
         epsilon: float = 0.01,
-        rho: float | tuple[float, float] = 1.0,
+        rho: float | str | Sequence[float | str] = 1.0,
         length_scale: float | None = None,
         delta: float | None = None,
         tol: float = 1e-4,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
@@ -34,6 +35,23 @@ class LossFacts(Strict):
 
     name: Name = "uot"
     options: Mapping[str, Option] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, options: Mapping[str, Any]) -> LossFacts:
+        """Return the facts of a loss with infinite options as text, since JSON has no number for them.
+
+        Examples
+        --------
+        >>> LossFacts.of("uot", {"rho": [1.0, float("inf")]}).options
+        {'rho': [1.0, 'inf']}
+        """
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, list | tuple):
+                return [plain(one) for one in value]
+            return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+        return cls(name, {key: plain(value) for key, value in options.items()})
 
     @property
     def length_scale(self) -> float | None:

@@ -122,5 +122,5 @@ def training_facts(plan: Plan, state: RunState) -> TrainingFacts:
         minutes=round(state.elapsed / 60, 2),
         pretrained=config.model.pretrained is not False,
         seed=training.seed,
-        loss=LossFacts(config.loss.name, dict(config.loss.options)),
+        loss=LossFacts.of(config.loss.name, config.loss.options),
     )

@@ -20,7 +20,7 @@ def solve(
     cost: str = SolverOptions.cost,
     penalty: str = SolverOptions.penalty,
     epsilon: float = SolverOptions.epsilon,
-    rho: float | tuple[float, float] = SolverOptions.rho,
+    rho: float | str | Sequence[float | str] = SolverOptions.rho,
     length_scale: float | None = SolverOptions.length_scale,
     delta: float | None = SolverOptions.delta,
     weights: Tensor | None = None,
@@ -49,7 +49,9 @@ def solve(
         Entropic blur, units of the cost; 0 for none (then the solve runs with falling epsilon and certifies the hard
         minimum).
     rho
-        Strength of the penalty on pixels and dots, units of the cost; or (pixels, dots).
+        Strength of the penalty on pixels and dots, units of the cost; or (pixels, dots). That on the dots may be
+        infinite (``math.inf`` or ``"inf"``): then every dot is paid exactly, and dots that no mass can reach are an
+        error.
     length_scale
         Unit of length, px. None: the longer side of the density, ``max(h, w) * stride``.
     delta
@@ -78,7 +80,8 @@ def solve(
     Raises
     ------
     InputError, UnknownNameError
-        For arguments that are out of range, of wrong shape, dtype or device, or not finite.
+        For arguments that are out of range, of wrong shape, dtype or device, or not finite, and for dots that must be
+        paid exactly and can't be.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """One phase of Newton's method on the dual at a fixed epsilon, for all images of a batch side by side.
 
-:func:`dotcount.transport.kernels.climb` is the same in compiled loops, image after image.
+:func:`dotcount.transport.kernels.maximise` is the same in compiled loops, image after image.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dotcount.transport.dual import Point, TensorDual
-from dotcount.transport.penalties import KL
+from dotcount.transport.penalties import KL, Equality
 
 FORCING = 0.2
 """Relative residual to which the linear systems are solved while far from the optimum."""
@@ -48,7 +48,9 @@ def _direction(dual: TensorDual, point: Point, logarithmic: Tensor, todo: Tensor
     penalty, v = dual.problem.dot_penalty, dual.problem.weights
     curvature = v * penalty.curvature(-point.beta)
     right = point.m - point.gamma
-    if isinstance(penalty, KL) and bool(logarithmic.any()):
+    if isinstance(penalty, Equality):  # a dot that gets nothing has no curvature of its own
+        curvature = torch.where(point.gamma > 0, curvature, v / dual.problem.pixel_penalty.rho)
+    if isinstance(penalty, KL | Equality) and bool(logarithmic.any()):
         ratio = torch.log(point.m.clamp(min=1e-300) / point.gamma.clamp(min=1e-300))
         paid = logarithmic[:, None] & (point.gamma > 0)
         curvature = torch.where(paid, point.gamma / penalty.rho, curvature)
@@ -76,7 +78,7 @@ def ascend(
     tol: float,
     budget: int,
     known: Point | None = None,
-    faithful: bool = True,
+    renewable: bool = True,
 ) -> Progress:
     """Maximise the dual from ``beta`` (B, m_max) until every active image's gap meets ``tol``.
 
@@ -94,8 +96,8 @@ def ascend(
         At most this many evaluations.
     known
         The point at ``beta``, if it has been evaluated already.
-    faithful
-        End as soon as the potentials have stale too far from those that the pairs were chosen for.
+    renewable
+        End as soon as the potentials are too far from those that the pairs were chosen for.
     """
     point = dual.at(beta) if known is None else known
     used = 1 if known is None else 0
@@ -106,7 +108,7 @@ def ascend(
         goal = tol * point.value.abs().clamp(min=1.0)
         converged = point.gap <= goal
         todo = active & ~converged & ~stalled
-        stale = faithful and bool((_stale(dual, point) & todo).any())
+        stale = renewable and bool((_stale(dual, point) & todo).any())
         if used >= budget or stale or not bool(todo.any()):
             return Progress(point, evaluations, converged, stale)
         step = _direction(dual, point, logarithmic, todo, goal)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dotcount.transport.cells import CellBlocks
 from dotcount.transport.dual import Dual, Point
-from dotcount.transport.penalties import KL
+from dotcount.transport.penalties import KL, Equality
 from dotcount.transport.problem import TransportProblem
 from dotcount.transport.rounding import OF_EPSILON, OF_UNIT, UNIT64, Scales, largest_error
 
@@ -96,8 +96,10 @@ def certify(dual: Dual, point: Point) -> Certificate:
 
 
 def dot_term(dual: Dual, point: Point) -> Tensor:
-    """Return (B,) the price of the change of the dots' mass."""
+    """Return (B,) the price of the change of the dots' mass; 0 where it must not change, and does within the gap."""
     problem = dual.problem
+    if isinstance(problem.dot_penalty, Equality):
+        return torch.zeros_like(point.value)
     ratio = point.gamma / torch.where(problem.present, problem.weights, 1.0)
     return (problem.weights * problem.dot_penalty.primal(ratio)).sum(1)
 
@@ -129,7 +131,7 @@ def potential_bound(dual: Dual | Setting, point: Point, certificate: Certificate
     penalty, and the gap bounds the distance.
     """
     pixel, dot = dual.problem.pixel_penalty, dual.problem.dot_penalty
-    if isinstance(pixel, KL) and isinstance(dot, KL) and dual.problem.epsilon > 0:
+    if isinstance(pixel, KL) and isinstance(dot, KL | Equality) and dual.problem.epsilon > 0:
         bound = _contraction_bound(dual, point, certificate, pixel.rho, dot.rho)
         if bool(torch.isfinite(bound).all()):
             return bound

@@ -36,8 +36,6 @@ SWITCH = "DOTCOUNT_NUMBA"
 """Environment variable that turns the compiled loops off when it is ``0``."""
 THREADED = 10_000
 """(Block, dot) pairs of a batch from which its images are shared out among threads."""
-REACH = 6.0
-"""Change of ``beta / eps`` up to which shares are rescaled; farther away, others would count for Newton's system."""
 DOTS_OF_PART, BLOCKS_OF_PART, LARGEST_SIDE = 16, 4, 16
 """Dots, and blocks, that a part of an image has at least on average, and most parts along a side; see ``kernels``."""
 SPARE, LOANS = 1 << 27, 4
@@ -73,13 +71,13 @@ def ascend(
     tol: float,
     budget: int,
     known: Point | None = None,
-    faithful: bool = True,
+    renewable: bool = True,
 ) -> Progress:
     """Maximise the dual from ``beta``, compiled where ``dual`` is; see :func:`dotcount.transport.ascent.ascend`."""
     if isinstance(dual, CompiledDual):
-        return dual.ascend(beta, active, tol, budget, known, faithful)
+        return dual.ascend(beta, active, tol, budget, known, renewable)
     assert isinstance(dual, TensorDual), "one of the two that make_dual makes"
-    return ascend_on_tensors(dual, beta, active, tol, budget, known, faithful)
+    return ascend_on_tensors(dual, beta, active, tol, budget, known, renewable)
 
 
 @contextlib.contextmanager
@@ -169,11 +167,10 @@ _FIELDS = [field.name for field in dataclasses.fields(Account)]
 class CompiledDual(Dual):
     """See :class:`Dual`; the loops over pairs are those of :mod:`dotcount.transport.kernels`."""
 
-    log_floored = -80.0 + 2.0 * REACH
-
     def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
         problem, cells = self.problem, self.cells
         self.kernels = _kernels()
+        self.log_floored = self.kernels.LOG_FLOORED
         n_images, width = problem.weights.shape
         kind, delta = _numbers(problem.cost)
         places, potentials = problem.dots.numpy(), beta.numpy()
@@ -261,7 +258,7 @@ class CompiledDual(Dual):
         return self.ascend(beta, torch.ones(len(beta), dtype=torch.bool), 0.0, 1, None, False).point
 
     def ascend(
-        self, beta: Tensor, active: Tensor, tol: float, budget: int, known: Point | None, faithful: bool
+        self, beta: Tensor, active: Tensor, tol: float, budget: int, known: Point | None, renewable: bool
     ) -> Progress:
         """See :func:`dotcount.transport.ascent.ascend`; each image has the budget for itself.
 
@@ -275,14 +272,14 @@ class CompiledDual(Dual):
         else:
             state = self.kernels.State(*(getattr(known, name).numpy() for name in self.kernels.State._fields))
         evaluations, ended = np.empty(n_images, np.int64), np.empty((2, n_images), np.bool_)
-        accounts = np.empty((len(_FIELDS), n_images)) if faithful else None
+        accounts = np.empty((len(_FIELDS), n_images)) if renewable else None
 
-        anchor = self._anchor(faithful)
+        anchor = self._anchor(renewable)
         limits = self.kernels.Limits(tol, budget, known is not None)
         progress = self.kernels.ImageFlags(active.numpy(), evaluations, *ended)
 
         def work(first: int, last: int) -> None:
-            self.kernels.climb(
+            self.kernels.maximise(
                 first, last, self._objective, self._ground, self._pairs, state, anchor, limits, progress
             )  # fmt: skip
             if accounts is not None:
@@ -296,7 +293,8 @@ class CompiledDual(Dual):
     def account(self, point: Point) -> Account:
         """See :meth:`Dual.account`; pairs are also trimmed when they are referred to.
 
-        That of the point where a faithful climb has ended is at hand: threads are woken up once for both.
+        That of the point where a maximisation with renewable pairs has ended is at hand: threads are woken up once for
+        both.
         """
         if self._accounted is None or self._accounted[0] is not point:
             out: np.ndarray = np.empty((len(_FIELDS), len(point.value)))
@@ -310,10 +308,10 @@ class CompiledDual(Dual):
             first, last, self._objective, self._ground, self._pairs, state, self._anchor(True), out
         )  # fmt: skip
 
-    def _anchor(self, faithful: bool) -> Any:
+    def _anchor(self, renewable: bool) -> Any:
         """Return what the lists and plans at hand refer to."""
         return self.kernels.Anchor(
-            self._reference_beta, REACH, self.search_beta.numpy(), self.span if faithful else math.inf,
+            self._reference_beta, self.kernels.REACH, self.search_beta.numpy(), self.span if renewable else math.inf,
             self.log_dropped.numpy(), self._far,
         )  # fmt: skip
 

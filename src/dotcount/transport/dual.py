@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from dotcount.transport import rescaling
 from dotcount.transport.cells import CellBlocks
 from dotcount.transport.neighbours import find_neighbours
 from dotcount.transport.pairs import TensorPlans
-from dotcount.transport.penalties import KL
+from dotcount.transport.penalties import KL, Equality
 from dotcount.transport.problem import LARGEST, LOWEST, TransportProblem
 from dotcount.transport.rounding import UNIT64, Scales, Sizes, excess, largest_error
 
@@ -174,7 +175,7 @@ class TensorDual(Dual):
         price, wanted = dot.conjugate_and_slope(-beta)
         value = -conjugate - (v * price).sum(1)
         value = value.nan_to_num(LOWEST, LOWEST, LOWEST)
-        gap = self._gap(gamma, beta).nan_to_num(math.inf, math.inf)
+        gap = self._gap(gamma, beta, slope).nan_to_num(math.inf, math.inf)
         return Point(beta, alpha, factor, total, q, received, gamma, v * wanted, value, gap)
 
     def _refused(self, beta: Tensor, bounded: Tensor) -> Point:
@@ -192,11 +193,22 @@ class TensorDual(Dual):
             gap=point.gap.masked_fill(~bounded, math.inf),
         )
 
-    def _gap(self, gamma: Tensor, beta: Tensor) -> Tensor:
-        """Return (B,) the distance from the value to the primal cost of the plan at this point."""
+    def _gap(self, gamma: Tensor, beta: Tensor, slope: Tensor) -> Tensor:
+        """Return (B,) the distance from the value to the primal cost of the plan at this point.
+
+        ``slope`` (n_blocks, k) is ``q / u``. Where the dots must be paid exactly it is that of a rescaled plan.
+        """
         v = self.problem.weights
+        if isinstance(self.problem.dot_penalty, Equality):
+            return rescaling.gap(v, gamma, self._rescaling(slope))
         ratio = gamma / torch.where(self.problem.present, v, torch.ones_like(v))
         return (v * self.problem.dot_penalty.fenchel_young(ratio, -beta)).sum(1)
+
+    def _rescaling(self, slope: Tensor) -> tuple[float, Tensor]:
+        """Return :func:`dotcount.transport.rescaling.strengths` for the ``slope`` q / u (n_blocks, k)."""
+        steepest = torch.zeros(len(self.cells.grids), dtype=slope.dtype, device=slope.device)
+        steepest.scatter_reduce_(0, self.cells.image, slope.amax(1), "amax")
+        return rescaling.strengths(self.problem.pixel_penalty, self.epsilon, steepest)
 
     def newton_step(
         self, point: Point, curvature: Tensor, right: Tensor, near: bool, relative: Tensor, steps: int
@@ -287,19 +299,29 @@ class TensorDual(Dual):
         else:
             size = torch.where(size > 0, size.clamp(max=2.0 * rho), -size)
             potential = mass * size * (1.0 + size / (4.0 * rho))
-        slope = dot.primal_slope(point.gamma / torch.where(problem.present, v, 1.0)) + point.beta
-        slope = torch.where(point.gamma > 0, point.gamma * slope.abs(), 0.0)
-        absent = ~problem.present
+        absent, moved, received = ~problem.present, cells.per_image(point.q), point.gamma
+        one = torch.ones_like(moved)
+        stretch, floored, strength = one, torch.zeros_like(moved), one * dot.rho
+        if isinstance(dot, Equality):
+            factors = self._rescaling(torch.where(mass > 0, point.q / torch.where(mass > 0, mass, 1.0), 0.0))
+            slope, strength = rescaling.gap_slope(v, point.gamma, factors), factors[0] + 2.0 * factors[1]
+            paid = torch.where(absent, math.inf, point.gamma.clamp(min=rescaling.TINY))
+            stretch = (v / paid).amax(1).clamp(min=1.0)
+            floored = moved * math.exp(self.log_floored) / paid.amin(1)
+            received = torch.maximum(received, v)
+        else:
+            slope = dot.primal_slope(point.gamma / torch.where(problem.present, v, 1.0)) + point.beta
+            slope = torch.where(point.gamma > 0, point.gamma * slope.abs(), 0.0)
         span = point.beta.masked_fill(absent, -math.inf).amax(1) - point.beta.masked_fill(absent, math.inf).amin(1)
-        columns = [cells.per_image(part) for part in (mass, point.q)] + [transport, stiff, cells.per_image(potential)]
-        columns += [(v + point.m + point.gamma).sum(1), (point.gamma * point.beta.abs()).sum(1), slope.sum(1)]
+        columns = [cells.per_image(mass), moved, transport, stiff, cells.per_image(potential)]
+        columns += [(v + point.m + point.gamma).sum(1), (received * point.beta.abs()).sum(1), slope.sum(1)]
         terms = [float(grid.n_blocks + v.shape[1]) for grid in cells.grids]
-        columns += [span.clamp(min=0.0), torch.tensor(terms).to(span)]
+        columns += [span.clamp(min=0.0), torch.tensor(terms).to(span), stretch, floored, strength]
         roundoff = 0.5 * torch.finfo(problem.dtype).eps
         found = []
-        for grid, far, row in zip(cells.grids, problem.far, torch.stack(columns, 1).tolist()):
+        for grid, far, (*row, dot_rho) in zip(cells.grids, problem.far, torch.stack(columns, 1).tolist()):
             kinds = int(problem.cost.kind), int(pixel.kind)
-            scales = Scales(*kinds, self.epsilon, rho, dot.rho, roundoff, grid.unit, far)
+            scales = Scales(*kinds, self.epsilon, rho, dot_rho, roundoff, grid.unit, far)
             sizes = Sizes(*row)
             found.append(excess(scales, sizes, largest_error(scales, sizes.span)))
         below, above = torch.tensor(found, dtype=torch.float64, device=point.value.device).unbind(1)

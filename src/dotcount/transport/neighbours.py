@@ -193,8 +193,8 @@ def _with_every_dot(grid: Grid, dots: Tensor, flat: Tensor, counts: Tensor) -> t
         return flat, counts
     place = torch.div(dots[missing] / grid.unit, SIDE, rounding_mode="floor").long()
     column = place[:, 0].clamp(0, grid.block_columns - 1)
-    home = place[:, 1].clamp(0, grid.block_rows - 1) * grid.block_columns + column
-    block = torch.cat([torch.repeat_interleave(torch.arange(len(counts), device=flat.device), counts), home])
+    nearest = place[:, 1].clamp(0, grid.block_rows - 1) * grid.block_columns + column
+    block = torch.cat([torch.repeat_interleave(torch.arange(len(counts), device=flat.device), counts), nearest])
     order = torch.argsort(block, stable=True)
     return torch.cat([flat, missing])[order], torch.bincount(block, minlength=len(counts))
 

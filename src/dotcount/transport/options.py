@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dotcount.errors import InputError
@@ -30,7 +32,7 @@ class SolverOptions:
     cost: str = "l2"
     penalty: str = "kl"
     epsilon: float = 0.01
-    rho: float | tuple[float, float] = 1.0
+    rho: float | str | Sequence[float | str] = 1.0
     length_scale: float | None = None
     delta: float | None = None
     tol: float = 1e-4
@@ -53,8 +55,13 @@ class SolverOptions:
 
     @property
     def strengths(self) -> tuple[float, float]:
-        """Strength of the penalties on pixels and dots."""
-        return self.rho if isinstance(self.rho, tuple) else (self.rho, self.rho)
+        """Strength of the penalties on pixels and dots; infinity may be given as text, which JSON can hold."""
+        both = (self.rho, self.rho) if isinstance(self.rho, str | float | int) else self.rho
+        try:
+            pixels, dots = (float(one) for one in both)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"rho must be one number or two, for pixels and dots; got {self.rho!r}") from error
+        return pixels, dots
 
     @property
     def ground_cost(self) -> Cost:
@@ -64,6 +71,11 @@ class SolverOptions:
     @property
     def pixel_penalty(self) -> Penalty:
         """The penalty on the change of the pixels' mass."""
+        if self.strengths[0] == math.inf:
+            raise InputError(
+                "rho may be infinite for the dots only, as in (1, inf): with an infinite strength on the pixels, mass "
+                "that no dot asks for would have no plan, as in every image without dots"
+            )
         return penalty(self.penalty, self.strengths[0])
 
     @property

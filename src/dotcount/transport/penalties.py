@@ -7,6 +7,9 @@ kl         x ln x - x + 1          e^z - 1                                    1
 quadratic  (x - 1)^2               z^2 / 4 + z for z >= -2, otherwise -1      1
 ========== ======================= ========================================== ========
 
+As ``rho`` goes to infinity both become the constraint that the mass must not change: 0 for x = 1, infinite otherwise,
+with the conjugate z.
+
 ``slope`` is the derivative of the conjugate: the factor by which the penalty lets the mass change,
 ``q = u slope(-alpha)``.
 """
@@ -14,6 +17,7 @@ quadratic  (x - 1)^2               z^2 / 4 + z for z >= -2, otherwise -1      1
 from __future__ import annotations
 
 import enum
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
@@ -33,6 +37,7 @@ class PenaltyKind(enum.IntEnum):
 
     KL = 0
     QUADRATIC = 1
+    EQUALITY = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Penalty(ABC):
     def __post_init__(self) -> None:
         if not 1.0 / LARGEST_RHO <= self.rho <= LARGEST_RHO:
             raise InputError(
-                f"rho must be positive and finite, between {1 / LARGEST_RHO:g} and {LARGEST_RHO:g}; got {self.rho}"
+                f"rho must be positive, between {1 / LARGEST_RHO:g} and {LARGEST_RHO:g}, or infinite for the dots; "
+                f"got {self.rho}"
             )
 
     @property
@@ -167,12 +173,52 @@ class Quadratic(Penalty):
         return torch.where(z >= -2.0 * self.rho, inside, beyond)
 
 
+class Equality(Penalty):
+    """The limit of every penalty for an infinite strength: the mass must not change."""
+
+    kind = PenaltyKind.EQUALITY
+
+    def __init__(self) -> None:
+        super().__init__(math.inf)
+
+    def __post_init__(self) -> None:
+        """Nothing is to be checked."""
+
+    def conjugate(self, z: Tensor) -> Tensor:
+        """Return ``z``."""
+        return z
+
+    def conjugate_and_slope(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return ``z`` and 1."""
+        return z, torch.ones_like(z)
+
+    def slope(self, z: Tensor) -> Tensor:
+        """Return 1."""
+        return torch.ones_like(z)
+
+    def curvature(self, z: Tensor) -> Tensor:
+        """Return 0."""
+        return torch.zeros_like(z)
+
+    def primal(self, ratio: Tensor) -> Tensor:
+        """Return 0 for a ratio of 1, otherwise infinity."""
+        return torch.where(ratio == 1.0, 0.0, math.inf).to(ratio)
+
+    def primal_slope(self, ratio: Tensor) -> Tensor:
+        """Return NaN: there is none."""
+        return torch.full_like(ratio, math.nan)
+
+    def fenchel_young(self, ratio: Tensor, z: Tensor) -> Tensor:
+        """Return 0 for a ratio of 1, otherwise infinity; see :mod:`dotcount.transport.rescaling`."""
+        return self.primal(ratio) + torch.zeros_like(z)
+
+
 PENALTIES: dict[str, type[Penalty]] = {"kl": KL, "quadratic": Quadratic}
 
 
 def penalty(name: str, rho: float) -> Penalty:
-    """Return the penalty called ``name`` with strength ``rho``."""
+    """Return the penalty called ``name`` with strength ``rho``, :class:`Equality` for an infinite one."""
     if name not in PENALTIES:
         known = ", ".join(PENALTIES)
         raise UnknownNameError(f"unknown penalty {name!r}.{did_you_mean(name, PENALTIES)} Known: {known}.")
-    return PENALTIES[name](rho)
+    return Equality() if rho == math.inf else PENALTIES[name](rho)

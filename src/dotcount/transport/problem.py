@@ -12,7 +12,7 @@ from torch import Tensor
 from dotcount.errors import InputError
 from dotcount.transport.costs import Cost
 from dotcount.transport.penalties import Penalty
-from dotcount.transport.rounding import UNIT32, Scales, strain
+from dotcount.transport.rounding import UNIT32, Scales, relative_error
 
 LARGEST = 1e100
 """Potentials beyond this are not looked at."""
@@ -79,13 +79,14 @@ class TransportProblem:
         safe = mass * max(1.0, 1.0 / self.epsilon if self.epsilon > 0 else 1.0) < SINGLE_MASS
         return replace(self, dtype=torch.float64, rough=safe)
 
-    def strain(self, roundoff: float) -> float:
+    def relative_rounding(self, roundoff: float) -> float:
         """Return how much scores are rounded relative to epsilon and rho; to be well below 1."""
         kinds = int(self.cost.kind), int(self.pixel_penalty.kind)
         epsilon = self.epsilon if self.epsilon > 0 else math.inf
         strengths = epsilon, self.pixel_penalty.rho, self.dot_penalty.rho
         return max(
-            strain(Scales(*kinds, *strengths, roundoff, unit, far), 0.0) for unit, far in zip(self.units, self.far)
+            relative_error(Scales(*kinds, *strengths, roundoff, unit, far), 0.0)
+            for unit, far in zip(self.units, self.far)
         )
 
     @property
@@ -155,7 +156,7 @@ def make_problem(
         dtype=torch.float64 if terms.exact or double else torch.float32,
         threads=threads,
     )
-    return made.in_double() if made.dtype == torch.float32 and made.strain(UNIT32) > SINGLE else made
+    return made.in_double() if made.dtype == torch.float32 and made.relative_rounding(UNIT32) > SINGLE else made
 
 
 def check_scales(far: Sequence[float], weights: Tensor, units: Sequence[float]) -> None:

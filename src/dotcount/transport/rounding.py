@@ -26,12 +26,17 @@ OF_MASS = 16.0
 OF_SUM = 16.0
 """Units of rounding in a sum of float64, besides one for each of its terms."""
 LARGEST_EXPONENT = 600.0
+LARGEST_FLOORED = 0.1
+"""Share of a dot's mass that clamped exponents may make up where the dot must be paid exactly."""
 
 SQL2, WFR, KL = int(CostKind.SQL2), int(CostKind.WFR), int(PenaltyKind.KL)
 
 
 class Scales(NamedTuple):
-    """What arithmetic works on: ``unit`` is the side of a cell, ``far`` the largest coordinate difference."""
+    """What arithmetic works on: ``unit`` is the side of a cell, ``far`` the largest coordinate difference.
+
+    Where dots must be paid exactly, ``dot_rho`` is the strength of the price of bringing them there.
+    """
 
     cost: int
     pixel: int
@@ -62,6 +67,8 @@ class Sizes(NamedTuple):
     slope: float
     span: float
     terms: float
+    stretch: float
+    floored: float
 
 
 def largest_error(scales: Scales, span: float) -> float:
@@ -76,7 +83,7 @@ def largest_error(scales: Scales, span: float) -> float:
     )
 
 
-def strain(scales: Scales, span: float) -> float:
+def relative_error(scales: Scales, span: float) -> float:
     """Return the largest rounding of a score relative to epsilon and to the pixels' rho; to be well below 1."""
     error = largest_error(scales, span)
     return error / scales.epsilon + error / scales.pixel_rho
@@ -113,6 +120,8 @@ def excess(scales: Scales, sizes: Sizes, error: float) -> tuple[float, float]:
     else:
         second = sizes.mass * error * error / (4.0 * scales.pixel_rho)
     below = first * math.exp(min(bent, LARGEST_EXPONENT)) + second + sums
-    mass_error = OF_MASS * scales.roundoff
+    if not sizes.floored <= LARGEST_FLOORED:
+        return below, math.inf
+    mass_error = OF_MASS * scales.roundoff + sizes.floored
     above = first + sizes.stiff + sums + mass_error * (sizes.slope + mass_error * scales.dot_rho * sizes.dots)
-    return below, above
+    return below, sizes.stretch * above

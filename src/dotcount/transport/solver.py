@@ -18,6 +18,7 @@ from dotcount.transport.hard import solve_hard
 from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
 from dotcount.transport.methods.base import limit
 from dotcount.transport.options import SolverOptions
+from dotcount.transport.penalties import Equality
 from dotcount.transport.problem import (
     LARGEST_SCALE,
     LOWEST,
@@ -28,6 +29,7 @@ from dotcount.transport.problem import (
     make_problem,
     mask,
 )
+from dotcount.transport.reach import check_reach
 from dotcount.transport.solution import Geometry, Solution, Terms
 
 KNOWN_SHARE = 0.8
@@ -118,6 +120,7 @@ class Solver:
                 problem, self._like = self._make_problem(stack, maps, threads), like
             else:
                 problem = replace(self._problem, densities=mask(stack, self.valid), threads=threads)
+            check_reach(problem, [_name(k, n) for k in range(n)])
             self._problem = problem
             outcome = self._outcome = self._run(problem, self._start(problem, known))
             return self._solutions(outcome, maps)
@@ -258,9 +261,15 @@ def _finite(
 
 
 def _terms(outcome: Outcome) -> list[Terms]:
-    """Return the parts of the primal value; the entropy is what the others leave of it."""
-    certificate = outcome.certificate
-    transport, pixels, dots = certificate.transport, certificate.pixels, dot_term(outcome.dual, outcome.point)
-    entropy = outcome.point.value + certificate.optimality - transport - pixels - dots
+    """Return the parts of the plan's cost; the entropy is what the others leave of it."""
+    certificate, point, problem = outcome.certificate, outcome.point, outcome.dual.problem
+    transport, pixels, dots = certificate.transport, certificate.pixels, dot_term(outcome.dual, point)
+    if not isinstance(problem.dot_penalty, Equality):
+        entropy = point.value + certificate.optimality - transport - pixels - dots
+    elif problem.epsilon == 0:
+        entropy = torch.zeros_like(transport)
+    else:  # that of the plan at hand, whose columns are the dots' weights up to the tolerance only
+        sent = torch.where(point.q > 0, point.q * point.alpha, 0.0)
+        entropy = outcome.dual.cells.per_image(sent) + (point.gamma * point.beta).sum(1) - transport
     columns: list[Any] = [part.tolist() for part in (transport, pixels, dots, entropy)]
     return [Terms(*parts) for parts in zip(*columns)]

@@ -7,9 +7,10 @@ Inner loops run over whole lists of dots, so that the compiler can use vector in
 """
 
 from dotcount.transport.kernels.accounts import account
-from dotcount.transport.kernels.climb import climb
 from dotcount.transport.kernels.layout import (
+    LOG_FLOORED,
     PAD,
+    REACH,
     Anchor,
     Field,
     Ground,
@@ -21,10 +22,13 @@ from dotcount.transport.kernels.layout import (
     Rule,
     State,
 )
+from dotcount.transport.kernels.maximise import maximise
 from dotcount.transport.kernels.search import hard_minimum, search
 
 __all__ = [
+    "LOG_FLOORED",
     "PAD",
+    "REACH",
     "Anchor",
     "Field",
     "Ground",
@@ -36,7 +40,7 @@ __all__ = [
     "Rule",
     "State",
     "account",
-    "climb",
     "hard_minimum",
+    "maximise",
     "search",
 ]

@@ -9,10 +9,23 @@ import numpy as np
 from dotcount.transport import rounding
 from dotcount.transport.cells import SIDE
 from dotcount.transport.kernels.arithmetic import exp64
+from dotcount.transport.kernels.evaluate import steepest_slope
 from dotcount.transport.kernels.ground import ground_cost, paid_by_rows
 from dotcount.transport.kernels.jit import SUMS, Array, entry_point, jit
-from dotcount.transport.kernels.layout import KL, WFR, Anchor, Ground, K, Objective, PairLists, State
-from dotcount.transport.kernels.penalties import quadratic_conjugate
+from dotcount.transport.kernels.layout import (
+    EQUALITY,
+    KL,
+    LOG_FLOORED,
+    TINY,
+    WFR,
+    Anchor,
+    Ground,
+    K,
+    Objective,
+    PairLists,
+    State,
+)
+from dotcount.transport.kernels.penalties import quadratic_conjugate, rescaling_strengths
 from dotcount.transport.kernels.stabilise import longest_list
 from dotcount.transport.rounding import LARGEST_EXPONENT, UNIT64, Scales, Sizes
 
@@ -72,6 +85,23 @@ def _near_pole(b: int, ground: Ground, lists: PairLists, state: State, far: floa
 
 
 @jit()
+def _exact_dots(
+    image: int, objective: Objective, epsilon: float, moved: float, first_block: Array, state: State
+) -> tuple[float, float, float, float]:
+    """Return the slope, the strength, the stretch and the floored share where dots must be paid exactly."""
+    weights, gamma = objective.weights[image], state.gamma[image]
+    steepest = steepest_slope(first_block[image], first_block[image + 1], objective.mass, state.q)
+    a, b = rescaling_strengths(objective.pixel, objective.pixel_rho, epsilon, steepest)
+    slope, stretch, least = 0.0, 1.0, math.inf
+    for j in range(len(weights)):
+        if weights[j] > 0.0:
+            paid, off = max(gamma[j], TINY), gamma[j] - weights[j]
+            slope += abs(a * off + b * (2.0 * off - off * off / paid))
+            stretch, least = max(stretch, weights[j] / paid), min(least, paid)
+    return slope, a + 2.0 * b, stretch, moved * math.exp(LOG_FLOORED) / least
+
+
+@jit()
 def _dot_sizes(image: int, objective: Objective, state: State) -> tuple[float, float, float, float]:
     """Return the sums over an image's dots that :class:`dotcount.transport.rounding.Sizes` has, and the span."""
     kind, rho, weights = objective.dot, objective.dot_rho, objective.weights[image]
@@ -81,9 +111,9 @@ def _dot_sizes(image: int, objective: Objective, state: State) -> tuple[float, f
         v, g, z = weights[j], gamma[j], beta[j]
         if v > 0.0:
             dots += v + m[j] + g
-            potential += g * abs(z)
+            potential += (max(g, v) if kind == EQUALITY else g) * abs(z)
             low, high = min(low, z), max(high, z)
-            if g > 0.0:
+            if g > 0.0 and kind != EQUALITY:
                 slope += g * abs(rho * math.log(g / v) + z if kind == KL else 2.0 * rho * (g / v - 1.0) + z)
     return dots, potential, slope, max(high - low, 0.0)
 
@@ -165,9 +195,14 @@ def account(
         transport = _transport(image, ground, lists, state)
         dots, dot_potential, slope, span = _dot_sizes(image, objective, state)
         unit, far = ground.unit[first_block[image]], anchor.far[image]
-        scales = Scales(ground.kind, kind, epsilon, rho, objective.dot_rho, roundoff, unit, far)
+        strength, stretch, floored = objective.dot_rho, 1.0, 0.0
+        if objective.dot == EQUALITY:
+            slope, strength, stretch, floored = _exact_dots(image, objective, epsilon, moved, first_block, state)
+        scales = Scales(ground.kind, kind, epsilon, rho, strength, roundoff, unit, far)
         terms = float(first_block[image + 1] - first_block[image] + len(objective.weights[image]))
-        sizes = Sizes(whole, moved, transport, stiff, potential, dots, dot_potential, slope, span, terms)
+        sizes = Sizes(
+            whole, moved, transport, stiff, potential, dots, dot_potential, slope, span, terms, stretch, floored
+        )
         below, above = _excess(scales, sizes, _largest_error(scales, span))
         out[0, image], out[1, image], out[2, image], out[3, image] = lost, largest, spill, price
         out[4, image], out[5, image], out[6, image] = transport, below, above

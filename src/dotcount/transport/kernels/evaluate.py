@@ -7,9 +7,20 @@ import math
 import numpy as np
 
 from dotcount.transport.kernels.arithmetic import add_rows, exp64, log64, multiply_rows
-from dotcount.transport.kernels.jit import SUMS, jit
-from dotcount.transport.kernels.layout import KL, TINY, Anchor, Ground, K, Objective, PairLists, State
-from dotcount.transport.kernels.penalties import quadratic_conjugate, unpaid
+from dotcount.transport.kernels.jit import SUMS, Array, jit
+from dotcount.transport.kernels.layout import (
+    EQUALITY,
+    KL,
+    QUADRATIC,
+    TINY,
+    Anchor,
+    Ground,
+    K,
+    Objective,
+    PairLists,
+    State,
+)
+from dotcount.transport.kernels.penalties import fenchel_young, quadratic_conjugate, rescaling_gap, rescaling_strengths
 from dotcount.transport.kernels.stabilise import longest_list, stabilise
 from dotcount.transport.problem import LARGEST, LOWEST
 
@@ -71,18 +82,41 @@ def _evaluate_cells(image: int, objective: Objective, epsilon: float, lists: Pai
 
 
 @jit(fastmath=SUMS)
-def _evaluate_dots(image: int, objective: Objective, state: State) -> tuple[float, float]:
+def steepest_slope(begin: int, end: int, mass: Array, q: Array) -> float:
+    """Return the largest ``q / u`` in blocks ``begin:end``."""
+    largest = 0.0
+    for b in range(begin, end):
+        for i in range(K):
+            if mass[b, i] > 0.0:
+                largest = max(largest, q[b, i] / mass[b, i])
+    return largest
+
+
+@jit(fastmath=SUMS)
+def _evaluate_dots(
+    image: int, objective: Objective, epsilon: float, first_block: Array, state: State
+) -> tuple[float, float]:
     """Set what the dots of one image get and want; return the sum of ``v phi*(-beta)`` and the gap."""
     kind, rho, weights = objective.dot, objective.dot_rho, objective.weights[image]
     beta, gamma, m, o = state.beta[image], state.gamma[image], state.m[image], image * len(weights)
     factor, received = state.factor[o : o + len(weights)], state.received[o : o + len(weights)]
-    price, gap = 0.0, 0.0
+    price, gap, a, b = 0.0, 0.0, 0.0, 0.0
+    if kind == EQUALITY:
+        steepest = 0.0
+        if objective.pixel == QUADRATIC:
+            steepest = steepest_slope(first_block[image], first_block[image + 1], objective.mass, state.q)
+        a, b = rescaling_strengths(objective.pixel, objective.pixel_rho, epsilon, steepest)
     for j in range(len(weights)):
         v = weights[j]
         gamma[j] = factor[j] * received[j]
         m[j] = 0.0
         if v > 0.0:
             z = -beta[j]
+            if kind == EQUALITY:
+                m[j] = v
+                price += v * z
+                gap += rescaling_gap(v, gamma[j], a, b)
+                continue
             if kind == KL:
                 excess = math.expm1(z / rho)
                 value, slope = rho * excess, excess + 1.0
@@ -90,7 +124,7 @@ def _evaluate_dots(image: int, objective: Objective, state: State) -> tuple[floa
                 value, slope = quadratic_conjugate(rho, z)
             m[j] = v * slope
             price += v * value
-            gap += v * unpaid(kind, rho, gamma[j] / v, z)
+            gap += v * fenchel_young(kind, rho, gamma[j] / v, z)
     return price, gap
 
 
@@ -128,7 +162,7 @@ def evaluate_at(
     for j in range(width):
         factor[j] = exp64((beta[j] - reference_beta[o + j]) / ground.epsilon)
     paid = _evaluate_cells(image, objective, ground.epsilon, lists, state)
-    price, gap = _evaluate_dots(image, objective, state)
+    price, gap = _evaluate_dots(image, objective, ground.epsilon, lists.first_block, state)
     value = -paid - price
     state.value[image] = value if value >= LOWEST else LOWEST  # also what is not a number
     state.gap[image] = gap if gap >= 0.0 else math.inf

@@ -14,13 +14,14 @@ from typing import NamedTuple
 from dotcount.transport.cells import SIDE
 from dotcount.transport.costs import CostKind
 from dotcount.transport.kernels.jit import Array
+from dotcount.transport.pairs import FLOOR
 from dotcount.transport.penalties import PenaltyKind
 
 K = SIDE * SIDE
 PAD = 16
 """Lists of dots are padded to a multiple of this."""
 L1, L2, SQL2, WFR = (int(CostKind[name]) for name in ("L1", "L2", "SQL2", "WFR"))
-KL, QUADRATIC = int(PenaltyKind.KL), int(PenaltyKind.QUADRATIC)
+KL, QUADRATIC, EQUALITY = (int(PenaltyKind[name]) for name in ("KL", "QUADRATIC", "EQUALITY"))
 TINY = 1e-300
 SAFE_SPREAD = 40.0
 """Spread of the scores within a block, in units of epsilon, up to which its best dot serves all cells."""
@@ -29,6 +30,10 @@ STRONG, NEGLIGIBLE = 7.5, 3.0
 epsilon, or if in some cell it could come within the latter, which few do that could. The others count for all else."""
 MAIN = 0.7
 """Share of a list from which on, if that much of it is strong, a copy of the strong part does not pay."""
+REACH = 6.0
+"""Change of ``beta / eps`` up to which shares are rescaled; farther away, others would count for Newton's system."""
+LOG_FLOORED = FLOOR + 2.0 * REACH
+"""Logarithm of the largest share of a cell's mass that may stand for a smaller one."""
 LEAST = -1e300
 """Scores below this are those of pairs of infinite cost."""
 
@@ -62,9 +67,9 @@ class Ground(NamedTuple):
 class PairLists(NamedTuple):
     """Lists of dots and their shares; see the top of the module and :func:`stabilise`.
 
-    ``concentration`` and ``coarse`` are what :func:`newton_step` preconditions with, kept from climb to climb; the
-    former is negative until both are set. ``part`` says which part of the image each dot belongs to, the last number
-    standing for none; ``coarse`` (B, parts, parts) holds the factors of :func:`_coarsen`.
+    ``concentration`` and ``coarse`` are what :func:`newton_step` preconditions with, kept from one maximisation to the
+    next; the former is negative until both are set. ``part`` says which part of the image each dot belongs to, the last
+    number standing for none; ``coarse`` (B, parts, parts) holds the factors of :func:`_coarsen`.
     """
 
     first_block: Array
@@ -116,7 +121,7 @@ class Anchor(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """When a climb ends; ``known``: the state holds the first point already."""
+    """When a maximisation ends; ``known``: the state holds the first point already."""
 
     tol: float
     budget: int
@@ -133,7 +138,7 @@ class ImageFlags(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Work arrays of a climb: rows of a block, cells, dots (flat), and the dots of one image."""
+    """Work arrays of a maximisation: rows of a block, cells, dots (flat), and the dots of one image."""
 
     local: Array
     column: Array

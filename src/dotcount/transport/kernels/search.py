@@ -144,27 +144,27 @@ def _refine(
 
 
 @jit()
-def _homes(field: Field, blocks: Candidates, block_columns: int, block_rows: int) -> Array:
+def _nearest_blocks(field: Field, blocks: Candidates, block_columns: int, block_rows: int) -> Array:
     """Return for each dot on no list the block nearest to it, so that it can be paid at all; -1 for the others."""
     m = len(field.beta)
-    listed, home = np.zeros(m, np.bool_), np.full(m, -1)
+    listed, nearest = np.zeros(m, np.bool_), np.full(m, -1)
     for b in range(len(blocks.counts)):
         for k in range(blocks.starts[b], blocks.starts[b] + blocks.counts[b]):
             listed[blocks.flat[k]] = True
     for d in range(m):
         if not listed[d]:
             row = nearest_block(field.dots[d, 1], field.unit, block_rows)
-            home[d] = row * block_columns + nearest_block(field.dots[d, 0], field.unit, block_columns)
-    return home
+            nearest[d] = row * block_columns + nearest_block(field.dots[d, 0], field.unit, block_columns)
+    return nearest
 
 
 @jit()
-def _padded_lists(blocks: Candidates, home: Array, dummy: int, offset: int) -> tuple[Array, Array]:
+def _padded_lists(blocks: Candidates, nearest: Array, dummy: int, offset: int) -> tuple[Array, Array]:
     """Return the lists one after the other, padded with ``dummy``, and the length of each."""
     extra = np.zeros(len(blocks.counts), np.int64)
-    for d in range(len(home)):
-        if home[d] >= 0:
-            extra[home[d]] += 1
+    for d in range(len(nearest)):
+        if nearest[d] >= 0:
+            extra[nearest[d]] += 1
     lengths = (blocks.counts + extra + PAD - 1) // PAD * PAD
     index = np.full(lengths.sum(), dummy, np.uint32)
     place = np.zeros(len(lengths), np.int64)
@@ -174,10 +174,10 @@ def _padded_lists(blocks: Candidates, home: Array, dummy: int, offset: int) -> t
             index[start + k] = blocks.flat[blocks.starts[b] + k] + offset
         place[b] = start + blocks.counts[b]
         start += lengths[b]
-    for d in range(len(home)):
-        if home[d] >= 0:
-            index[place[home[d]]] = d + offset
-            place[home[d]] += 1
+    for d in range(len(nearest)):
+        if nearest[d] >= 0:
+            index[place[nearest[d]]] = d + offset
+            place[nearest[d]] += 1
     return index, lengths
 
 
@@ -202,5 +202,5 @@ def search(rule: Rule, field: Field, dummy: int, offset: int) -> tuple[Array, Ar
             break
         parents, ratio = ((field.columns + side - 1) // side, (field.rows + side - 1) // side), BRANCH
         side //= BRANCH
-    index, lengths = _padded_lists(found, _homes(field, found, block_columns, block_rows), dummy, offset)
+    index, lengths = _padded_lists(found, _nearest_blocks(field, found, block_columns, block_rows), dummy, offset)
     return index, lengths, found.bounds

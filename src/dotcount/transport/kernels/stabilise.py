@@ -51,17 +51,17 @@ def _padded(count: int) -> int:
 
 
 @jit()
-def _homeless(listed: Array, home: Array) -> bool:
+def _any_unlisted(listed: Array, best_block: Array) -> bool:
     """Whether a dot is on no list though it was a candidate."""
-    return bool(np.any(~listed[:-1] & (home[:-1] >= 0)))
+    return bool(np.any(~listed[:-1] & (best_block[:-1] >= 0)))
 
 
 @jit()
-def _misses(index: Array, offset: int, listed: Array, home: Array, b: int) -> bool:
-    """Whether block b is the home of a dot that is on no list."""
+def _misses(index: Array, offset: int, listed: Array, best_block: Array, b: int) -> bool:
+    """Whether block b is where a dot scores best that is on no list."""
     for d in index:
         j = np.int64(d) - offset
-        if j < len(listed) - 1 and not listed[j] and home[j] == b:
+        if j < len(listed) - 1 and not listed[j] and best_block[j] == b:
             return True
     return False
 
@@ -92,15 +92,15 @@ def stabilise(image: int, ground: Ground, lists: PairLists, beta: Array) -> None
     right, down, potential, middle = np.empty(room), np.empty(room), np.empty(room), np.empty(room)
     names, order = np.empty(room, index.dtype), np.empty(room + 1, np.int64)
     width = (len(beta) - 1) // (len(first_block) - 1)
-    listed, home, nearness = np.empty(width + 1, np.bool_), np.empty(width + 1, np.int64), np.empty(width + 1)
+    listed, best_block, nearness = np.empty(width + 1, np.bool_), np.empty(width + 1, np.int64), np.empty(width + 1)
     precise = 1.0 / epsilon
     inverse = one(precise)
     o = image * width
-    listed[:], home[:], nearness[:] = False, -1, -math.inf
+    listed[:], best_block[:], nearness[:] = False, -1, -math.inf
     end_of_strong = apart + K * first[begin]
     # The first round goes over all blocks, the second over those that are best for a dot trimmed everywhere.
     for again in range(2):
-        if again and not _homeless(listed, home):
+        if again and not _any_unlisted(listed, best_block):
             break
         for b in range(begin, end):
             start, n, within = first[b], first[b + 1] - first[b], max(cutoff, STRONG)
@@ -108,7 +108,7 @@ def stabilise(image: int, ground: Ground, lists: PairLists, beta: Array) -> None
                 reference[b], kept[b], strong[b], log_truncated[b] = 0.0, 0, 0, -math.inf
                 continue
             if again:
-                if not _misses(index[start : start + n], o, listed, home, b):
+                if not _misses(index[start : start + n], o, listed, best_block, b):
                     continue
                 within = math.inf
             for e in range(n):
@@ -147,7 +147,7 @@ def stabilise(image: int, ground: Ground, lists: PairLists, beta: Array) -> None
                     listed[j] = True
                     x[e], y[e], score[e] = one(right[k]), one(down[k]), one((potential[k] - base) * precise)
                 elif middle[k] - base > nearness[j]:
-                    nearness[j], home[j] = middle[k] - base, b
+                    nearness[j], best_block[j] = middle[k] - base, b
             # Where no score can exceed it by much, that of the best at the middle serves as the highest.
             best = 0
             while best < n - 1 and middle[order[best]] != base:

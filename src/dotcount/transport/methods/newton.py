@@ -19,7 +19,7 @@ from dotcount.transport.certificate import certify, gradient_bound, least_roundi
 from dotcount.transport.compiled import ascend, make_dual
 from dotcount.transport.dual import Dual, Point
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
-from dotcount.transport.penalties import KL
+from dotcount.transport.penalties import KL, Equality
 from dotcount.transport.problem import TransportProblem
 from dotcount.transport.rounding import UNIT32
 
@@ -27,8 +27,10 @@ FIRST_WIDTH = 0.1
 """Largest blur of the first phase, as a share of the extent of the image."""
 ROUGH = 0.02
 """Relative gap at which a phase before the last one ends."""
-ROUGH_BUDGET = 6
-"""Evaluations allowed to such a phase."""
+EXACT_PER_EPSILON = 10.0
+"""Where dots must be paid exactly, it falls with epsilon, from 0.1 of the pixels' strength on."""
+ROUGH_BUDGET, EXACT_BUDGET = 6, 12
+"""Evaluations allowed to such a phase; the latter where dots must be paid exactly."""
 ROUGH_CUTOFF = 8.0
 """Its neighbours, in units of epsilon below the best score."""
 CELL_TO_BLUR = 2.2
@@ -47,7 +49,7 @@ TRUSTED, TRUSTED_OF_MASS = 0.5, 0.15
 """Relative gap, and gap per unit of mass, up to which given potentials are a better start than none."""
 WARM_BUDGET = 12
 """Evaluations after which a warm start that has not converged is given up."""
-STRAYS, MANY_PAIRS = 3, 1 << 24
+RENEWALS, MANY_PAIRS = 3, 1 << 24
 """A solve whose pairs had to be chosen anew this often in one phase takes all, up to this many (cell, dot) pairs."""
 REBUILDS = 6
 """How often the last phase may choose its neighbours anew."""
@@ -138,7 +140,8 @@ def _descend(
             break
         cells = make_cells(problem.densities, problem.units, factor)
         dual = make_dual(problem, cells, epsilon, beta, math.inf if dense else ROUGH_CUTOFF, active)
-        progress = ascend(dual, beta, active, ROUGH, min(ROUGH_BUDGET, left), faithful=False)
+        tol, budget = _rough(problem, epsilon)
+        progress = ascend(dual, beta, active, tol, min(budget, left), renewable=False)
         evaluations += progress.evaluations
         point = progress.point
         # beta is about linear in epsilon.
@@ -147,16 +150,27 @@ def _descend(
     return beta, point
 
 
-def _climb(
+def _rough(problem: TransportProblem, epsilon: float) -> tuple[float, int]:
+    """Return the relative gap at which a phase before the last one may end, and the evaluations allowed to it.
+
+    Where dots must be paid exactly, nothing else limits what a dot lacks at one epsilon, and at half of that the dot
+    lacks twice as much.
+    """
+    if not isinstance(problem.dot_penalty, Equality):
+        return ROUGH, ROUGH_BUDGET
+    return ROUGH * min(1.0, EXACT_PER_EPSILON * epsilon / problem.pixel_penalty.rho), EXACT_BUDGET
+
+
+def _maximise(
     dual: Dual, beta: Tensor, active: Tensor, tol: float, budget: int, known: Point | None = None
 ) -> tuple[Dual, Progress]:
     """Run :func:`ascend`, with pairs chosen anew as often as the potentials leave them behind."""
     progress = ascend(dual, beta, active, tol, budget, known)
     evaluations = progress.evaluations
-    strays = 0
+    renewals = 0
     while progress.stale and int(evaluations.max()) < budget:
-        beta, strays = progress.point.beta, strays + 1
-        cutoff = math.inf if strays > STRAYS and _affordable(dual.problem) else dual.cutoff
+        beta, renewals = progress.point.beta, renewals + 1
+        cutoff = math.inf if renewals > RENEWALS and _affordable(dual.problem) else dual.cutoff
         dual = make_dual(dual.problem, dual.cells, dual.epsilon, beta, cutoff, active)
         progress = ascend(dual, beta, active, tol, budget - int(evaluations.max()))
         evaluations = evaluations + progress.evaluations
@@ -194,7 +208,7 @@ def _finish(
         first = None
         while True:
             left = max(1, control.max_iter - int(evaluations.max()))
-            dual, progress = _climb(dual, beta, present, SHARE_OF_GAP * tol, left, known)
+            dual, progress = _maximise(dual, beta, present, SHARE_OF_GAP * tol, left, known)
             evaluations += progress.evaluations
             point = known = progress.point
             beta = point.beta
@@ -248,7 +262,7 @@ def _plan(
     """
     if control.tol_gradient is not None and problem.dtype == torch.float32:
         common = 1.0 / (1.0 / problem.pixel_penalty.rho + 1.0 / problem.dot_penalty.rho)
-        if common * problem.strain(UNIT32) > SHARE_OF_ROUNDING * control.tol_gradient:
+        if common * problem.relative_rounding(UNIT32) > SHARE_OF_ROUNDING * control.tol_gradient:
             problem = problem.in_double()
     value, moved = _expected(problem, beta, last)
     if beta is not None and problem.dtype == torch.float32:
@@ -273,6 +287,8 @@ def _expected(problem: TransportProblem, beta: Tensor | None, last: Point | None
     else:
         mass = torch.stack([one.sum() for one in problem.densities])
     pixel, dot = problem.pixel_penalty, problem.dot_penalty
+    if beta is not None and isinstance(pixel, KL) and isinstance(dot, Equality):
+        return (pixel.rho * (mass - dots) + (problem.weights * beta).sum(1)).abs(), dots
     if beta is not None and isinstance(pixel, KL) and isinstance(dot, KL):
         # At the optimum W is the price of losing all mass, less that of what is moved.
         moved = torch.minimum((problem.weights * dot.slope(-beta)).sum(1), mass + dots)

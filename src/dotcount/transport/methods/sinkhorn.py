@@ -11,7 +11,7 @@ from dotcount.transport.cells import make_cells
 from dotcount.transport.certificate import certify
 from dotcount.transport.compiled import make_dual
 from dotcount.transport.methods.base import Control, Outcome, Start, limit, nobody
-from dotcount.transport.penalties import KL
+from dotcount.transport.penalties import KL, Equality
 from dotcount.transport.problem import TransportProblem
 
 
@@ -19,6 +19,7 @@ def sinkhorn(problem: TransportProblem, start: Start, control: Control) -> Outco
     """Iterate ``beta += rho eps / (rho + eps) ln(m / gamma)`` after the best common shift of each image's beta.
 
     The shift ``rho_p rho_d / (rho_p + rho_d) ln(sum m / sum q)`` solves the problem in the direction of a constant.
+    For an infinite rho_d the factors are eps and rho_p.
 
     Raises
     ------
@@ -26,7 +27,7 @@ def sinkhorn(problem: TransportProblem, start: Start, control: Control) -> Outco
         For another penalty than KL.
     """
     pixel, dot = problem.pixel_penalty, problem.dot_penalty
-    if not isinstance(pixel, KL) or not isinstance(dot, KL):
+    if not isinstance(pixel, KL) or not isinstance(dot, KL | Equality):
         raise UsageError("method 'sinkhorn' needs penalty 'kl'; use method 'newton' for others")
     present = problem.present.any(1)
     cells = make_cells(problem.densities, problem.units)
@@ -34,8 +35,8 @@ def sinkhorn(problem: TransportProblem, start: Start, control: Control) -> Outco
     evaluations = nobody(start)
     point = dual.at(start.beta)
     evaluations += present
-    step = dot.rho * problem.epsilon / (dot.rho + problem.epsilon)
-    common = dot.rho * pixel.rho / (dot.rho + pixel.rho)
+    step = 1.0 / (1.0 / dot.rho + 1.0 / problem.epsilon)
+    common = 1.0 / (1.0 / dot.rho + 1.0 / pixel.rho)
     while int(evaluations.max()) < control.max_iter:
         todo = present & (point.gap > 0.9 * limit(point, control.tol))
         if not bool(todo.any()):
@@ -45,7 +46,7 @@ def sinkhorn(problem: TransportProblem, start: Start, control: Control) -> Outco
         mass, received = point.m.sum(1), point.gamma.sum(1)
         shift = torch.where(received > 0, common * torch.log(mass / received), 0.0)[:, None]
         change = shift + step * (ratio - shift * (1.0 / pixel.rho + 1.0 / dot.rho))
-        change = torch.where(paid, change, dot.rho)
+        change = torch.where(paid, change, pixel.rho if isinstance(dot, Equality) else dot.rho)
         able = todo & torch.isfinite(change).all(1)  # where masses overflow there is no next step
         if not bool(able.any()):
             break

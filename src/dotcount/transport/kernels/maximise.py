@@ -10,7 +10,9 @@ from dotcount.transport.ascent import FORCING, NEAR, SHORT, SHRINK, SUFFICIENT, 
 from dotcount.transport.kernels.evaluate import evaluate_at
 from dotcount.transport.kernels.jit import SUMS, Array, entry_point, jit
 from dotcount.transport.kernels.layout import (
+    EQUALITY,
     KL,
+    QUADRATIC,
     TINY,
     Anchor,
     Ground,
@@ -36,11 +38,13 @@ def _right_hand_side(image: int, objective: Objective, logarithmic: bool, state:
     beta, gamma, m = state.beta[image], state.gamma[image], state.m[image]
     size = TINY
     for j in range(len(beta)):
-        if logarithmic and kind == KL and gamma[j] > 0.0:
-            curvature[j] = gamma[j] / rho
+        if logarithmic and kind != QUADRATIC and gamma[j] > 0.0:
+            curvature[j] = gamma[j] / rho  # 0 where rho is infinite
             right[j] = gamma[j] * math.log(max(m[j], TINY) / max(gamma[j], TINY))
         elif kind == KL:
             curvature[j], right[j] = m[j] / rho, m[j] - gamma[j]
+        elif kind == EQUALITY:  # a dot that gets nothing has no curvature of its own
+            curvature[j], right[j] = 0.0 if gamma[j] > 0.0 else m[j] / objective.pixel_rho, m[j] - gamma[j]
         else:
             curvature[j], right[j] = weights[j] * conjugate_curvature(kind, rho, -beta[j]), m[j] - gamma[j]
         size = max(size, abs(right[j]))
@@ -90,7 +94,7 @@ def _make_room(first: int, last: int, lists: PairLists, state: State, n_blocks: 
 
 
 @entry_point(fastmath=SUMS)
-def climb(
+def maximise(
     first_image: int, last: int, objective: Objective, ground: Ground, lists: PairLists, state: State, anchor: Anchor,
     limits: Limits, progress: ImageFlags,
 ) -> None:  # fmt: skip
