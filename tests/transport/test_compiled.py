@@ -269,6 +269,25 @@ def test_a_place_to_keep_machine_code_is_not_needed(monkeypatch):
     assert entry_point()(function) is function
 
 
+def test_comments_docstrings_and_layout_are_no_code():
+    plain = jit_module.code_of("def f(x):\n    return x + 1\n")
+    assert jit_module.code_of('"""Top."""\ndef f(x):  # of x\n    "A text."\n\n    return (x +\n    1)\n') == plain
+    assert jit_module.code_of("def f(x):\n    return x + 2\n") != plain
+    assert jit_module.code_of("def f(x, y=1):\n    return x + 1\n") != plain
+
+
+def test_machine_code_of_other_sources_is_deleted_and_nothing_else(tmp_path):
+    stale, other = tmp_path / f"search.search_{'0a' * 8}-12.py311.nbi", tmp_path / "search.cpython-311.pyc"
+    fresh = tmp_path / f"search.search_{jit_module.source_digest()}-12.py311.nbi"
+    for path in (stale, other, fresh):
+        path.touch()
+    jit_module.delete_stale(tmp_path)
+    assert stale.exists(), "as long as there is some that is used, another version may be at work"
+    fresh.unlink()
+    jit_module.delete_stale(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]
+
+
 def test_editing_a_helper_recompiles(tmp_path):
     """Of what a cached entry point calls, numba looks at no file; here any edit of the package is seen."""
     root = tmp_path / "dotcount"

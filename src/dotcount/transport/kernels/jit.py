@@ -1,12 +1,14 @@
 """How the loops are compiled, and how machine code on disk is kept from outliving its sources.
 
 numba looks at the file of a cached function only, not at those of the functions that it calls. So only the entry points
-are cached, under names that carry a digest of all sources of ``dotcount.transport``: after any edit there, machine code
-of before is not found.
+are cached, under names that carry a digest of all code of ``dotcount.transport``, without comments and docstrings:
+after any edit of code there, machine code of before is not found, and is deleted.
 """
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import hashlib
 from collections.abc import Callable
@@ -21,13 +23,38 @@ SUMS = {"reassoc", "contract", "nsz"}
 """What the compiler may do with sums; infinities keep their meaning."""
 
 
+DIGITS = 16
+"""Length of a digest."""
+
+
+def code_of(source: str) -> str:
+    """Return Python source in a form in which comments, docstrings and the layout of lines do not show."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # strings that stand for themselves do nothing
+            node.body = [  # type: ignore[attr-defined]
+                one for one in body if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+            ]
+    return ast.dump(tree)
+
+
 @functools.cache
 def source_digest() -> str:
-    """Return the digest of all sources that machine code can depend on."""
+    """Return the digest of all code that machine code can depend on."""
     root, digest = Path(__file__).parents[1], hashlib.sha256()
     for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
+        digest.update(f"{path.relative_to(root)}\0{code_of(path.read_text(encoding='utf-8'))}\0".encode())
+    return digest.hexdigest()[:DIGITS]
+
+
+def delete_stale(folder: Path) -> None:
+    """Delete machine code that was compiled from sources of another digest, unless there is some of this one."""
+    current = f"_{source_digest()}-"
+    if any(folder.glob(f"*{current}*")):  # nothing is compiled anew
+        return
+    for path in folder.glob(f"*_{'[0-9a-f]' * DIGITS}-*.nb[ic]"):
+        path.unlink(missing_ok=True)
 
 
 def jit(fastmath: bool | set[str] = False) -> Callable[[Callable], Any]:
@@ -42,8 +69,11 @@ def entry_point(fastmath: bool | set[str] = False) -> Callable[[Callable], Any]:
         settings: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath}
         function.__qualname__ = f"{function.__name__}_{source_digest()}"  # numba names its files after this
         try:
-            return numba.njit(cache=True, **settings)(function)
+            compiled = numba.njit(cache=True, **settings)(function)
         except RuntimeError:  # neither the package's folder nor the user's cache can be written to
             return numba.njit(**settings)(function)
+        with contextlib.suppress(OSError):  # another process may have been faster, or the folder is read-only
+            delete_stale(Path(compiled.stats.cache_path))
+        return compiled
 
     return decorate
