@@ -104,6 +104,18 @@ def test_what_would_be_lost_is_refused(photos):
         change(annotations, "a.png", add(5, 1, 1))
 
 
+def test_dots_that_are_not_finite_or_outside(photos):
+    (photos / "dots.csv").write_text("image,x,y\na.png,1.5,2\nb.png,nan,2\n")
+    with open_annotations(photos) as annotations:
+        assert annotations.images["b.png"].trouble.endswith("correct or remove it")
+        with pytest.raises(DataError, match="not finite"):
+            change(annotations, "a.png", add(5, 1, 1))
+    (photos / "dots.csv").write_text("image,x,y\na.png,1.5,2\nb.png,999,2.5\n")
+    with open_annotations(photos) as annotations:
+        change(annotations, "b.png", Edit("move", 0, 600, 2.5))  # which puts it right
+    assert dots_of(photos) == {"a.png": [(1.5, 2)], "b.png": [(600, 2.5)]}
+
+
 def test_boxes_of_coco_are_refused(photos):
     content = {
         "images": [{"id": 7, "file_name": "a.png", "width": 640, "height": 480}],

@@ -220,15 +220,19 @@ def _read_listed(path: Path, listed: Listed, size: tuple[int, int]) -> Stated:
         dots = listed.read(*size)
     except AnnotationError as error:
         return Stated(trouble=str(error))
-    return Stated(dots, _told(path, dots))
+    return _stated(path, dots)
 
 
-def _told(path: Path, dots: Dots) -> str:
+def _stated(path: Path, dots: Dots) -> Stated:
+    bad = np.flatnonzero(~np.isfinite(dots.xy).all(axis=1))
+    if bad.size:
+        return Stated(trouble=f"annotation {path}: dot {bad[0] + 1} of an image is not finite; correct or remove it")
     if not dots.left_out:
-        return ""
-    return (
+        return Stated(dots)
+    return Stated(
+        dots,
         f"annotation {path} holds {', '.join(dots.left_out)} beside its dots, which would be lost; "
-        "`dotcount data convert` writes a copy with the dots alone, which can be changed"
+        "`dotcount data convert` writes a copy with the dots alone, which can be changed",
     )
 
 
@@ -247,7 +251,7 @@ class SidecarContainer(Container):
             dots = read_file(self.format, self.path, Path(name), (), width, height)
         except AnnotationError as error:
             return {name: Stated(trouble=str(error))}
-        return {name: Stated(dots, _told(self.path, dots))}
+        return {name: _stated(self.path, dots)}
 
     def write(self, states: Mapping[str, ImageMarks]) -> None:
         """Write the file, or remove it where the image is not annotated any more."""

@@ -276,7 +276,11 @@ window.addEventListener("beforeunload", (event) => {
   if (edits?.sending) event.preventDefault();
 });
 
-await list.refresh();
+try {
+  await list.refresh();
+} catch (error) {
+  tell(error.message, true);
+}
 new TrainingPanel({
   error: (message) => tell(message, true),
   model: async (name) => {
