@@ -2,8 +2,8 @@
 
 Each run begins with the same few images drawn at random, trains, chooses the next images by a strategy, and so on. The
 error is the mean absolute error of the count on test images that no strategy sees. What every training came to is
-written at once, so that the experiment can be stopped and goes on where it was. The summary, ``results/active.json``, is
-of the seeds of which all runs are there. Some 170 trainings of half a minute on a core.
+written at once, so that the experiment can be stopped and goes on where it was. The summary, ``results/active.json``,
+is of the seeds of which all runs are there. Some 170 trainings of half a minute on a core.
 
     python -m experiments.active --data shared/data [--seeds 5] [--only vgg_cells] [--summary]
 """
