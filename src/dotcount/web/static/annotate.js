@@ -1,6 +1,6 @@
 // The annotation page: one image at a time, its marks, what a model suggests, and where to go next.
 
-import { getBlob, getJson, make } from "./api.js";
+import { getBytes, getJson, make } from "./api.js";
 import { Edits } from "./annotate_edits.js";
 import { ImageList } from "./annotate_list.js";
 import { MarkLayer, Marks, nearest, reach, unmarked } from "./annotate_marks.js";
@@ -66,7 +66,7 @@ async function load(name) {
 }
 
 async function pictureOf(query) {
-  return createImageBitmap(await getBlob(`/api/picture${query}`));
+  return createImageBitmap(new Blob([await getBytes(`/api/picture${query}`)]));
 }
 
 function begin(name, content) {
