@@ -57,7 +57,7 @@ def test_values_take_their_types():
         ("schedule.cooldown=1.5", r"'schedule.cooldown' is 1.5; it must be less than or equal to 1"),
         ("training.batch_size=0", r"'training.batch_size' is 0"),
         ("training.calibrate=often", r"'training.calibrate' is 'often'; it must be true or false or 'always'"),
-        ("peaks.method=nsm", r"'peaks.method' is 'nsm'; it must be 'mass' or 'nms'"),
+        ("peaks.method=nsm", r"'peaks.method' is 'nsm'; it must be 'mass', 'nms' or 'count'"),
         ("peaks.radius=0", r"'peaks.radius' is 0; it must be greater than or equal to 1"),
         ("training.seed=-1", r"'training.seed' is -1; it must be greater than or equal to 0"),
         ("training.max_minutes=.inf", r"'training.max_minutes' is inf; it must be a finite number"),

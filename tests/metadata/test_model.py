@@ -131,7 +131,7 @@ WRONG = [
     ("peaks.threshold", math.inf, "finite"),
     ("peaks.radius", True, "integer"),
     ("peaks.radius", 0, "greater than or equal to 1"),
-    ("peaks.method", "best", "'mass' or 'nms'"),
+    ("peaks.method", "best", "'mass', 'nms' or 'count'"),
     ("input.resize", 3, "an object"),
     ("input.resize.magnify", 0, "'input.resize.magnify' is 0"),
     ("input.resize.magnify", -5, "'input.resize.magnify' is -5"),

@@ -164,12 +164,12 @@ def choose_peaks(
     dots: Sequence[FloatArray],
     stride: int,
     *,
-    method: Literal["mass", "nms"] = "mass",
+    method: Literal["mass", "nms", "count"] = "mass",
     radius: int | None = None,
 ) -> PeakRule:
     """Return the peaks with the best F on at most :data:`PEAK_IMAGES` images; of equally good radii the smallest.
 
-    Where no image has a dot, threshold and radius are the defaults.
+    Where no image has a dot, threshold and radius are the defaults; ``count`` has neither.
 
     Parameters
     ----------
@@ -190,7 +190,7 @@ def choose_peaks(
     chosen = np.linspace(0, len(dots) - 1, min(len(dots), PEAK_IMAGES)).round().astype(int)
     radii = RADII if radius is None else (radius,)
     rule, best = PeakRule(method, radii[0], DEFAULT_THRESHOLD), 0.0
-    if any(len(dots[i]) for i in chosen):
+    if method != "count" and any(len(dots[i]) for i in chosen):
         maps, true = [densities[i] for i in chosen], [dots[i] for i in chosen]
         for candidate in radii:
             choice = choose_threshold(maps, true, stride, method=method, radius=candidate)

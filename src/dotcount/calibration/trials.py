@@ -53,7 +53,7 @@ class CalibrationOptions:
     mirror: bool = False
     scale: bool | Literal["always"] = True
     select: Literal["mae", "rmse"] = "mae"
-    peak_method: Literal["mass", "nms"] = "mass"
+    peak_method: Literal["mass", "nms", "count"] = "mass"
     peak_radius: int | None = None
     level: float = 0.9
     confidence: float | None = 0.8

@@ -30,6 +30,7 @@ from dotcount.cli.common import (
     whole_number,
 )
 from dotcount.errors import DataError, UsageError
+from dotcount.metadata.settings import POINTS
 
 if TYPE_CHECKING:
     from dotcount.prediction import PredictionRun, Sink, Summary
@@ -132,6 +133,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="areas to count one by one, written to regions.csv: GeoJSON (also QuPath's), ImageJ .roi or .zip, COCO "
         "polygons, in pixels or map coordinates; or a folder with a file for each image",
     )
+    parser.add_argument(
+        "--points",
+        default="auto",
+        choices=POINTS,
+        help="peaks of the density, or as many points as the rounded count, placed by transport (default: as trained)",
+    )
     add_tile(parser)
     add_device(parser)
     add_runtime(parser)
@@ -149,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
     from dotcount.prediction import ImageScale, load, shard_folder
     from dotcount.prediction.video import VideoSampling
 
-    predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime)
+    predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime, points=args.points)
     out = args.out
     if args.every is not None:
         listing = replace(listing, video=VideoSampling(**args.every))

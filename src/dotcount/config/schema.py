@@ -245,7 +245,7 @@ class PeaksConfig:
     ----------
     method
         ``mass``: objects taken out one at a time, so that points and count agree; ``nms``: the paper's non-maximum
-        suppression. See ``dotcount.inference.find_peaks``.
+        suppression; ``count``: as many points as the rounded count. See ``dotcount.inference.find_peaks``.
     radius
         Windows are ``(2 radius + 1)^2`` cells; absent: 1 to 4, chosen with the threshold.
 
@@ -255,7 +255,7 @@ class PeaksConfig:
     'nms'
     """
 
-    method: Literal["mass", "nms"] = "mass"
+    method: Literal["mass", "nms", "count"] = "mass"
     radius: Annotated[StrictInt, Field(ge=1, le=64)] | None = None
 
 

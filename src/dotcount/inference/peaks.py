@@ -5,7 +5,7 @@ windows overlap, a cell is shared in proportion to the peaks' densities, so that
 
 ``"mass"`` takes objects out one by one: at the strongest place left, one unit of mass (or what is there) is collected
 from the nearest cells on and removed, and a point is put at its centre of mass. It finds objects that are nearer to
-each other than two cells, where a map has no separate maxima, and the number of points agrees with the count. It ends
+each other than two cells, where a map has no separate maxima, and the number of points is near the count. It ends
 at one object per :data:`AREA_PER_OBJECT` px^2 on average: the map of a model gone wrong may hold millions.
 """
 
@@ -29,6 +29,7 @@ DEFAULT_THRESHOLD = 0.5
 """
 
 METHODS = ("mass", "nms")
+PLACING = (*METHODS, "count")
 LEAST_MASS = 0.1
 """Windows with less mass than this, in objects, yield no point whatever the threshold: they are background."""
 AREA_PER_OBJECT = 16.0
@@ -126,6 +127,14 @@ def _by_mass(cells: FloatArray, radius: int, most: float) -> _Found:
     return x, y, masses.round(12)  # whole units score exactly 1, and so keep the order in which they were found
 
 
+def _by_count(cells: FloatArray, number: int) -> tuple[FloatArray, FloatArray]:
+    """Return so many points (cells), placed by transport, and the mass of each."""
+    from dotcount.inference.consistent import consistent_points  # torch, which nothing else here needs
+
+    x, y, mass = _by_mass(cells, 1, max(1, number))
+    return consistent_points(cells, np.stack([x, y], axis=1)[np.argsort(-mass, kind="stable")], number)
+
+
 def find_peaks(
     density: npt.ArrayLike,
     stride: float,
@@ -144,9 +153,11 @@ def find_peaks(
     stride
         Side of a cell, px.
     threshold
-        Least score of a point, objects. Points at a higher threshold are a subset of those at a lower one.
+        Least score of a point, objects; ``"count"`` has none. Points at a higher threshold are a subset of those at a
+        lower one.
     method
-        ``"mass"`` or ``"nms"``, see the module's text.
+        ``"mass"`` or ``"nms"``, see the module's text; ``"count"``: as many points as the rounded sum says, placed by
+        transport, see :mod:`dotcount.inference.consistent`.
     radius
         Windows are ``(2 radius + 1)^2`` cells. 1 suits sharp maps; blurred ones, as Gaussian targets give, want more.
     image_size
@@ -173,8 +184,8 @@ def find_peaks(
     cells = as_density(density, stride)
     if radius < 1:
         raise InputError(f"radius must be at least 1 cell; got {radius}")
-    if method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    if method not in PLACING:
+        raise InputError(f"method must be one of {', '.join(PLACING)}; got {method!r}")
     if image_size is not None:
         inside = np.zeros_like(cells)
         window = tuple(slice(cells_inside(n, stride, side)) for n, side in zip(cells.shape, image_size))
@@ -182,13 +193,15 @@ def find_peaks(
         cells = inside
     if not cells.any():
         return np.zeros((0, 2)), np.zeros(0)
-    if method == "mass":
-        x, y, mass = _by_mass(cells, radius, cells.size * max(1.0, stride**2 / AREA_PER_OBJECT))
+    most = cells.size * max(1.0, stride**2 / AREA_PER_OBJECT)
+    if method == "count":
+        places, mass = _by_count(cells, min(round(float(cells.sum())), int(most)))
     else:
-        x, y, mass = _by_nms(cells, radius)
-    keep = np.flatnonzero(mass >= max(threshold, LEAST_MASS))
-    keep = keep[np.argsort(-mass[keep], kind="stable")]
-    xy = np.stack([x[keep], y[keep]], axis=1) * stride
+        x, y, mass = _by_mass(cells, radius, most) if method == "mass" else _by_nms(cells, radius)
+        keep = np.flatnonzero(mass >= max(threshold, LEAST_MASS))
+        places, mass = np.stack([x[keep], y[keep]], axis=1), mass[keep]
+    order = np.argsort(-mass, kind="stable")
+    xy = places[order] * stride
     if image_size is not None:
         xy = np.minimum(xy, np.nextafter((image_size[1], image_size[0]), 0.0))
-    return xy, mass[keep]
+    return xy, mass[order]

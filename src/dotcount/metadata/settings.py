@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from annotated_types import Gt, Interval
 
+from dotcount.errors import UsageError
 from dotcount.intensity import IntensityRule
 from dotcount.resize import ResizeRule
 from dotcount.selection import ImageSelection
 from dotcount.typed import Strict
+
+POINTS = ("auto", "peaks", "count")
+"""What points may be asked for; see :meth:`PeakRule.placing`."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class PeakRule(Strict):
     Attributes
     ----------
     method
-        ``mass`` or ``nms``.
+        ``mass`` or ``nms``, peaks above the threshold; ``count``, as many points as the rounded count.
     radius
         Windows are ``(2 radius + 1)^2`` cells.
     threshold
@@ -84,6 +88,25 @@ class PeakRule(Strict):
     0.5
     """
 
-    method: Literal["mass", "nms"] = "mass"
+    method: Literal["mass", "nms", "count"] = "mass"
     radius: Annotated[int, Interval(ge=1, le=64)] = 1
     threshold: Annotated[float, Interval(ge=0, le=1000)] = 0.5
+
+    def placing(self, points: str) -> PeakRule:
+        """Return the rule for a choice of points: ``auto``: this one; ``count``; ``peaks``: those, ``mass`` if none.
+
+        Raises
+        ------
+        UsageError
+            For another word.
+
+        Examples
+        --------
+        >>> PeakRule(threshold=0.4).placing("count").method
+        'count'
+        """
+        if points not in POINTS:
+            raise UsageError(f"`points` must be one of {', '.join(POINTS)}; got {points!r}")
+        if points == "count":
+            return replace(self, method="count")
+        return replace(self, method="mass") if points == "peaks" and self.method == "count" else self

@@ -159,7 +159,14 @@ class Predictor(ImageCounter):
         return replace(listing, selection=chosen, every_page=every_page, scale=scale, after=(*listing.after, scaling))
 
 
-def load(path: str | Path, *, device: str = "auto", tile: int | None = None, runtime: str = "auto") -> Predictor:
+def load(
+    path: str | Path,
+    *,
+    device: str = "auto",
+    tile: int | None = None,
+    runtime: str = "auto",
+    points: str = "auto",
+) -> Predictor:
     """Load a trained model.
 
     Parameters
@@ -173,13 +180,16 @@ def load(path: str | Path, *, device: str = "auto", tile: int | None = None, run
         What runs the network. ``auto``: PyTorch on a GPU; on a CPU ONNX Runtime, which is faster, or PyTorch for a
         network that can't be exported. ``torch``, ``onnx`` and ``openvino`` ask for one. Counts agree to 1e-4. The ONNX
         file is made on first use and kept beside the model, see :func:`dotcount.export.cached_onnx`.
+    points
+        ``peaks``: where the density has peaks above a threshold; ``count``: as many as the rounded count, placed by
+        transport; ``auto``: as the model was made.
 
     Raises
     ------
     ModelError
         If there is no model there, it is incomplete, or the runtime can't run it.
     UsageError
-        If the runtime is unknown, not installed, or not for this device.
+        If the runtime is unknown, not installed, or not for this device, or the choice of points is unknown.
 
     Examples
     --------
@@ -191,4 +201,5 @@ def load(path: str | Path, *, device: str = "auto", tile: int | None = None, run
     (96, 96)
     """
     model, metadata = open_model(Path(path), runtime=runtime, device=device)
+    metadata = replace(metadata, peaks=metadata.peaks.placing(points))
     return Predictor(model, metadata, device=device, tile=tile)
