@@ -150,10 +150,8 @@ def _doubled(
     lack = np.clip(1 - kept, 0, 1)
     gaps = np.linalg.norm(xy[pairs[:, 0]] - xy[pairs[:, 1]], axis=1)
     for i, j in pairs[np.lexsort((pairs[:, 1], pairs[:, 0], gaps))]:
-        if (
-            taken[i] or taken[j] or not 0.5 <= kept[i] + kept[j] <= 1.5
-        ):  # below: both lack an object; above: both have one
-            continue
+        if taken[i] or taken[j] or not 0.5 <= kept[i] + kept[j] <= 1.5:
+            continue  # below that sum both lack an object, above it both have one
         taken[[i, j]] = True
         wrong, right = (i, j) if kept[i] < kept[j] else (j, i)
         score = float(lack[wrong])  # what is shared is no more of a fault than what is not there

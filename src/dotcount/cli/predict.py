@@ -30,7 +30,6 @@ from dotcount.cli.common import (
     whole_number,
 )
 from dotcount.errors import DataError, UsageError
-from dotcount.metadata.settings import POINTS
 
 if TYPE_CHECKING:
     from dotcount.prediction import PredictionRun, Sink, Summary
@@ -55,6 +54,8 @@ OUTPUTS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    from dotcount.metadata.settings import POINTS
+
     add_run(parser)
     parser.add_argument(
         "sources", nargs="+", metavar="SOURCE", help="image files, folders (searched with sub-folders) or patterns"
