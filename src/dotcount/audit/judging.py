@@ -1,7 +1,7 @@
 """Suspicious dots of one image, from the transport of its predicted density to its dots.
 
 The transport has the cost ``wfr`` with equal strengths: mass moves at most :attr:`~dotcount.audit.ImageAudit.reach`,
-at a loss of half a percent from a twentieth of it and of 29 percent from half of it, and is destroyed beyond. What a
+at a loss of 5 percent from a fifth of it and of 29 percent from half of it, and is destroyed beyond. What a
 model saw and no dot takes is therefore destroyed where it was seen, however far the sums of the image agree.
 """
 
