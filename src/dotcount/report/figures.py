@@ -146,9 +146,7 @@ def bland_altman(true: npt.ArrayLike, predicted: npt.ArrayLike) -> str:
         axes.axhline(0, color=SECOND, linewidth=1.2, label="perfect count")
         axes.axhline(mean, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="mean error")
         for k, limit in enumerate((mean - 1.96 * spread, mean + 1.96 * spread)):
-            axes.axhline(
-                limit, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label=None if k else "limits of agreement"
-            )
+            axes.axhline(limit, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label=None if k else "limits")
         axes.scatter(middle, error, s=_mark(x.size), color=ACCENT, alpha=0.8, linewidths=0, zorder=3)
         axes.set(xlabel="mean of predicted and true count", ylabel="predicted minus true count")
         axes.set_xlim(_floor(middle), 1.05 * max(1.0, float(middle.max())))
