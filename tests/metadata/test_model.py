@@ -40,7 +40,7 @@ FULL = ModelMetadata(
     mirror=True,
     peaks=PeakRule("nms", 2, 0.4),
     count_scale=1.1,
-    interval=CountInterval(0.9, 1.5, 40, "", 0.8, 1.7, ScaledErrors(-0.1, 0.8)),
+    interval=CountInterval(0.9, 1.5, 40, "", 0.8, 1.7, ScaledErrors(-0.1, 0.8, 2400.0)),
     training=TrainingFacts(
         "cells", "csv", 400, 50_920, 60, CountRange(0, 132.5, 255), 128, 30, 6000, 11.0, True, 3,
         LossFacts("uot", {"rho": [1.0, 10.0], "length_scale": 128.0, "delta": None}),

@@ -52,9 +52,8 @@ def calibrate(
     """
     guess, truth = as_calibration(predicted, true)
     scaled = (truth - guess) / np.sqrt(guess + 1)
-    n, errors = truth.size, None
-    if n > 1:
-        errors = ScaledErrors(float(scaled.mean()), float(scaled.std(ddof=1)))
+    n = truth.size
+    errors = _moments(truth - guess, guess + 1) if n > 1 else None
     rank = conformal_rank(n, level, confidence)
     if rank is None:
         sure = "" if confidence is None else f" with {confidence:.0%} confidence"
@@ -111,6 +110,13 @@ def images_needed(level: float, confidence: float | None = None) -> int:
     if confidence is None:
         return math.ceil(level / (1 - level) - 1e-9)
     return max(1, math.ceil(math.log1p(-confidence) / math.log(level) - 1e-9))
+
+
+def _moments(errors: FloatArray, squares: FloatArray) -> ScaledErrors:
+    total, n = float(squares.sum()), errors.size
+    mean = float(errors.sum()) / total
+    variance = float(((errors - mean * squares) ** 2).sum()) / total * n / (n - 1)
+    return ScaledErrors(mean, math.sqrt(variance), total)
 
 
 def _part_scale(parts: npt.ArrayLike, n: int, rank: int) -> float:

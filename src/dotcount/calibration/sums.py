@@ -1,13 +1,15 @@
 """Intervals for counts that are put together: the sum over a folder, the mean of a video, the difference of two images.
 
-Errors of single images cancel in a sum, an error that all images share adds up. With residuals
-``r = (c - c_hat) / s``, ``s = sqrt(c_hat + 1)``, of mean m and variance v over n calibration images, the error of
-``sum_i w_i c_hat_i`` over new images has the mean ``m sum_i w_i s_i`` and, m being estimated, the variance
+Errors of single images cancel in a sum, an error that all images share adds up. With errors ``e = c - c_hat``, ``s^2 =
+c_hat + 1`` and ``m = sum e / sum s^2`` over n calibration images, the error of ``sum_i w_i c_hat_i`` over new images has
+the mean ``m sum_i w_i s_i^2`` and, m being estimated, the variance
 
-    v (sum_g (sum_{i in g} |w_i| s_i)^2 + (sum_i w_i s_i)^2 / n),
+    v (sum_g (sum_{i in g} |w_i| s_i)^2 + (sum_i w_i s_i^2)^2 / S),
 
-where the errors of one group g (a video, say) are taken to be fully dependent, and those of two groups independent. The
-interval is Student's with n - 1 degrees of freedom: exact for normal residuals, and near it for sums of many.
+where v is n / (n - 1) sum (e - m s^2)^2 / S and S is sum s^2, both over the calibration images, the errors of one group
+g (a video, say) are taken to be fully dependent, and those of two groups independent. The interval is Student's with
+n - 1 degrees of freedom: exact for normal errors whose variance is in proportion to the count, and near it for sums of
+many. v weighs images by their counts, so that errors that grow faster than that don't make the interval too narrow.
 """
 
 from __future__ import annotations
@@ -176,9 +178,9 @@ def combined(
     value
         ``sum_i w_i c_hat_i``.
     common
-        ``sum_i w_i s_i``, ``s = sqrt(c_hat + 1)``.
+        ``sum_i w_i (c_hat_i + 1)``.
     squares
-        ``sum_g (sum_{i in g} |w_i| s_i)^2`` over the groups.
+        ``sum_g (sum_{i in g} |w_i| sqrt(c_hat_i + 1))^2`` over the groups.
     least
         Where the interval is cut.
 
@@ -186,14 +188,14 @@ def combined(
     --------
     >>> from dotcount.calibration import calibrate
     >>> interval = calibrate(predicted=[99] * 20, true=[89, 109] * 10)
-    >>> combined(interval, value=99.0, common=10.0, squares=100.0) == interval_of_sum(interval, [99.0])
+    >>> combined(interval, value=99.0, common=100.0, squares=100.0) == interval_of_sum(interval, [99.0])
     True
     """
     reason = _lack(interval)
     if interval is None or interval.errors is None or reason:
         return CombinedCount(value, None, None, None, reason)
     middle = value + interval.errors.mean * common
-    spread = interval.errors.deviation * math.sqrt(squares + common**2 / interval.n)
+    spread = interval.errors.deviation * math.sqrt(squares + common**2 / interval.errors.total)
     reach = float(special.stdtrit(interval.n - 1, (1 + interval.level) / 2)) * spread
     return CombinedCount(value, max(least, middle - reach), middle + reach, interval.level)
 
@@ -212,7 +214,9 @@ def _weighted(
     names = list(range(counts.size)) if groups is None else list(groups)
     number = {name: k for k, name in enumerate(dict.fromkeys(names))}
     of_group = np.bincount([number[name] for name in names], np.abs(weights) * size, minlength=1)
-    return combined(interval, float(weights @ counts), float(weights @ size), float((of_group**2).sum()), least=least)
+    return combined(
+        interval, float(weights @ counts), float(weights @ size**2), float((of_group**2).sum()), least=least
+    )
 
 
 def _lack(interval: CountInterval | None) -> str:

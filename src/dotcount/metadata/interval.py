@@ -15,18 +15,28 @@ from dotcount.typed import Strict, parse
 
 @dataclass(frozen=True)
 class ScaledErrors(Strict):
-    """Mean and standard deviation of ``(c - c_hat) / sqrt(c_hat + 1)`` over the calibration images.
+    """Moments of the errors ``e = c - c_hat`` of the calibration images; with ``s^2 = c_hat + 1``.
 
     What the interval of a sum rests on, see :func:`dotcount.calibration.interval_of_sum`.
 
+    Attributes
+    ----------
+    mean
+        ``m = sum e / sum s^2``, the error that all images share, per object.
+    deviation
+        Root of ``n / (n - 1) sum (e - m s^2)^2 / sum s^2``.
+    total
+        ``sum s^2``.
+
     Examples
     --------
-    >>> ScaledErrors(mean=0.1, deviation=0.8).deviation
+    >>> ScaledErrors(mean=0.01, deviation=0.8, total=2500.0).deviation
     0.8
     """
 
     mean: float
     deviation: Annotated[float, Ge(0)]
+    total: Annotated[float, Gt(0)]
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,7 @@ class Summary:
         self.count += count
         self.without_interval += not promised
         size = math.sqrt(max(count, 0.0) + 1)
-        self.common += size
+        self.common += size**2
         if file:
             self.files[file] = self.files.get(file, 0.0) + size
         else:
