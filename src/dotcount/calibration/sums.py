@@ -1,8 +1,8 @@
 """Intervals for counts that are put together: the sum over a folder, the mean of a video, the difference of two images.
 
-Errors of single images cancel in a sum, an error that all images share adds up. With errors ``e = c - c_hat``, ``s^2 =
-c_hat + 1`` and ``m = sum e / sum s^2`` over n calibration images, the error of ``sum_i w_i c_hat_i`` over new images has
-the mean ``m sum_i w_i s_i^2`` and, m being estimated, the variance
+Errors of single images cancel in a sum, an error that all images share adds up. With errors ``e = c - c_hat`` of n
+calibration images, ``s^2 = c_hat + 1`` and ``m = sum e / sum s^2``, the error of ``sum_i w_i c_hat_i`` over new images
+has the mean ``m sum_i w_i s_i^2`` and, m being estimated, the variance
 
     v (sum_g (sum_{i in g} |w_i| s_i)^2 + (sum_i w_i s_i^2)^2 / S),
 
