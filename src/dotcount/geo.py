@@ -8,17 +8,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dotcount.errors import DataError
+from dotcount.errors import DataError, OutputError
 from dotcount.points import FloatArray
 
 Affine = tuple[float, float, float, float, float, float]
 WGS84 = "OGC:CRS84"
 """Longitude and latitude, in this order, as GeoJSON has them (RFC 7946)."""
+
+_BAND = 1024
+"""Rows of a grid that are written at a time."""
 
 _ALONG = 17
 """Points along each side of an image where its outline is projected."""
@@ -211,3 +215,106 @@ def _crs(rasterio: Any, text: str) -> Any:
         return rasterio.crs.CRS.from_user_input(text)
     except rasterio.errors.CRSError as error:
         raise DataError(f"reference system {text[:60]!r} is not known; name one such as EPSG:4326") from error
+
+
+def write_grid(
+    path: Path, values: npt.NDArray[Any], place: Georeference, stride: tuple[float, float], tags: dict[str, str]
+) -> None:
+    """Write a density as a Cloud-Optimised GeoTIFF, float32, on a grid with the origin of the image.
+
+    It is written in bands of rows, so that the memory it takes is bounded. The reference system is kept as it is, also
+    one without an EPSG code.
+
+    Parameters
+    ----------
+    path
+        The file.
+    values
+        (h, w) one value a cell.
+    place
+        Of the image.
+    stride
+        (sx, sy) size of a cell, px.
+    tags
+        What is stated in the file's metadata.
+
+    Raises
+    ------
+    OutputError
+        If it can't be written.
+
+    Examples
+    --------
+    >>> utm = Georeference("EPSG:32611", (0.6, 0.0, 400_000.0, 0.0, -0.6, 3_770_000.0), (8, 8))
+    >>> write_grid(Path("a.tif"), np.ones((2, 2)), utm, (4, 4), {})
+    >>> georeference(Path("a.tif"), (2, 2)).transform[0]
+    2.4
+    """
+    with _rasterio() as rasterio, rasterio.Env(GDAL_PAM_ENABLED="NO"), TemporaryDirectory(dir=path.parent) as folder:
+        from rasterio.shutil import copy
+        from rasterio.windows import Window
+
+        plain, done = Path(folder) / "plain.tif", Path(folder) / "cog.tif"
+        height, width = values.shape
+        kind = {"count": 1, "dtype": "float32", "width": width, "height": height, "crs": _crs(rasterio, place.crs)}
+        try:
+            with rasterio.open(
+                plain, "w", driver="GTiff", transform=rasterio.Affine(*place.coarser(*stride)), BIGTIFF="IF_SAFER",
+                tiled=True, blockxsize=256, blockysize=256, **kind,
+            ) as file:  # fmt: skip
+                file.update_tags(**tags)
+                for top in range(0, height, _BAND):
+                    rows = np.asarray(values[top : top + _BAND], dtype=np.float32)
+                    file.write(rows, 1, window=Window(0, top, width, len(rows)))
+            copy(
+                plain, done, driver="COG", COMPRESS="DEFLATE", PREDICTOR="YES", BIGTIFF="IF_SAFER",
+                OVERVIEW_RESAMPLING="AVERAGE",
+            )  # fmt: skip
+            done.replace(path)
+        except (rasterio.errors.RasterioError, OSError) as error:
+            raise OutputError(f"can't write {path}: {error}; free some space, or choose another `out`") from error
+
+
+def write_geopackage(path: Path, xy: FloatArray, scores: FloatArray, place: Georeference) -> None:
+    """Write points as a GeoPackage, in the reference system of the image, with their scores and px.
+
+    Parameters
+    ----------
+    path
+        The file.
+    xy, scores
+        (n, 2) px and (n,) scores.
+    place
+        Of the image.
+
+    Raises
+    ------
+    DataError
+        If the extra ``geo`` is missing.
+    OutputError
+        If the file can't be written.
+
+    Examples
+    --------
+    >>> utm = Georeference("EPSG:32611", (0.6, 0.0, 400_000.0, 0.0, -0.6, 3_770_000.0), (8, 8))
+    >>> write_geopackage(Path("a.gpkg"), np.array([[2.0, 3.0]]), np.array([0.9]), utm)
+    >>> Path("a.gpkg").exists()
+    True
+    """
+    try:
+        import pyogrio
+    except ImportError as error:
+        raise DataError(f"writing a GeoPackage {_MISSING}") from error
+    import shapely
+
+    fields = {"score": scores, "x_px": xy[:, 0], "y_px": xy[:, 1]}
+    with TemporaryDirectory(dir=path.parent) as folder:
+        made = Path(folder) / "points.gpkg"
+        try:
+            pyogrio.raw.write(
+                made, geometry=shapely.to_wkb(shapely.points(place.to_map(xy))), field_data=list(fields.values()),
+                fields=list(fields), geometry_type="Point", crs=place.crs, driver="GPKG", layer="objects",
+            )  # fmt: skip
+            made.replace(path)
+        except (pyogrio.errors.DataSourceError, OSError) as error:
+            raise OutputError(f"can't write {path}: {error}; free some space, or choose another `out`") from error

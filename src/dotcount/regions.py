@@ -419,6 +419,8 @@ def _overlapping(shapes: Sequence[Geometry]) -> list[tuple[int, int]]:
     """Return the pairs of shapes that share an area, not only a border."""
     import shapely
 
+    if len(shapes) < 2:
+        return []
     left, right = shapely.STRtree(shapes).query(shapes, predicate="intersects")
     pairs = [(int(a), int(b)) for a, b in zip(left, right) if a < b]
     least = [1e-9 * min(shapes[a].area, shapes[b].area) for a, b in pairs[:_PAIRS]]

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from dotcount.calibration import choose_threshold
 from dotcount.errors import InputError
-from dotcount.inference import find_peaks
+from dotcount.inference import find_peaks, peaks
 from dotcount.inference.peaks import LEAST_MASS
 from dotcount.metrics import GreedyScorer
 from tests.metrics import references
@@ -189,3 +190,22 @@ def test_choose_threshold_gives_each_candidate_the_score_of_its_own_points():
             scorer.update(find_peaks(density, 8, float(candidate))[0], points)
         assert scorer.compute().f == pytest.approx(f)
     assert choice.f == choice.f_by_candidate.max()
+
+
+def test_a_large_map_is_searched_in_blocks_with_the_same_points(monkeypatch):
+    random = np.random.default_rng(0)
+    density = np.zeros((300, 260), np.float32)
+    density[random.integers(0, 300, 900), random.integers(0, 260, 900)] = random.uniform(0.2, 1.4, 900)
+    density = gaussian_filter(density, 0.7)
+    for method in ("mass", "nms"):
+        whole = find_peaks(density, 4, 0.3, method=method, image_size=(1198, 1039))
+        monkeypatch.setattr(peaks, "_BLOCK", 96)
+        monkeypatch.setattr(peaks, "LARGE_CELLS", (96 + 2 * 48) ** 2)
+        parts = find_peaks(density, 4, 0.3, method=method, image_size=(1198, 1039))
+        monkeypatch.undo()
+        assert len(whole[0]) == len(parts[0]) > 200
+        for _, mass in (whole, parts):
+            assert np.all(np.diff(mass) <= 0)
+        order = [np.lexsort(np.round(xy, 6).T) for xy, _ in (whole, parts)]
+        assert np.allclose(whole[0][order[0]], parts[0][order[1]], atol=1e-6)
+        assert np.allclose(whole[1][order[0]], parts[1][order[1]], atol=1e-6)

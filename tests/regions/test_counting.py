@@ -132,6 +132,11 @@ def test_what_is_no_region_is_named(polygon, words):
         count_regions(np.ones((2, 2)), 4, [polygon], (8, 8))
 
 
+def test_without_regions_all_is_rest():
+    found = count_regions(np.ones((2, 2)), 4, [], (8, 8))
+    assert (found.regions, found.rest, found.total, found.rest_area) == ((), 4.0, 4.0, 64.0)
+
+
 def test_holes_are_left_out():
     ring = Region("ring", [[[(0, 0), (8, 0), (8, 8), (0, 8)], [(2, 2), (6, 2), (6, 6), (2, 6)]]])
     assert count_regions(np.ones((2, 2)), 4, [ring], (8, 8)).regions[0].count == pytest.approx(3)

@@ -150,7 +150,7 @@ def require_model(run: Path, others: Iterable[str | Path] = ()) -> None:
 
 
 @contextmanager
-def progress(task: str) -> Iterator[Callable[[int, int], None]]:
+def progress(task: str) -> Iterator[Callable[[float, int], None]]:
     """Yield a function of (done, total) that draws a bar; silent when stderr is not a terminal."""
     if not sys.stderr.isatty():
         yield lambda *_: None

@@ -46,9 +46,9 @@ examples:
 """
 
 OUTPUTS = (
-    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, regions, timeline and "
-    "video (of videos), or an annotation format that can be written: coco, cvat, geojson, imagej, label_studio, "
-    "labelme, napari, via, voc, yolo, ..."
+    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, regions, geopackage and wgs84 "
+    "(of maps), timeline and video (of videos), or an annotation format that can be written: coco, cvat, geojson, "
+    "imagej, label_studio, labelme, napari, via, voc, yolo, ..."
 )
 
 
@@ -174,6 +174,7 @@ def run(args: argparse.Namespace) -> int:
         scale=ImageScale(args.pixel_size, args.object_size),
     )
     with progress("predicting") as step:
+        predictor.progress = lambda share: step(going.summary.total + share, len(listing))
         for _ in going:
             step(going.summary.total, max(len(listing), going.summary.total))
             _bear(going, args.max_failures, len(listing))

@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from dotcount.data.images import LoadedImage, PixelArray, load_image
+from dotcount.data.windows import large_image
 from dotcount.selection import ImageSelection
 
 
@@ -62,6 +63,9 @@ class SampledImages:
 
     def sample(self, path: Path, selection: ImageSelection) -> PixelArray:
         """Return the pixels of an image, and keep them for :meth:`take` if there is room."""
+        large = None if self._every_page else large_image(path, selection)
+        if large is not None:
+            return large.sample()
         image = load_image(path, selection, every_page=self._every_page)
         with self._lock:
             if image.pixels.nbytes <= self._room:

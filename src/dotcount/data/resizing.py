@@ -17,10 +17,16 @@ __all__ = ["ResizeRule", "crop_for", "resize_pixels"]
 Filter = Literal["bilinear", "lanczos"]
 
 
-def resize_pixels(pixels: PixelArray, width: int, height: int, filter: Filter = "bilinear") -> PixelArray:
+Box = tuple[float, float, float, float]
+
+
+def resize_pixels(
+    pixels: PixelArray, width: int, height: int, filter: Filter = "bilinear", box: Box | None = None
+) -> PixelArray:
     """Resample an (H, W, 3) array with an antialiased filter in the corner convention; the depth stays.
 
-    ``bilinear`` is what networks are trained with; ``lanczos`` keeps more detail where an image is enlarged.
+    ``bilinear`` is what networks are trained with; ``lanczos`` keeps more detail where an image is enlarged. A ``box``
+    (left, top, right, bottom) px is the part that is resampled; what lies around it has a say at its border.
 
     Examples
     --------
@@ -28,14 +34,14 @@ def resize_pixels(pixels: PixelArray, width: int, height: int, filter: Filter = 
     >>> resize_pixels(np.full((30, 40, 3), 7, np.uint8), width=20, height=15).shape
     (15, 20, 3)
     """
-    if pixels.shape[:2] == (height, width):
+    if box is None and pixels.shape[:2] == (height, width):
         return pixels
     method = Image.Resampling.BILINEAR if filter == "bilinear" else Image.Resampling.LANCZOS
     if pixels.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(pixels))
-        return np.asarray(image.resize((width, height), method))
+        return np.asarray(image.resize((width, height), method, box))
     bands = [
-        np.asarray(Image.fromarray(pixels[..., k].astype(np.float32)).resize((width, height), method))
+        np.asarray(Image.fromarray(pixels[..., k].astype(np.float32)).resize((width, height), method, box))
         for k in range(pixels.shape[-1])
     ]
     resized = np.stack(bands, axis=-1)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dotcount.data.images import PixelArray, UnitArray
+from dotcount.data.windows import ResizedWindows, Windows
 from dotcount.density import cells_inside
 from dotcount.errors import ModelError, UsageError
 from dotcount.inference.judging import judge
@@ -17,6 +19,7 @@ from dotcount.inference.peaks import find_peaks
 from dotcount.inference.pixels import UNIT, ImageLike, magnified, network_input, pixels_of
 from dotcount.inference.result import NetworkOutput, Prediction
 from dotcount.inference.runtimes import Runtime, as_runtime
+from dotcount.inference.streaming import streamed_output
 from dotcount.inference.tiling import densities_and_features, density_and_features, needs_tiles
 from dotcount.intensity import IntensityRule, rule_for
 from dotcount.metadata import CountInterval, ModelMetadata
@@ -149,6 +152,24 @@ class ImageCounter:
             for image, (density, features) in zip(images, found)
         ]
 
+    def streamed(
+        self,
+        windows: Windows,
+        intensity: IntensityRule,
+        magnify: float = 1.0,
+        progress: Callable[[float], None] | None = None,
+    ) -> NetworkOutput:
+        """Return what the network says of an image that is too large for the memory; see :func:`streamed_output`."""
+        resize, (height, width) = self.metadata.input.resize, windows.shape[:2]
+        if magnify != 1:
+            height, width = (max(1, round(side * magnify)) for side in (height, width))
+            windows = ResizedWindows(windows, width, height, "lanczos" if magnify > 1 else "bilinear")
+        if resize.size(width, height) != (width, height):
+            windows = ResizedWindows(windows, *resize.size(width, height), "bilinear")
+        return streamed_output(
+            self.runtime, windows, intensity.apply, tile=self.tile, mirror=self.metadata.mirror, progress=progress
+        )
+
     def finish(self, output: NetworkOutput, size: tuple[int, ...], width: int, height: int) -> Prediction:
         """Return the prediction of an image of ``width`` x ``height`` px from what the network says of it.
 
@@ -167,7 +188,7 @@ class ImageCounter:
             If the density is not finite.
         """
         metadata, density = self.metadata, output.density
-        if not np.isfinite(density).all():
+        if not all(np.isfinite(density[k : k + 1024]).all() for k in range(0, len(density), 1024)):
             raise ModelError(
                 f"model {self.name} returned a density that is not finite; retrain it or choose another run"
             )

@@ -30,6 +30,12 @@ DEFAULT_THRESHOLD = 0.5
 
 METHODS = ("mass", "nms")
 PLACING = (*METHODS, "count")
+LARGE_CELLS = 2**22
+"""Maps of more cells than this are searched in blocks, so that the memory it takes is bounded."""
+_BLOCK, _AROUND = 1536, 48
+"""Side of a block, and of what is seen around it, cells. Which cells a point takes depends on its neighbours, and
+theirs on theirs; beyond this many cells it hardly does."""
+
 LEAST_MASS = 0.1
 """Windows with less mass than this, in objects, yield no point whatever the threshold: they are background."""
 AREA_PER_OBJECT = 16.0
@@ -181,11 +187,13 @@ def find_peaks(
     >>> xy.tolist(), scores.tolist()
     ([[7.0, 2.0]], [1.0])
     """
-    cells = as_density(density, stride)
     if radius < 1:
         raise InputError(f"radius must be at least 1 cell; got {radius}")
     if method not in PLACING:
         raise InputError(f"method must be one of {', '.join(PLACING)}; got {method!r}")
+    if np.size(density) > LARGE_CELLS and np.ndim(density) == 2:
+        return _in_blocks(np.asarray(density), stride, threshold, method, radius, image_size)
+    cells = as_density(density, stride)
     if image_size is not None:
         inside = np.zeros_like(cells)
         window = tuple(slice(cells_inside(n, stride, side)) for n, side in zip(cells.shape, image_size))
@@ -205,3 +213,37 @@ def find_peaks(
     if image_size is not None:
         xy = np.minimum(xy, np.nextafter((image_size[1], image_size[0]), 0.0))
     return xy, mass[order]
+
+
+def _in_blocks(
+    density: npt.NDArray[np.floating],
+    stride: float,
+    threshold: float,
+    method: str,
+    radius: int,
+    image_size: tuple[int, int] | None,
+) -> tuple[FloatArray, FloatArray]:
+    """Return what :func:`find_peaks` does, block by block; a point belongs to the block that it lies in.
+
+    With ``"count"`` the number of points is that of the whole map up to the rounding in each block.
+    """
+    height, width = image_size or (density.shape[0] * stride, density.shape[1] * stride)
+    found: list[FloatArray] = [np.zeros((0, 2))]
+    masses: list[FloatArray] = [np.zeros(0)]
+    for top in range(0, density.shape[0], _BLOCK):
+        for left in range(0, density.shape[1], _BLOCK):
+            first_row, first_column = max(0, top - _AROUND), max(0, left - _AROUND)
+            part = density[first_row : top + _BLOCK + _AROUND, first_column : left + _BLOCK + _AROUND]
+            corner = np.array([first_column, first_row]) * stride
+            size = (int(np.ceil(height - corner[1])), int(np.ceil(width - corner[0])))
+            if min(size) <= 0:
+                continue
+            xy, mass = find_peaks(np.array(part), stride, threshold, method=method, radius=radius, image_size=size)
+            xy += corner
+            low, high = np.array([left, top]) * stride, np.array([left + _BLOCK, top + _BLOCK]) * stride
+            mine = ((xy >= low) & (xy < high)).all(axis=1)
+            found.append(xy[mine])
+            masses.append(mass[mine])
+    points, mass = np.concatenate(found), np.concatenate(masses)
+    order = np.argsort(-mass, kind="stable")
+    return points[order], mass[order]

@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dotcount.data.images import PixelArray, UnitArray, to_unit
+from dotcount.data.windows import TiffWindows
 from dotcount.errors import DotcountError, ImageReadError
 from dotcount.geo import Georeference
 from dotcount.intensity import IntensityRule, rule_for
 from dotcount.regions import Region
 
-Read = Callable[[], tuple[PixelArray, Sequence[str]]]
-"""Returns (H, W, 3) pixels in the depth of the file, and what a person should know about how they were read."""
+Read = Callable[[], tuple[PixelArray | TiffWindows, Sequence[str]]]
+"""Returns (H, W, 3) pixels in the depth of the file, and what a person should know about how they were read.
+
+Of an image that is too large for the memory it returns its windows.
+"""
+
+SHOWN = 2048
+"""Longer side, px, to which an image that is too large for the memory is reduced for pictures."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,8 @@ class Frame:
         The rule from stored values to brightness by which the frame is counted and shown, once it is known.
     magnify
         How many times as large it is made before it is counted, so that its scale is that of the training images.
+    windows
+        The pixels of an image that is too large for the memory, decoded where they are sliced; it has no ``pixels``.
     after
         What is done when the pixels have been read, such as finding out where the picture lies.
 
@@ -109,6 +118,7 @@ class Frame:
         self.after: list[Callable[[Frame], None]] = []
         self._read = read
         self._pixels: PixelArray | None = None
+        self.windows: TiffWindows | None = None
 
     def __repr__(self) -> str:
         return f"Frame({self.name!r}{'' if self.error is None else f', error={self.error!r}'})"
@@ -128,14 +138,28 @@ class Frame:
             If they can't be read, or are asked for after the run has gone on to the next frame.
         """
         self.load()
+        if self.windows is not None:
+            raise ImageReadError(f"{self.name} is too large to be read as a whole; its `windows` can be read")
         if self._pixels is None:
             raise ImageReadError(self.error or f"the pixels of {self.name} are gone: the run is at a later frame")
         return self._pixels
 
     @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) px."""
+        height, width = self.shape[:2]
+        return width, height
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, 3)."""
+        self.load()
+        return self.pixels.shape if self.windows is None else self.windows.shape
+
+    @property
     def display(self) -> UnitArray:
-        """(H, W, 3) float32 in [0, 1], for pictures."""
-        return to_unit(self.pixels, self.intensity)
+        """(H, W, 3) float32 in [0, 1], for pictures; one with windows is reduced to :data:`SHOWN` px."""
+        return to_unit(self.pixels if self.windows is None else self.windows.reduced(SHOWN), self.intensity)
 
     def choose_intensity(self, trained: IntensityRule) -> IntensityRule:
         """Settle how stored values become brightness for a model trained with a rule, and warn where that is a choice.
@@ -143,7 +167,7 @@ class Frame:
         The model's own rule holds for the depths that it has met; others are mapped by the rule of the set, or where
         there is none by one fitted on this frame.
         """
-        pixels = self.pixels
+        pixels = self.pixels if self.windows is None else self.windows.sample()
         of_set = self.of_set() if self.of_set is not None and not trained.covers(pixels.dtype) else None
         self.intensity, note = rule_for(pixels, trained, of_set)
         if note is not None:
@@ -155,7 +179,11 @@ class Frame:
         read, self._read = self._read, None
         if read is not None:
             try:
-                self._pixels, notes = read()
+                found, notes = read()
+                if isinstance(found, TiffWindows):
+                    self.windows = found
+                else:
+                    self._pixels = found
                 self.warnings.extend(notes)
                 for each in self.after:
                     each(self)
@@ -165,7 +193,7 @@ class Frame:
 
     def fail(self, error: Exception) -> None:
         """Give up on this frame: state why in one line, and let go of its pixels."""
-        self._pixels = self._read = None
+        self.release()
         self.error = error_text(error)
 
     def warn(self, text: str) -> None:
@@ -175,7 +203,7 @@ class Frame:
 
     def release(self) -> None:
         """Let go of the pixels."""
-        self._pixels = self._read = None
+        self._pixels = self._read = self.windows = None
 
 
 def error_text(error: Exception) -> str:

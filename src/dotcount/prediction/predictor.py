@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,6 +36,9 @@ class Predictor(ImageCounter):
     >>> sorted(path.name for path in Path("counts").glob("*.csv"))
     ['counts.csv', 'points.csv']
     """
+
+    progress: Callable[[float], None] | None = None
+    """Called with the share that is done of an image that :meth:`stream` reads in windows."""
 
     def predict_many(
         self,
@@ -128,15 +131,20 @@ class Predictor(ImageCounter):
             If a sink is unknown.
         """
         listing = self._listing(sources, selection, every_page, scale)
+        listing = replace(listing, streams=True)
         if regions is not None:
             listing = replace(listing, regions=read_regions(regions))
         return PredictionRun(
-            LocalEngine(self),
+            LocalEngine(self, self._step),
             listing,
             sinks,
             Path(out),
             overwrite=overwrite,
         )
+
+    def _step(self, share: float) -> None:
+        if self.progress is not None:
+            self.progress(share)
 
     def _listing(
         self,

@@ -51,4 +51,4 @@ def test_unknown_and_unwritable_names():
 
 def test_the_help_names_outputs_that_exist():
     assert set(re.findall(r"\b[a-z_]+(?=[,.] |, \.)", OUTPUTS.split(": ")[1])) <= set(writable())
-    assert set(SINKS) <= set(re.findall(r"[a-z]+", OUTPUTS))
+    assert set(SINKS) <= set(re.findall(r"[a-z0-9]+", OUTPUTS))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -53,10 +53,12 @@ class LocalEngine(Engine):
     ----------
     counter
         The network with its settings.
+    progress
+        Called with the share that is done of an image that is too large for the memory.
     """
 
-    def __init__(self, counter: ImageCounter) -> None:
-        self.counter = counter
+    def __init__(self, counter: ImageCounter, progress: Callable[[float], None] | None = None) -> None:
+        self.counter, self.progress = counter, progress
 
     @property
     def counted_by(self) -> CountedBy:
@@ -100,7 +102,7 @@ class LocalEngine(Engine):
     def _size(self, frame: Frame) -> tuple[int, int] | None:
         if frame.error is not None:
             return None
-        height, width = (max(1, round(side * frame.magnify)) for side in frame.pixels.shape[:2])
+        height, width = (max(1, round(side * frame.magnify)) for side in frame.shape[:2])
         return self.counter.metadata.input.resize.size(width, height)
 
     def _groups(self, coming: Iterator[Frame], decode: ThreadPoolExecutor) -> Iterator[_Group]:
@@ -137,7 +139,10 @@ class LocalEngine(Engine):
         for k, frame in enumerate(group.frames if group.size is not None else ()):
             try:
                 intensity = frame.choose_intensity(self.counter.metadata.input.intensity)
-                images[k] = self.counter.prepare(frame.pixels, intensity, frame.magnify)
+                if frame.windows is not None:
+                    group.maps[k] = self.counter.streamed(frame.windows, intensity, frame.magnify, self.progress)
+                else:
+                    images[k] = self.counter.prepare(frame.pixels, intensity, frame.magnify)
             except Exception as error:
                 group.errors[k] = error
         if len(images) > 1:
@@ -180,7 +185,7 @@ class LocalEngine(Engine):
                 raise error
             if output is None:  # there were no pixels, and the frame says why
                 return None
-            height, width = frame.pixels.shape[:2]
+            width, height = frame.size
             assert group.size is not None, "there is a density of it"
             return self.counter.finish(output, group.size[::-1], width, height)
         except (OutputError, ModelError):

@@ -11,6 +11,8 @@ from dotcount.prediction.sinks.base import SINKS, Sink
 COUNT_COLUMNS = ("image", "count", "low", "high", "status", "error", "warning", "familiarity")
 POINT_COLUMNS = ("image", "x", "y", "score")
 
+_ROWS = 10_000  # made into Python numbers at a time
+
 
 @SINKS.register("csv")
 class CsvTables(Sink):
@@ -33,7 +35,9 @@ class CsvTables(Sink):
         if prediction is not None:
             count, (low, high) = prediction.count, prediction.interval or (None, None)
             familiarity = None if prediction.familiarity is None else round(prediction.familiarity, 3)
-            for (x, y), score in zip(prediction.points.tolist(), prediction.scores.tolist()):
-                self._points.write(csv_line(frame.name, x, y, score))
+            for first in range(0, len(prediction.points), _ROWS):
+                part = slice(first, first + _ROWS)
+                for (x, y), score in zip(prediction.points[part].tolist(), prediction.scores[part].tolist()):
+                    self._points.write(csv_line(frame.name, x, y, score))
         warning = "; ".join(frame.warnings)
         self._counts.write(csv_line(frame.name, count, low, high, frame.status, frame.error, warning, familiarity))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dotcount.geo import write_grid
 from dotcount.inference.result import Prediction
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.output import OutputFolder
@@ -10,7 +11,10 @@ from dotcount.prediction.sinks.base import SINKS, Sink
 
 @SINKS.register("density")
 class DensityMaps(Sink):
-    """``density/NAME.tif``: (h, w) expected objects per cell, whose sum is the count."""
+    """``density/NAME.tif``: (h, w) expected objects per cell, whose sum is the count.
+
+    Of a georeferenced image it is a Cloud-Optimised GeoTIFF with the origin and the reference system of the image.
+    """
 
     title = "density maps, float32 TIFF whose sum is the count"
     names = ("density/",)
@@ -31,4 +35,8 @@ class DensityMaps(Sink):
             "image_px": [prediction.width, prediction.height],
         }
         with self._out.file(f"density/{frame.name}.tif") as path:
+            if frame.meta.place is not None:
+                tags = {name: str(value) for name, value in metadata.items()}
+                write_grid(path, prediction.density, frame.meta.place, prediction.stride, tags)
+                return
             imwrite(path, prediction.density, photometric="minisblack", compression="zlib", metadata=metadata)

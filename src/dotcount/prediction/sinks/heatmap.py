@@ -5,6 +5,7 @@ from __future__ import annotations
 from dotcount.inference.result import Prediction
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.output import OutputFolder
+from dotcount.prediction.shrinking import in_larger_cells
 from dotcount.prediction.sinks.base import SINKS, Sink
 from dotcount.report.heatmap import heatmap
 
@@ -24,4 +25,4 @@ class HeatMaps(Sink):
         """Draw one map."""
         if prediction is not None:
             with self._out.file(f"heatmaps/{frame.name}.png") as path:
-                heatmap(prediction).save(path, format="PNG", compress_level=1)
+                heatmap(in_larger_cells(prediction)).save(path, format="PNG", compress_level=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dotcount.inference.result import Prediction
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.output import OutputFolder
+from dotcount.prediction.shrinking import at_size, in_larger_cells
 from dotcount.prediction.sinks.base import SINKS, Sink
 from dotcount.report.overlay import overlay
 
@@ -22,6 +23,13 @@ class Overlays(Sink):
 
     def write(self, frame: Frame, prediction: Prediction | None) -> None:
         """Draw one image."""
-        if prediction is not None:
-            with self._out.file(f"overlays/{frame.name}.jpg") as path:
-                overlay(frame.display, prediction).save(path, format="JPEG", quality=88)
+        if prediction is None:
+            return
+        picture = frame.display
+        height, width = picture.shape[:2]
+        reduced = width < prediction.width
+        if reduced:
+            frame.warn(f"drawn with every {round(prediction.width / width)}th pixel; the legend counts those")
+        shown = at_size(in_larger_cells(prediction), width, height)
+        with self._out.file(f"overlays/{frame.name}.jpg") as path:
+            overlay(picture, shown, side=max(width, height) if reduced else None).save(path, format="JPEG", quality=88)

@@ -24,6 +24,8 @@ class Source(ABC):
         What is read of files that hold more than one picture.
     every_page
         Whether each page, plane or frame is a picture of its own.
+    streams
+        Whether images that are large for the memory are read in windows, see :attr:`Frame.windows`.
     sampled
         Images that are decoded already.
     video
@@ -45,6 +47,7 @@ class Source(ABC):
     suffixes: frozenset[str]
     selection: ImageSelection = ImageSelection()
     every_page: bool = False
+    streams: bool = False
     sampled: SampledImages | None = None
     video: VideoSampling = EACH_SECOND
 

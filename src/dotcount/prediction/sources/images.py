@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dotcount.data.cache import SampledImages
 from dotcount.data.images import SUFFIXES, PixelArray, read_header
+from dotcount.data.windows import TiffWindows, large_image
 from dotcount.errors import DataError, ImageReadError
 from dotcount.geo import georeference, is_georeferenced
 from dotcount.prediction.frame import Frame, FrameMeta
@@ -42,7 +43,10 @@ class ImageFiles(Source):
         except ImageReadError:  # reported when its pixels are read
             return 1
 
-    def _read(self, path: Path, selection: ImageSelection) -> tuple[PixelArray, Sequence[str]]:
+    def _read(self, path: Path, selection: ImageSelection) -> tuple[PixelArray | TiffWindows, Sequence[str]]:
+        large = large_image(path, selection) if self.streams and not self.every_page else None
+        if large is not None:
+            return large, read_header(path, selection).notes
         sampled = self.sampled or SampledImages(every_page=self.every_page)
         image = sampled.take(path, selection)
         return image.pixels, image.notes
@@ -50,10 +54,10 @@ class ImageFiles(Source):
 
 def locate(frame: Frame) -> None:
     """Find out where on the earth a picture lies; where that can't be had, the frame has a warning."""
-    path, (height, width) = frame.meta.path, frame.pixels.shape[:2]
+    path = frame.meta.path
     if path is None or not is_georeferenced(path):
         return
     try:
-        frame.meta = replace(frame.meta, place=georeference(path, (width, height)))
+        frame.meta = replace(frame.meta, place=georeference(path, frame.size))
     except DataError as error:
         frame.warn(f"its place on the earth was not used: {error}")

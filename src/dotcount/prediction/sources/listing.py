@@ -54,6 +54,8 @@ class SourceFiles:
         Areas of the images whose objects are counted one by one.
     scale
         What a person says of the scale of the images.
+    streams
+        Whether images that are large for the memory are read in windows.
     after
         What else is done with each frame when its pixels have been read.
     shard
@@ -78,6 +80,7 @@ class SourceFiles:
     every_page: bool = False
     regions: RegionSet | None = None
     scale: object = None
+    streams: bool = False
     after: tuple[Callable[[Frame], None], ...] = ()
     shard: tuple[int, int] = (1, 1)
     video: VideoSampling = EACH_SECOND
@@ -108,6 +111,7 @@ class SourceFiles:
         for path, name in self.part:
             selection = self.selection or ImageSelection()
             source = source_of(path, selection, self.every_page, self._sampled, self.video)
+            source.streams = self.streams
             for frame in source.frames(path, name):
                 frame.of_set = lambda: self.intensity
                 frame.after.extend(self.after)
@@ -117,9 +121,9 @@ class SourceFiles:
 
     def _add_regions(self, frame: Frame) -> None:
         assert self.regions is not None
-        (height, width), (regions, crs) = frame.pixels.shape[:2], self.regions.of(frame.name)
+        regions, crs = self.regions.of(frame.name)
         try:
-            found, note = placed(regions, crs, frame.meta.place, (width, height))
+            found, note = placed(regions, crs, frame.meta.place, frame.size)
         except DataError as error:
             frame.warn(f"regions not counted: {error}")
             return
