@@ -48,7 +48,7 @@ class ASNet(VGGNetwork):
         """Return densities at stride 8."""
         masks = torch.softmax(self.mask_layer(self.masks(self.attention_reduce(self.attention(images)))), dim=1)
         x = self.reduce(self.encoder(images))
-        factors = 1 + self.factors(x).clamp(-1, 1)
+        factors = 1 + torch.tanh(self.factors(x))  # published: clipped, which has no gradient beyond its ends
         return (masks[:, 1:] * factors * self.output(self.last_layer(self.maps(x)))).sum(dim=1, keepdim=True)
 
     def load_published(self) -> None:
