@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dotcount import losses
 from dotcount.config import load
 from dotcount.errors import InputError, UnknownNameError, UsageError
-from dotcount.losses import PotentialCache
+from dotcount.losses import PotentialCache, _pooling
 from dotcount.metadata import LossFacts
 from dotcount.transport import solve
 
@@ -272,3 +272,24 @@ def test_an_infinite_strength_on_the_dots_counts_what_is_there_and_is_kept_in_me
 
 def test_an_infinite_strength_is_read_from_yaml():
     assert load(overrides=["loss.options.rho=[1,.inf]"]).loss.options["rho"] == [1, float("inf")]
+
+
+def test_where_dots_crowd_cells_are_pooled_and_the_gradient_is_that_of_pooled_cells(monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    density = torch.rand(2, 1, 13, 16, generator=g, dtype=torch.float64) * 0.1
+    points = [torch.rand(40, 2, generator=g, dtype=torch.float64) * 20, torch.zeros(0, 2, dtype=torch.float64)]
+    loss = losses.create("uot", tol=1e-13, max_iter=3000, warm_start=False)
+    whole = loss(density, points, stride=8, image_size=[(100, 120)] * 2)
+    assert whole.terms["pooled"] == 1
+    monkeypatch.setattr(_pooling, "MANY_PAIRS", 13 * 16 * 40 / 3)
+
+    def total(d):
+        out = loss(d, points, stride=8, image_size=[(100, 120)] * 2)
+        assert out.terms["pooled"] == 2
+        return out.total
+
+    assert float(total(density)) == pytest.approx(float(whole.total), rel=0.02)
+    assert torch.autograd.gradcheck(total, (density.requires_grad_(),), rtol=1e-6, atol=1e-8)
+    spread_out = [torch.rand(40, 2, generator=g, dtype=torch.float64) * 120, points[1]]
+    narrow = losses.create("uot", epsilon=0.002, warm_start=False)
+    assert narrow(density, spread_out, stride=8, image_size=[(100, 120)] * 2).terms["pooled"] == 1

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from dotcount.errors import InputError
+from dotcount.losses._pooling import pool, pooling, spread
 from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput
 from dotcount.transport import Solution, solve, solve_batch
 
@@ -130,7 +131,9 @@ class UOTLoss(DensityLoss):
     -----
     Terms: ``transport``, ``pixel_mass``, ``dot_mass``, ``entropy`` (they add up to the value plus the gap), ``gap``,
     ``n_evaluations`` (means over the images), ``unconverged`` and ``without_gradient`` (numbers of images),
-    ``length_scale`` and ``epsilon_px``.
+    ``length_scale`` and ``epsilon_px``, ``pooled``. The last is 1, but where thousands of dots crowd in a corner of a
+    large crop: then so many dots matter to every cell that a solve would take ten seconds, and squares of as many cells
+    a side are taken as one.
 
     Examples
     --------
@@ -186,14 +189,18 @@ class UOTLoss(DensityLoss):
         beta = None
         if self.cache is not None and keys is not None:
             beta = self.cache.read(keys).split([len(one) for one in batch.points])
+        density, valid = batch.density.detach(), batch.valid
+        settings = self.options | {"length_scale": scale}
+        factor = pooling(density * valid, batch.points, batch.stride, settings)
+        if factor > 1:
+            density, valid = pool(density * valid, factor), pool(valid.to(density), factor) > 0
         solutions = solve_batch(
-            batch.density.detach(),
+            density,
             batch.points,
-            stride=batch.stride,
-            length_scale=scale,
-            valid=None if bool(batch.valid.all()) else list(batch.valid),
+            stride=batch.stride * factor,
+            valid=None if bool(valid.all()) else list(valid),
             beta=beta,
-            **self.options,
+            **settings,
         )
         if self.cache is not None and keys is not None:
             self.cache.write(keys, torch.cat([solution.beta for solution in solutions]))
@@ -203,8 +210,12 @@ class UOTLoss(DensityLoss):
         gradient = torch.stack([s.gradient if _trusted(s) else torch.zeros_like(s.gradient) for s in solutions]).to(
             like
         )
+        if factor > 1:
+            gradient = spread(gradient, factor, batch.valid) * batch.valid
         per_image = _Envelope.apply(like, values, gradient)
-        return LossOutput(per_image.mean(), per_image.detach(), self._terms(solutions, scale))
+        return LossOutput(
+            per_image.mean(), per_image.detach(), self._terms(solutions, scale) | {"pooled": float(factor)}
+        )
 
     def _terms(self, solutions: list[Solution], scale: float) -> dict[str, float]:
         n = len(solutions)
