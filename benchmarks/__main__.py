@@ -18,6 +18,7 @@ COMMANDS = (
     ["-m", "benchmarks.prediction.speed"],
     ["benchmarks/annotate_page.py"],
     ["benchmarks/annotate_session.py"],
+    ["-m", "benchmarks.web"],
     ["benchmarks/peaks_accuracy.py", "--out", "benchmarks/results/peaks_accuracy.json"],
 )
 
