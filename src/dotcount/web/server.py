@@ -31,6 +31,8 @@ def listen(host: str, port: int) -> socket.socket:
     ...     opened.getsockname()[0]
     '127.0.0.1'
     """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"`port` is {port}; it must be between 0 and 65535")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError, OverflowError) as error:
@@ -43,9 +45,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         opened.close()
         raise OutputError(f"can't listen on {host}, port {port}: {error.strerror}; choose another `port`") from error
-    except OverflowError as error:
-        opened.close()
-        raise UsageError(f"`port` is {port}; it must be between 0 and 65535") from error
     return opened
 
 
