@@ -62,7 +62,11 @@ def _guarded(words: list[str]) -> int:
     except SystemExit as stop:  # argparse: 0 after --help
         return stop.code if isinstance(stop.code, int) else 2
     except KeyboardInterrupt:
-        hint = {"train": "run the same command with --resume to continue", "predict": "the same command continues"}
+        hint = {
+            "train": "run the same command with --resume to continue",
+            "predict": "the same command continues",
+            "audit": "the same command continues",
+        }
         _complain("; ".join(["interrupted", *(hint[word] for word in words[:1] if word in hint)]))
         return 130
     except Exception as error:
