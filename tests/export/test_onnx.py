@@ -236,3 +236,17 @@ def test_without_torch_a_run_says_what_to_do(tmp_path, model_folder):
     done = without_torch("predict", copy, copy, "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "holds no image" in done.stderr or "PyTorch, which is not installed" in done.stderr
+
+
+def test_the_documented_install_names_what_prediction_needs():
+    import re
+    import tomllib
+    from pathlib import Path
+
+    root = Path(__file__).parents[2]
+    text = (root / "docs" / "how-to" / "export.md").read_text(encoding="utf-8")
+    named = set(re.search(r"^pip install (numpy .*)$", text, re.MULTILINE)[1].split())
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = {re.split(r"[>=<;\[ ]", line)[0] for line in project["dependencies"]}
+    assert core - named == {"torch", "torchvision", "timm", "lightning", "numba", "safetensors", "onnx", "onnxscript"}
+    assert named <= core

@@ -114,6 +114,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="distance from an object's centre to its nearest neighbour's in pixels, the median; images are resampled "
         "so that it is that of the training images",
     )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="ray: on the workers of a Ray cluster, or of one that is started here (default: local)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number(1),
+        default=2,
+        metavar="N",
+        help="networks at work with --engine ray (default: 2)",
+    )
     film = parser.add_argument_group("videos (rows NAME#FRAME; --write csv,timeline,video for counts over time)")
     film.add_argument(
         "--every",
@@ -155,9 +168,16 @@ def run(args: argparse.Namespace) -> int:
     listing = find(args.sources)
     sinks = _outputs(args)
     from dotcount.prediction import ImageScale, load, shard_folder
+    from dotcount.prediction.engines import LocalEngine
     from dotcount.prediction.video import VideoSampling
 
-    predictor = load(args.run, device=args.device, tile=args.tile, runtime=args.runtime, points=args.points)
+    options = {"device": args.device, "tile": args.tile, "runtime": args.runtime, "points": args.points}
+    predictor = load(args.run, **options)
+    if args.engine == "ray":
+        from dotcount.prediction.engines.ray_data import RayEngine
+
+        by = LocalEngine(predictor).counted_by
+        predictor.engine = RayEngine(args.run, by, workers=args.workers, options=options)
     out = args.out
     if args.every is not None:
         listing = replace(listing, video=VideoSampling(**args.every))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from dotcount.data.images import LoadedImage, PixelArray, load_image
 from dotcount.data.windows import large_image
@@ -60,6 +62,10 @@ class SampledImages:
         self._room, self._every_page = int(megabytes * 1e6), every_page
         self._kept: dict[tuple[Path, ImageSelection], LoadedImage] = {}
         self._lock = Lock()  # one thread samples while another decodes what is counted next
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process without the images."""
+        return partial(SampledImages, every_page=self._every_page), ()
 
     def sample(self, path: Path, selection: ImageSelection) -> PixelArray:
         """Return the pixels of an image, and keep them for :meth:`take` if there is room."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,6 +201,12 @@ class Frame:
         """Add something that a person should know about this frame."""
         if text not in self.warnings:
             self.warnings.append(text)
+
+    def copy(self) -> Frame:
+        """Return a frame of its own with the same state."""
+        twin = copy.copy(self)
+        twin.warnings, twin.after = list(self.warnings), list(self.after)
+        return twin
 
     def release(self) -> None:
         """Let go of the pixels."""

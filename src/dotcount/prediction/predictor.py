@@ -10,7 +10,7 @@ from dotcount.data import read_regions
 from dotcount.errors import UsageError
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
-from dotcount.prediction.engines import LocalEngine
+from dotcount.prediction.engines import Engine, LocalEngine
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.opening import open_model
 from dotcount.prediction.run import PredictionRun
@@ -22,6 +22,11 @@ from dotcount.selection import ImageSelection
 
 class Predictor(ImageCounter):
     """Counts and locates objects with a trained density regressor, in one image or many.
+
+    Attributes
+    ----------
+    engine
+        What :meth:`stream` counts with; ``None``: the network of this predictor.
 
     Examples
     --------
@@ -39,6 +44,8 @@ class Predictor(ImageCounter):
 
     progress: Callable[[float], None] | None = None
     """Called with the share that is done of an image that :meth:`stream` reads in windows."""
+
+    engine: Engine | None = None
 
     def predict_many(
         self,
@@ -135,7 +142,7 @@ class Predictor(ImageCounter):
         if regions is not None:
             listing = replace(listing, regions=read_regions(regions))
         return PredictionRun(
-            LocalEngine(self, self._step),
+            self.engine or LocalEngine(self, self._step),
             listing,
             sinks,
             Path(out),

@@ -117,7 +117,7 @@ def test_an_output_that_fails_ends_the_run(bright):
 
 
 def test_the_registry_has_it():
-    assert list(ENGINES) == ["local"]
+    assert list(ENGINES) == ["local", "ray"]
 
 
 def test_counts_unlike_those_of_the_training_images_are_told(bright, tmp_path):

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from dotcount.data.cache import SampledImages
@@ -116,20 +116,8 @@ class SourceFiles:
                 frame.of_set = lambda: self.intensity
                 frame.after.extend(self.after)
                 if self.regions is not None:
-                    frame.after.append(self._add_regions)
+                    frame.after.append(partial(_add_regions, self.regions))
                 yield frame
-
-    def _add_regions(self, frame: Frame) -> None:
-        assert self.regions is not None
-        regions, crs = self.regions.of(frame.name)
-        try:
-            found, note = placed(regions, crs, frame.meta.place, frame.size)
-        except DataError as error:
-            frame.warn(f"regions not counted: {error}")
-            return
-        frame.meta = replace(frame.meta, regions=found)
-        if note is not None:
-            frame.warn(note)
 
     @cached_property
     def intensity(self) -> IntensityRule:
@@ -152,6 +140,18 @@ class SourceFiles:
             f"{number:,} {kind} ({remedy})"
             for (kind, remedy), number in Counter((item.kind, item.remedy) for item in self.left_out).items()
         )
+
+
+def _add_regions(known: RegionSet, frame: Frame) -> None:
+    regions, crs = known.of(frame.name)
+    try:
+        found, note = placed(regions, crs, frame.meta.place, frame.size)
+    except DataError as error:
+        frame.warn(f"regions not counted: {error}")
+        return
+    frame.meta = replace(frame.meta, regions=found)
+    if note is not None:
+        frame.warn(note)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
