@@ -10,6 +10,9 @@ from dotcount.errors import InputError
 
 PROJECTIONS = ("none", "max")
 
+POINTS = ("auto", "peaks", "count")
+"""What points may be asked for; see :meth:`dotcount.metadata.PeakRule.placing`."""
+
 
 @dataclass(frozen=True)
 class ImageSelection:

@@ -54,7 +54,7 @@ OUTPUTS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    from dotcount.metadata.settings import POINTS
+    from dotcount.selection import POINTS
 
     add_run(parser)
     parser.add_argument(
@@ -173,6 +173,12 @@ def run(args: argparse.Namespace) -> int:
 
     options = {"device": args.device, "tile": args.tile, "runtime": args.runtime, "points": args.points}
     predictor = load(args.run, **options)
+    if args.runtime == "openvino":
+        from dotcount.prediction.predictor import runtime_difference
+
+        reference = load(args.run, **{**options, "runtime": "onnx"})
+        off, number = runtime_difference(predictor, reference, [path for path, _ in listing.files])
+        print(f"openvino against onnx: counts differ by at most {off:.1e} of themselves on {number} of these images")
     if args.engine == "ray":
         from dotcount.prediction.engines.ray_data import RayEngine
 

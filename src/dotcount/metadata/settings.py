@@ -10,11 +10,8 @@ from annotated_types import Gt, Interval
 from dotcount.errors import UsageError
 from dotcount.intensity import IntensityRule
 from dotcount.resize import ResizeRule
-from dotcount.selection import ImageSelection
+from dotcount.selection import POINTS, ImageSelection
 from dotcount.typed import Strict
-
-POINTS = ("auto", "peaks", "count")
-"""What points may be asked for; see :meth:`PeakRule.placing`."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dotcount.data import read_regions
-from dotcount.errors import UsageError
+from dotcount.errors import ModelError, UsageError
 from dotcount.inference.counter import ImageCounter
 from dotcount.inference.result import Prediction
 from dotcount.prediction.engines import Engine, LocalEngine
@@ -172,6 +172,48 @@ class Predictor(ImageCounter):
         if every_page and chosen.projection != "none":
             raise UsageError("`every_page` and `projection` are two ways to read a stack; give one of them")
         return replace(listing, selection=chosen, every_page=every_page, scale=scale, after=(*listing.after, scaling))
+
+
+LARGEST_DIFFERENCE = 1e-3
+"""Relative difference of counts up to which one runtime may stand in for another."""
+
+
+def runtime_difference(first: Predictor, second: Predictor, files: Sequence[Path], most: int = 3) -> tuple[float, int]:
+    """Return the largest relative difference of the counts of two predictors, and on how many images it was measured.
+
+    Parameters
+    ----------
+    first, second
+        The same model on two runtimes.
+    files
+        Images, of which up to ``most`` are counted, evenly spread; those that can't be read are left out.
+
+    Raises
+    ------
+    ModelError
+        If the counts are more than 1e-3 apart.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from dotcount.data.synthetic import generate
+    >>> Image.fromarray(generate("cells", size=96)[0]).save("a.png")
+    >>> runtime_difference(load("cells", runtime="onnx"), load("cells", runtime="torch"), [Path("a.png")])[1]
+    1
+    """
+    largest, number = 0.0, 0
+    for k in range(min(most, len(files))):
+        path = files[k * len(files) // min(most, len(files))]
+        one, other = (next(predictor.predict_many(path))[1] for predictor in (first, second))
+        if one is not None and other is not None:
+            largest, number = max(largest, abs(one.count - other.count) / max(other.count, 1.0)), number + 1
+    if largest > LARGEST_DIFFERENCE:
+        raise ModelError(
+            f"counts of runtime {first.runtime.name!r} are up to {largest:.1e} off those of {second.runtime.name!r} on "
+            f"{number} of these images; choose runtime {second.runtime.name!r}"
+        )
+    return largest, number
 
 
 def load(
