@@ -29,7 +29,8 @@ class Overlays(Sink):
         height, width = picture.shape[:2]
         reduced = width < prediction.width
         if reduced:
-            frame.warn(f"drawn with every {round(prediction.width / width)}th pixel; the legend counts those")
+            step = round(prediction.width / width)
+            frame.warn(f"drawn with one row and column in {step}; the legend counts those")
         shown = at_size(in_larger_cells(prediction), width, height)
         with self._out.file(f"overlays/{frame.name}.jpg") as path:
             overlay(picture, shown, side=max(width, height) if reduced else None).save(path, format="JPEG", quality=88)
