@@ -58,7 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     add_run(parser)
     parser.add_argument(
-        "sources", nargs="+", metavar="SOURCE", help="image files, folders (searched with sub-folders) or patterns"
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="image files, folders (searched with sub-folders), patterns, or lists (.txt, .csv)",
     )
     add_out(parser, "folder for the results")
     write = parser.add_mutually_exclusive_group()

@@ -19,6 +19,8 @@ from dotcount.files import is_output, nearest, output_of
 from dotcount.intensity import IntensityRule
 from dotcount.prediction.frame import Frame, printable
 from dotcount.prediction.sources.base import SOURCES, source_of
+from dotcount.prediction.sources.manifests import SUFFIXES as LISTS
+from dotcount.prediction.sources.manifests import listed
 from dotcount.prediction.sources.unreadable import unreadable
 from dotcount.prediction.video import EACH_SECOND, VideoSampling
 from dotcount.selection import ImageSelection
@@ -220,6 +222,9 @@ class _Search:
         path = Path(source)
         if path.is_dir():
             self._add_folder(path)
+        elif path.suffix.lower() in LISTS and path.is_file():
+            for image in listed(path):
+                self._add_file(image)
         elif path.exists():
             self._add_file(path)
         elif glob.has_magic(source):
