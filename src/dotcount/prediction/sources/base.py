@@ -20,6 +20,9 @@ class Source(ABC):
     ----------
     suffixes
         Endings of the files it reads, lower case.
+    beside_images
+        Whether such files are counted where a folder holds images, too; if not, they are only counted where they are
+        named or where they are all that the folder holds.
     selection
         What is read of files that hold more than one picture.
     every_page
@@ -45,6 +48,7 @@ class Source(ABC):
     """
 
     suffixes: frozenset[str]
+    beside_images: bool = True
     selection: ImageSelection = ImageSelection()
     every_page: bool = False
     streams: bool = False

@@ -18,7 +18,7 @@ from dotcount.errors import DataError, UsageError
 from dotcount.files import is_output, nearest, output_of
 from dotcount.intensity import IntensityRule
 from dotcount.prediction.frame import Frame, printable
-from dotcount.prediction.sources.base import SOURCES, source_of
+from dotcount.prediction.sources.base import SOURCES, Source, source_of
 from dotcount.prediction.sources.manifests import SUFFIXES as LISTS
 from dotcount.prediction.sources.manifests import listed
 from dotcount.prediction.sources.unreadable import unreadable
@@ -216,7 +216,7 @@ class _Search:
         self.files: dict[Path, None] = {}
         self.left_out: list[SkippedFile] = []
         self._seen: set[str] = set()
-        self._suffixes = frozenset().union(*(SOURCES.create(name).suffixes for name in SOURCES))
+        self._sources = {ending: one for one in map(SOURCES.create, SOURCES) for ending in one.suffixes}
 
     def add(self, source: str) -> None:
         path = Path(source)
@@ -243,18 +243,25 @@ class _Search:
             raise DataError(f"{folder} holds results that dotcount wrote, nothing to count; name the folder of images")
         before, left_before = len(self._seen), len(self.left_out)
         met = sorted(self._below(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
-        known = 0
+        known = {path: source for path in met if (source := self._source(path)) is not None}
+        images = any(source.beside_images for source in known.values())
         for path in met:
-            if not path.name.startswith(".") and path.suffix.lower() in self._suffixes and path.is_file():
-                self._add_file(path)
-                known += 1
-            else:
+            if path not in known:
                 self._leave_out(path)
+            elif images and not known[path].beside_images:
+                self._put(path, f"{path.suffix.lower()} files", "beside images; name them to count their frames")
+            else:
+                self._add_file(path)
         if not known and len(self._seen) == before:
             beside = SourceFiles((), tuple(self.left_out[left_before:])).note
             also = f"; left out: {beside}" if beside else ""
-            endings = ", ".join(sorted(self._suffixes))
+            endings = ", ".join(sorted(self._sources))
             raise DataError(f"folder {printable(str(folder))} holds no image ({endings}); check the path{also}")
+
+    def _source(self, path: Path) -> Source | None:
+        """Return the source that reads a file of a folder, by its ending; ``None``: none does, or it is hidden."""
+        source = None if path.name.startswith(".") else self._sources.get(path.suffix.lower())
+        return source if source is not None and path.is_file() else None
 
     def _below(self, folder: Path) -> Iterator[Path]:
         """Yield all files below a folder, links to folders included, without results of ours and hidden folders."""

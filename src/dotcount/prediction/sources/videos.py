@@ -19,6 +19,7 @@ class Videos(Source):
     A video that is cut off or damaged gives its readable frames, then one with the error.
     """
 
+    beside_images = False  # a clip among photos would make thousands of rows
     suffixes = frozenset((".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".wmv", ".mpg", ".mpeg"))
 
     def frames(self, path: Path, name: str) -> Iterator[Frame]:
