@@ -130,8 +130,8 @@ def test_a_users_own_module_works_from_training_to_prediction(tiny, tmp_path, mo
     request = tiny(model__name="plain", model__options={"width": 5}, training__try_magnify=[2.0])
     result = train(request, tmp_path / "run")
     assert result.plan.config.model.options == {"width": 5}
-    predictor = load(tmp_path / "run")
+    predictor = load(tmp_path / "run", runtime="torch")
     prediction = predictor.predict(result.plan.validation.records[0].image)
-    assert type(predictor.model).__name__ == "Plain"
+    assert type(predictor.runtime.module).__name__ == "Plain"
     assert prediction.count >= 0
     assert (tmp_path / "run" / "report.html").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -24,6 +25,12 @@ def act(job):
     if name == "odd":
         raise ZeroDivisionError(value)
     return os.getpid()
+
+
+def run_apart(session):
+    """Run a coroutine function in a thread of its own: the browser of other tests may hold this thread's event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: asyncio.run(session())).result()
 
 
 def make():
@@ -61,7 +68,7 @@ def test_a_worker_outlives_errors_and_is_replaced_when_it_hangs_or_dies():
         finally:
             worker.close()
 
-    asyncio.run(session())
+    run_apart(session)
 
 
 def test_a_worker_that_cannot_start_says_why_each_time():
@@ -74,4 +81,4 @@ def test_a_worker_that_cannot_start_says_why_each_time():
         finally:
             worker.close()
 
-    asyncio.run(session())
+    run_apart(session)

@@ -40,13 +40,12 @@ class Recalibration:
 
     Examples
     --------
-    >>> from dotcount.data.synthetic import generate
-    >>> from dotcount.points import Points
     >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
     >>> predictor, images = dotcount.load("cells"), []
     >>> for seed in range(5):
     ...     image, dots = generate("cells", size=96, seed=seed)
-    ...     images.append((predictor.predict(image), Points(dots, 96, 96)))
+    ...     images.append((predictor.predict(image), dots))
     >>> found = recalibrate(predictor.metadata, images, data="mine")
     >>> found.metadata.calibration.images, found.metadata.interval.finite
     (5, False)
@@ -93,7 +92,14 @@ def recalibrate(
 
     Examples
     --------
-    See :class:`Recalibration`.
+    >>> import dotcount
+    >>> from dotcount.data.synthetic import generate
+    >>> predictor = dotcount.load("cells")
+    >>> drawn = [generate("cells", size=96, seed=seed) for seed in range(5)]
+    >>> images = [(predictor.predict(image), dots) for image, dots in drawn]
+    >>> found = recalibrate(predictor.metadata, images, data="mine")
+    >>> found.metadata.calibration.data
+    'mine'
     """
     pairs = list(images)
     if len(pairs) < LEAST:

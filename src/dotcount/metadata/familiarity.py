@@ -65,7 +65,7 @@ class Familiarity(Strict):
     --------
     >>> import numpy as np
     >>> rule = Familiarity.of(("last_layer",), np.zeros(4), np.ones(4), np.eye(4)[:1], np.array([2.0]), 1.0, 3.0)
-    >>> rule.of_features(np.zeros(4)), rule.of_features(np.full(4, 3 * 1.069045)).round(3)
+    >>> rule.of_features(np.zeros(4)), round(rule.of_features(np.full(4, 3 * 1.069045)), 3)
     (1.0, 0.5)
     """
 

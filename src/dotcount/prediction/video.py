@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from dotcount.data.images import PixelArray
+from dotcount.data.images.opening import open_raster
 from dotcount.errors import DataError, ImageReadError, InputError
 
 
@@ -144,7 +144,7 @@ def write_video(path: Path, pictures: Iterable[Path], seconds: float) -> None:
     with av.open(str(path), "w", format="mp4") as container:
         stream = None
         for picture in pictures:
-            image = Image.open(picture).convert("RGB")
+            image = open_raster(picture).convert("RGB")
             width, height = (side - side % 2 for side in image.size)  # colours are stored for each 2 x 2 pixels
             if stream is None:
                 stream = container.add_stream("libx264", rate=rate)

@@ -7,6 +7,7 @@ import io
 from matplotlib.figure import Figure
 from PIL import Image
 
+from dotcount.data.images.opening import open_raster
 from dotcount.points import FloatArray
 
 
@@ -57,4 +58,4 @@ def timeline_picture(
     axes.legend(frameon=False, fontsize=8, loc="best")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    return Image.open(buffer)
+    return open_raster(buffer)
