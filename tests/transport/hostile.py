@@ -12,6 +12,7 @@ gradient farther from the exact one than ``gradient_bound``.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import math
 import multiprocessing
@@ -27,12 +28,12 @@ import numpy as np
 import torch
 
 from dotcount.errors import DotcountError
-from dotcount.transport import Solution, solve
+from dotcount.transport import Solution, compiled, solve
 
 from . import reference as ref
 
 PATIENCE = 300.0
-"""Seconds without an answer after which a worker counts as hanging."""
+"""Seconds without an answer after which a worker counts as hanging; nothing is left to be compiled by then."""
 NOISE = 4e-16
 """What the judge's own float64 interface may lose, relative to the magnitudes that a value is added up from."""
 
@@ -145,6 +146,8 @@ def judge(density: torch.Tensor, points: torch.Tensor, options: dict[str, Any]) 
         faults.append("converged, gradient bound above tol_gradient")
     if math.isnan(got.value) or math.isnan(got.gap) or got.gap < 0 or math.isnan(bound):
         faults.append("a bound is not a number")
+    if math.isinf(got.value) and not (got.value < 0 and math.isinf(got.gap) and not got.converged):
+        faults.append("an infinite value that is not told as unknown")
     if not len(points):
         return faults, "converged" if got.converged else "not converged"
     with np.errstate(all="ignore"):
@@ -231,20 +234,42 @@ def _hard(problem: ref.Dense, beta: np.ndarray) -> tuple[ref.Look, Any, Any]:
 
 def _work(pipe: Connection, seeds: range, exact: bool) -> None:
     torch.set_num_threads(1)
+    known = _specialisations()
     for seed in seeds:
         pipe.send(("begin", seed, None))
         try:
-            pipe.send(("end", seed, judge(*draw(seed, exact))))
+            faults, state = judge(*draw(seed, exact))
         except Exception as error:
-            pipe.send(("end", seed, ([f"{type(error).__name__}: {error}"], "raised")))
+            faults, state = [f"{type(error).__name__}: {error}"], "raised"
+        if known != (known := _specialisations()):
+            faults.append("compiled loops that warm() should have compiled")
+        pipe.send(("end", seed, (faults, state)))
     pipe.close()
+
+
+def _specialisations() -> int:
+    """Return for how many kinds of numbers loops have been compiled, or read from disk, in this process."""
+    if not compiled.usable(torch.device("cpu")):
+        return 0
+    kernels = importlib.import_module("dotcount.transport.kernels")
+    return sum(len(one.signatures) for one in vars(kernels).values() if hasattr(one, "signatures"))
+
+
+def warm() -> None:
+    """Compile the loops for every kind of numbers that they may get: workers must not seem to hang over it."""
+    dot = torch.ones(1, 2)
+    for dtype in (torch.float32, torch.float64):
+        density = torch.full((2, 2), 0.5, dtype=dtype)
+        for options in ({}, {"epsilon": 0.0}, {"cost": "wfr", "delta": 1.0}):
+            solve(density, dot.to(dtype), **options)
+    for epsilon in (0.01, 0.0):  # float32 does not do: pairs in float64, Newton's systems in float32
+        solve(torch.full((2, 2), 0.5), dot, rho=1e-6, epsilon=epsilon)
 
 
 def run(seeds: range, exact: bool = False) -> Iterator[tuple[int, list[str], str]]:
     """Yield (seed, faults, state) of each problem; a process that dies costs one problem."""
     context = multiprocessing.get_context("fork")
-    for dtype in (torch.float32, torch.float64):  # compiled here, loops need not be compiled again in every process
-        solve(torch.full((2, 2), 0.5, dtype=dtype), torch.ones(1, 2, dtype=dtype))
+    warm()
     following = seeds.start
     while following < seeds.stop:
         receiver, sender = context.Pipe(duplex=False)

@@ -72,6 +72,35 @@ def test_converged_is_finite_and_proven(density, points, options):
     assert got.gap >= 0
 
 
+@pytest.mark.parametrize("method", ["newton", "dense", "lbfgs", "sinkhorn"])
+def test_a_value_beyond_float64_is_told_as_unknown(method):
+    density, points = rand(16, 2).double() * 75, rand(8, 2).double() * 16
+    got = solve(density, points, epsilon=195.0, rho=(0.38, 0.2), method=method, max_iter=100)
+    assert (got.value, got.gap, got.converged) == (-math.inf, math.inf, False)
+
+
+def test_a_finite_value_below_the_sentinel_is_told_as_unknown_too():
+    density, points = torch.ones(2, 2, dtype=torch.float64), DOT.repeat(2, 1).double()
+    got = solve(density, points, epsilon=103.0, rho=(0.1, 0.1), method="lbfgs", max_iter=1)
+    assert -math.inf < float(-(0.1 * torch.exp(-got.alpha / 0.1)).sum()) < -1e300
+    assert (got.value, got.gap, got.converged) == (-math.inf, math.inf, False)
+
+
+@pytest.mark.parametrize("penalty", ["kl", "quadratic"])
+@pytest.mark.parametrize("epsilon", [0.0, 0.5])
+def test_a_dot_that_gets_nothing_leaves_the_cost_of_paying_it_exactly_open(penalty, epsilon):
+    density, points = rand(10, 19).double() * 1e-316, rand(12, 2).double() * 10
+    start = torch.full((12,), -1000.0, dtype=torch.float64)
+    got = solve(density, points, epsilon=epsilon, rho=(0.0124, math.inf), penalty=penalty, max_iter=1, beta=start)
+    assert got.gap == math.inf
+    assert not got.converged
+
+
+@pytest.mark.parametrize(("seed", "exact"), [(700048, False), (410268, True)])
+def test_problems_that_once_had_a_false_bound(seed, exact):
+    assert hostile.judge(*hostile.draw(seed, exact))[0] == []
+
+
 def test_a_start_that_overflows_is_told_or_left_behind():
     assert not solve(rand(16, 16), DOT, beta=torch.tensor([-1e3]), max_iter=1).converged
     cold = solve(rand(16, 16), DOT)

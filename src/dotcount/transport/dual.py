@@ -308,6 +308,8 @@ class TensorDual(Dual):
             paid = torch.where(absent, math.inf, point.gamma.clamp(min=rescaling.TINY))
             stretch = (v / paid).amax(1).clamp(min=1.0)
             floored = moved * math.exp(self.log_floored) / paid.amin(1)
+            lost = problem.present & ~(point.gamma >= rescaling.TINY)  # the plan can't be rescaled to one that pays it
+            floored = floored.masked_fill(lost.any(1), math.inf)
             received = torch.maximum(received, v)
         else:
             slope = dot.primal_slope(point.gamma / torch.where(problem.present, v, 1.0)) + point.beta

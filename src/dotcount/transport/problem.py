@@ -17,7 +17,7 @@ from dotcount.transport.rounding import UNIT32, Scales, relative_error
 LARGEST = 1e100
 """Potentials beyond this are not looked at."""
 LOWEST = -1e300
-"""Below every value; stands for values that overflow, so that no tolerance relative to it is infinite."""
+"""Stands for values that overflow or are less, so that no tolerance relative to them is infinite; no bound on W."""
 LARGEST_SCALE = 1e30
 """Epsilon, rho, distances (units of the length scale) and weights may be between the inverse of this and this."""
 LARGEST_MASS = 1e60

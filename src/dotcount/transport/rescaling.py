@@ -20,7 +20,7 @@ from torch import Tensor
 from dotcount.transport.penalties import KL, Penalty
 
 TINY = 1e-300
-"""Masses below this count as this where they are divided by."""
+"""Masses below this count as this where they are divided by; there is no bound on the cost where a dot gets less."""
 
 
 def relative_entropy(mass: Tensor, reference: Tensor) -> Tensor:

@@ -79,13 +79,14 @@ class Solution:
     Attributes
     ----------
     value
-        Certified lower bound ``G``; the optimum ``W`` lies in ``[value, value + gap]``.
+        Certified lower bound ``G``; the optimum ``W`` lies in ``[value, value + gap]``. ``-inf``, with an infinite gap
+        and not converged, where no bound is known: at the potentials reached, sums leave the range of float64.
     beta
         (m,) dot potentials, units of the cost.
     alpha
         (h, w) pixel potentials; ``inf`` for cells no dot can reach.
     gap
-        Upper bound on ``W - value``.
+        Upper bound on ``W - value``; ``inf`` where none is known.
     gradient
         (h, w) ``dW/du = -rho phi*(-alpha / rho)``; 0 in cells outside the valid area.
     bounds, image

@@ -198,8 +198,9 @@ class Solver:
             if inside is not None:
                 gradient, density = gradient * inside, density * inside
             enough = control.tol_gradient is None or bounds.values[k] <= control.tol_gradient
-            if not (math.isfinite(value) and math.isfinite(gap)):  # no bound is known
-                value, gap = (value if math.isfinite(value) else LOWEST), math.inf
+            bounded = LOWEST < value < math.inf
+            if not (bounded and math.isfinite(gap)):  # a bound is not known
+                value, gap = (value if bounded else -math.inf), math.inf
             solutions.append(
                 Solution(
                     value=value,
@@ -210,7 +211,7 @@ class Solver:
                     bounds=bounds,
                     image=k,
                     n_evaluations=evaluations,
-                    converged=converged[k] and finite[k] and enough,
+                    converged=converged[k] and finite[k] and enough and math.isfinite(gap),
                     terms=terms[k],
                     pixel_mass=q,
                     dot_mass=gamma[k, :m],

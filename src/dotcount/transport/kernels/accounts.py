@@ -92,13 +92,14 @@ def _exact_dots(
     weights, gamma = objective.weights[image], state.gamma[image]
     steepest = steepest_slope(first_block[image], first_block[image + 1], objective.mass, state.q)
     a, b = rescaling_strengths(objective.pixel, objective.pixel_rho, epsilon, steepest)
-    slope, stretch, least = 0.0, 1.0, math.inf
+    slope, stretch, least, lost = 0.0, 1.0, math.inf, False
     for j in range(len(weights)):
         if weights[j] > 0.0:
             paid, off = max(gamma[j], TINY), gamma[j] - weights[j]
             slope += abs(a * off + b * (2.0 * off - off * off / paid))
             stretch, least = max(stretch, weights[j] / paid), min(least, paid)
-    return slope, a + 2.0 * b, stretch, moved * math.exp(LOG_FLOORED) / least
+            lost = lost or not gamma[j] >= TINY  # this plan can't be rescaled to one that pays the dot
+    return slope, a + 2.0 * b, stretch, math.inf if lost else moved * math.exp(LOG_FLOORED) / least
 
 
 @jit()
