@@ -34,6 +34,14 @@ def test_cells_counts_what_dotcount_draws():
     assert np.abs(errors).mean() < 8
 
 
+@pytest.mark.parametrize("size", [256, 384, 512])
+def test_larger_pictures_of_the_same_kind_are_no_strangers(size):
+    """The means over an image depend on how much of it lies at an edge, unless edges are left out."""
+    predictor = dotcount.load("cells", device="cpu")
+    found = [predictor.predict(generate("cells", seed=78, index=i, size=size)[0]).familiarity for i in range(3)]
+    assert np.median(found) > 0.5
+
+
 def test_a_folder_of_the_same_name_goes_first(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert model_folder(Path("trees")) == weights.FOLDER / "trees"

@@ -71,7 +71,7 @@ def streamed_output(
     density = room(grid_shape(height, width, stride))
     size = tile or TILE
     places = list(tiles(height, width, size=size, overlap=margin, multiple=runtime.size_multiple))
-    pool, light, done = FeaturePool(runtime.size_multiple), 0.0, 0
+    pool, light, done = FeaturePool(runtime.size_multiple, height, width), 0.0, 0
     for _, row in groupby(places, key=lambda t: t.core_top):
         band = list(row)
         for part in _affordable(band, width * 3 * windows.dtype.itemsize):

@@ -125,7 +125,7 @@ def density_and_features(
     if margin is None:
         raise InputError(f"model {runtime.model} sees the whole image, so it can't be tiled; leave the tile size out")
     density = np.zeros(grid_shape(height, width, stride), dtype=np.float32)
-    pool = FeaturePool(runtime.size_multiple)
+    pool = FeaturePool(runtime.size_multiple, height, width)
     for t in tiles(height, width, size=tile or default_tile(margin), overlap=margin, multiple=runtime.size_multiple):
         maps, features = runtime.density_and_features(image[None, t.top : t.bottom, t.left : t.right], mirror=mirror)
         pool.add([one[0] for one in features], t)
@@ -144,7 +144,7 @@ def densities_and_features(
     height, width = images.shape[1:3]
     whole, found = Tile(0, 0, width, height, 0, 0, width, height), []
     for k, density in enumerate(maps):
-        pool = FeaturePool(runtime.size_multiple)
+        pool = FeaturePool(runtime.size_multiple, height, width)
         pool.add([one[k] for one in features], whole)
         found.append((density, pool.features()))
     return found
