@@ -181,3 +181,31 @@ def test_an_encoder_of_every_convolutional_family_gives_densities(name: str) -> 
     assert density.shape == (1, 1, 18, 12)
     assert (density >= 0).all()
     density.sum().backward()
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tf_efficientnet_lite0", "vgg11_bn", "hrnet_w18_small"])
+def test_frozen_levels_are_the_weights_that_their_features_depend_on(encoder: str) -> None:
+    torch.manual_seed(0)
+    model = create(f"timm/{encoder}", width=8)
+    model.freeze(0)
+    assert all(weight.requires_grad for weight in model.parameters())
+    model.freeze(1)
+    image = torch.rand(1, 3, 64, 64)
+    before = model.encoder(image)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.requires_grad:
+                weight.mul_(1.5)
+    after = model.encoder(image)
+    assert torch.equal(before[0], after[0])
+    assert not torch.equal(before[1], after[1])
+    model(image).sum().backward()
+    moved = {name for name, weight in model.named_parameters() if weight.grad is not None}
+    assert moved == {name for name, weight in model.named_parameters() if weight.requires_grad}
+
+
+def test_levels_that_are_not_there_can_not_be_frozen() -> None:
+    with pytest.raises(UsageError, match=r"resnet18 has 4 levels; model\.frozen_levels is 5"):
+        create("timm/resnet18", width=8).freeze(5)
+    with pytest.raises(UsageError, match=r"Compact has no levels to freeze; leave model\.frozen_levels out"):
+        create("compact", width=4).freeze(1)

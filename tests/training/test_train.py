@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from dotcount import config, data, inference
 from dotcount.calibration import calibrate, fit_count_scale
 from dotcount.data.loading import WholeImageDataset, whole_batch
 from dotcount.errors import ConfigError, DataError, OutputError, UnknownNameError, UsageError
-from dotcount.models import io
+from dotcount.models import create, io
 from dotcount.prediction import load
 from dotcount.training import train
 from dotcount.training.module import CountingModule
@@ -294,6 +295,25 @@ def test_images_without_any_object_can_be_validated_on(tiny, tmp_path):
             (tmp_path / split / f"{i}.csv").write_text(dots)
     result = train(tiny(data__path=str(tmp_path), training__epochs=1), tmp_path / "run")
     assert result.best["val_mae"] >= 0
+
+
+def test_frozen_levels_are_not_trained_and_need_weights_worth_keeping(tiny, tmp_path):
+    with pytest.raises(UsageError, match=r"keeps pretrained weights as they are; set model\.pretrained as well"):
+        train(tiny(model__frozen_levels=1), tmp_path / "none")
+    source = create("timm/resnet18", width=4, stride=8)
+    save_file(source.state_dict(), tmp_path / "start.safetensors")
+    frozen = tiny(
+        model__name="timm/resnet18",
+        model__pretrained=str(tmp_path / "start.safetensors"),
+        model__frozen_levels=1,
+        training__epochs=1,
+        optimizer__weight_decay=0.5,
+    )
+    train(frozen, tmp_path / "run")
+    trained = io.load(tmp_path / "run" / "model")[0].state_dict()
+    changed = {name for name, value in source.state_dict().items() if not torch.equal(value, trained[name])}
+    assert not any(name.startswith(("encoder.conv1", "encoder.bn1", "encoder.layer1")) for name in changed)
+    assert {"encoder.layer3.0.conv1.weight", "laterals.0.weight"} <= changed
 
 
 def test_pretrained_weights_keep_their_own_density(tiny, finished):

@@ -201,6 +201,24 @@ class DensityNetwork(nn.Module):
                 module.eval()
         return self
 
+    def freeze(self, levels: int) -> None:
+        """Keep the encoder's layers down to its ``levels``-th feature map, from the finest, as they are.
+
+        Their weights leave the training (``requires_grad`` is off), and no gradient passes through them.
+
+        Parameters
+        ----------
+        levels
+            0 or more; 0 freezes nothing.
+
+        Raises
+        ------
+        UsageError
+            If the network has no such levels.
+        """
+        if levels:
+            raise UsageError(f"{type(self).__name__} has no levels to freeze; leave model.frozen_levels out")
+
     def initialize_density(self, mean_per_cell: float) -> None:
         """Set the last bias so that the untrained network predicts about ``mean_per_cell`` objects in every cell.
 

@@ -89,6 +89,26 @@ class Pyramid(DensityNetwork):
         assert x is not None, "an encoder has at least one level"
         return self.last_layer(F.relu(self.smooth(F.relu(x))))
 
+    def freeze(self, levels: int) -> None:
+        """Keep every encoder weight on which the ``levels`` finest feature maps depend; they cost the most time.
+
+        Examples
+        --------
+        >>> network = Pyramid("resnet18")
+        >>> network.freeze(1)
+        >>> [name for name, p in network.encoder.named_parameters() if p.requires_grad][0]
+        'layer2.0.conv1.weight'
+        """
+        if levels > len(self.laterals):
+            raise UsageError(f"{self.encoder_name} has {len(self.laterals)} levels; model.frozen_levels is {levels}")
+        if not levels:
+            return
+        weights = list(self.encoder.parameters())
+        finest = self.encoder(torch.zeros(1, 3, self.size_multiple, self.size_multiple))[levels - 1]
+        found = torch.autograd.grad(finest.sum(), weights, allow_unused=True)
+        for weight, gradient in zip(weights, found):
+            weight.requires_grad_(gradient is None)
+
     def load_published(self) -> None:
         """Load timm's weights for the encoder from its cache, or download them."""
         try:

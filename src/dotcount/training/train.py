@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from dotcount import losses, models
-from dotcount.config import RunConfig
+from dotcount.config import ModelConfig, RunConfig
 from dotcount.errors import UsageError
 from dotcount.folders import locked
 from dotcount.metadata import ValidationFacts
@@ -248,6 +249,15 @@ class _Run:
         return TrainResult(self.out, dict(state.best), state.done, state.elapsed, plan=plan, history=history)
 
 
+def freeze(model: nn.Module, config: ModelConfig) -> None:
+    """Freeze the encoder's levels that the configuration names; only weights that were loaded are worth keeping."""
+    if not isinstance(model, models.DensityNetwork):
+        raise UsageError(f"model {config.name!r} has no levels to freeze; leave model.frozen_levels out")
+    if config.pretrained is False:
+        raise UsageError("model.frozen_levels keeps pretrained weights as they are; set model.pretrained as well")
+    model.freeze(config.frozen_levels)
+
+
 def build_module(plan: Plan, state: RunState) -> CountingModule:
     """Return the model, started at the mean density of the training images, with its loss."""
     config = plan.config
@@ -259,6 +269,8 @@ def build_module(plan: Plan, state: RunState) -> CountingModule:
         if not isinstance(model, models.DensityNetwork):
             raise UsageError(f"model {config.model.name!r} takes no pretrained weights; leave model.pretrained out")
         model.load_pretrained(config.model.pretrained)
+    if config.model.frozen_levels:
+        freeze(model, config.model)
     model = model.to(memory_format=torch.channels_last)  # convolutions follow; never slower, twice as fast with lite0
     options = dict(config.loss.options)
     if "n_dots" in inspect.signature(losses.LOSSES.get(config.loss.name)).parameters:
