@@ -53,6 +53,7 @@ ROOMS = {
     "Regions": "regions",
     "Places on the earth": "geo",
     "Files": "files",
+    "Parquet tables": "tables",
     "Errors": "errors",
 }
 INTRODUCTION = """# Python interface

@@ -20,7 +20,7 @@ from dotcount.prediction.journal import read_manifest
 from dotcount.prediction.predictor import Predictor, load
 from tests.prediction.oracles import Bright, tree, write_dotted
 
-SINKS = ["csv", "coco", "jsonl", "napari", "density"]
+SINKS = ["csv", "coco", "jsonl", "napari", "density", "parquet"]
 
 
 def photos(folder, n, broken=()):

@@ -222,7 +222,7 @@ def killed_until_done(tmp_path, source, sinks, kills, longest):
 
 
 def check_killed(tmp_path, n, kills, longest):
-    source, sinks = photos(tmp_path / "in", n), ("csv", "overlays", "coco", "yolo")
+    source, sinks = photos(tmp_path / "in", n), ("csv", "overlays", "coco", "yolo", "parquet")
     run(source, tmp_path / "whole", sinks=sinks)
     handed_out = killed_until_done(tmp_path, source, sinks, kills, longest)
     # A frame that was written and not yet handed out when the kill came is the only one that can lack here.

@@ -46,9 +46,9 @@ examples:
 """
 
 OUTPUTS = (
-    "csv, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, regions, geopackage and wgs84 "
-    "(of maps), timeline and video (of videos), or an annotation format that can be written: coco, cvat, geojson, "
-    "imagej, label_studio, labelme, napari, via, voc, yolo, ..."
+    "csv, parquet, overlays, heatmap (pictures of the density), density (float32 TIFF), jsonl, regions, geopackage and "
+    "wgs84 (of maps), timeline and video (of videos), or an annotation format that can be written: coco, cvat, "
+    "geojson, imagej, label_studio, labelme, napari, via, voc, yolo, ..."
 )
 
 
@@ -61,7 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="image files, folders (searched with sub-folders), patterns, or lists (.txt, .csv)",
+        help="image files, folders (searched with sub-folders), patterns, or lists (.txt, .csv, .parquet)",
     )
     add_out(parser, "folder for the results")
     write = parser.add_mutually_exclusive_group()

@@ -15,6 +15,7 @@ from dotcount.prediction.journal import JOURNAL, Settings, Summary, read_manifes
 from dotcount.prediction.output import KIND
 from dotcount.prediction.sinks import Annotations, Sink, create_sink
 from dotcount.prediction.sinks.annotations import ROWS
+from dotcount.tables import concatenate
 
 FOLDER = "shard-{:0{width}}-of-{}"
 
@@ -147,6 +148,9 @@ def _join(sink: Sink, name: str, folders: Sequence[Path], target: Path) -> None:
     if name.endswith("/"):
         for folder in folders:
             _copy(folder / name, target / name)
+        return
+    if name.endswith(".parquet"):
+        concatenate(target / name, [folder / name for folder in folders])
         return
     with (target / name).open("wb") as whole:
         header = b""

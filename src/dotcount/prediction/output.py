@@ -61,6 +61,12 @@ class GrowingFile:
         self.flush()
         return self.part.read_text(encoding="utf-8")
 
+    def lines(self) -> Iterator[str]:
+        """Yield the lines that were added, without having all of them in memory."""
+        self.flush()
+        with self.part.open(encoding="utf-8", newline="\n") as file:
+            yield from file
+
     def close(self) -> None:
         """Close the file and leave it as it is."""
         try:

@@ -1,3 +1,7 @@
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dotcount.errors import DataError
@@ -40,3 +44,34 @@ def test_a_list_that_is_none_is_told(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=words):
         find(tmp_path / name)
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_a_parquet_table_names_images_in_its_order(tmp_path, images, dictionary):
+    paths = pa.array(["images/c.png", None, "images/a.png"])
+    table = pa.table({"plot": [1, 2, 3], "Image": paths.dictionary_encode() if dictionary else paths})
+    pq.write_table(table, tmp_path / "list.parquet")
+    assert [frame.name for frame in find(tmp_path / "list.parquet")] == ["c.png", "a.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (pa.table({"x": ["a.png"]}), "no column of paths"),
+        (pa.table({"image": [{"bytes": b"", "path": "a.png"}]}), "holds struct<.*no texts"),
+        (pa.table({"image": pa.array([], pa.string())}), "names no image"),
+        (b"PAR1 cut off", "can't be read"),
+    ],
+)
+def test_a_parquet_table_that_lists_nothing_is_told(tmp_path, content, words):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(content) if isinstance(content, bytes) else pq.write_table(content, path)
+    with pytest.raises(DataError, match=words):
+        find(path)
+
+
+def test_without_pyarrow_the_pip_line_is_told(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"image": ["a.png"]}), tmp_path / "a.parquet")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataError, match=r"pip install 'dotcount\[tables\]'"):
+        find(tmp_path / "a.parquet")

@@ -1,4 +1,4 @@
-"""Lists of images: a text file with a path a line, or a csv table with a column of paths."""
+"""Lists of images: a text file with a path a line, or a csv or Parquet table with a column of paths."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from dotcount.errors import DataError
 from dotcount.files import read_bytes
+from dotcount.tables import read_texts
 
-SUFFIXES = frozenset({".txt", ".csv"})
+SUFFIXES = frozenset({".txt", ".csv", ".parquet"})
 COLUMNS = ("image", "path", "file", "filename")
 _MOST = 1 << 30
 
@@ -28,17 +29,21 @@ def listed(path: Path) -> list[Path]:
     >>> [one.name for one in listed(Path("list.csv"))]
     ['a.png']
     """
+    names = read_texts(path, COLUMNS) if path.suffix.lower() == ".parquet" else _texts(path)
+    found = [path.parent / name.strip() for name in names if name.strip()]
+    if not found:
+        raise DataError(f"list {path} names no image; write one path a line")
+    return found
+
+
+def _texts(path: Path) -> list[str]:
     try:
         text = read_bytes(path, _MOST).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"list {path} is not UTF-8 text; save it as such") from error
     except OSError as error:
         raise DataError(f"list {path} can't be read ({error.strerror or error}); check the path") from error
-    names = text.splitlines() if path.suffix.lower() == ".txt" else _column(path, text)
-    found = [path.parent / name.strip() for name in names if name.strip()]
-    if not found:
-        raise DataError(f"list {path} names no image; write one path a line")
-    return found
+    return text.splitlines() if path.suffix.lower() == ".txt" else _column(path, text)
 
 
 def _column(path: Path, text: str) -> list[str]:
