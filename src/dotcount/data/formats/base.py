@@ -209,7 +209,7 @@ def require_size(path: Path, stated: tuple[int, int] | None, size: tuple[int, in
 
 
 def read_text(path: Path, fallback: str | None = None) -> str:
-    """Return the text of an annotation file (UTF-8 with or without mark, or UTF-16 with its mark).
+    """Return the text of an annotation file (UTF-8 or UTF-16, with or without mark).
 
     Parameters
     ----------
@@ -224,11 +224,11 @@ def read_text(path: Path, fallback: str | None = None) -> str:
         If the file is missing, no regular file, larger than 1 GiB or not text.
     """
     data = annotation_bytes(path)
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    encoding = _encoding(data)
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        if fallback is not None and encoding != "utf-16" and b"\x00" not in data:
+        if fallback is not None and encoding == "utf-8-sig" and b"\x00" not in data:
             return data.decode(fallback, errors="replace")
         raise AnnotationError(f"annotation {path} is not UTF-8 text; save it as UTF-8") from error
 
@@ -271,6 +271,16 @@ def head(path: Path, size: int = 4096) -> str:
             data = file.read(size)
     except OSError:
         return ""
+    encoding = _encoding(data)
+    return "" if encoding == "utf-8-sig" and b"\x00" in data else data.decode(encoding, errors="ignore")
+
+
+def _encoding(data: bytes) -> str:
+    """Return the encoding of text by its mark, or, for UTF-16 without one, by every other byte being 0."""
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", errors="ignore")
-    return "" if b"\x00" in data else data.decode("utf-8-sig", errors="ignore")
+        return "utf-16"
+    start = data[:200]
+    for encoding, zeros, others in (("utf-16-le", start[1::2], start[::2]), ("utf-16-be", start[::2], start[1::2])):
+        if len(zeros) > 4 and not any(zeros) and all(others):
+            return encoding
+    return "utf-8-sig"

@@ -19,7 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
+from dotcount.data.formats.boxes import areas_of_corners, written_as_corners
 from dotcount.data.formats.structured import (
     box_around,
     box_centre,
@@ -61,6 +64,10 @@ class Coco(Table):
         first = content[0] if isinstance(content, list) and content else None
         if isinstance(first, dict) and "image_id" in first and {"bbox", "keypoints", "segmentation"} & set(first):
             return "it is a list of COCO results, without the names of images; give the whole file, with its images"
+        if isinstance(content, dict) and isinstance(content.get("images"), list) and "annotations" not in content:
+            entry = content["images"][0] if content["images"] else None
+            if isinstance(entry, dict) and "file_name" in entry:
+                return "it lists images without annotations; give the file that has both"
         return None
 
     def read(self, path: Path) -> Rows:
@@ -69,16 +76,18 @@ class Coco(Table):
         images = [demand(i, dict, path, "an image") for i in demand(content.get("images"), list, path, "images")]
         annotations = demand(content.get("annotations"), list, path, "annotations")
         categories = _names(content.get("categories"), path)
+        keypoints = _keypoints(content.get("categories"))
         grouped: dict[str, list[Mapping[str, Any]]] = {}
         for annotation in annotations:
             owner = demand(annotation, dict, path, "an annotation").get("image_id")
             grouped.setdefault(identity(owner, path, "image_id of an annotation"), []).append(annotation)
+        _require_sides(images, annotations, path)
         regions = not all(a.get("iscrowd") for a in annotations)
         listed: list[tuple[str, Listed]] = []
         for key, image in _unique(images, path).items():
             name = demand(image.get("file_name") or image.get("coco_url"), str, path, "file_name")
             own = grouped.pop(key, [])
-            read = deferred(partial(_dots, own, categories, regions, path, name))
+            read = deferred(partial(_dots, own, (categories, keypoints), regions, path, name))
             listed.append((name, Listed(read, size=stated_size(image.get("width"), image.get("height")))))
         if grouped:
             number_of = sum(map(len, grouped.values()))
@@ -119,6 +128,31 @@ def _names(categories: Any, path: Path) -> dict[str, str]:
     return {identity(c.get("id"), path, "id of a category"): str(c.get("name", "")) for c in rows}
 
 
+def _keypoints(categories: Any) -> dict[str, int]:
+    """Return how many keypoints an object of each category has, where the file says it."""
+    return {str(c.get("id")): len(c["keypoints"]) for c in categories or [] if isinstance(c.get("keypoints"), list)}
+
+
+def _require_sides(images: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Refuse boxes that are two corners rather than a corner, a width and a height."""
+    sizes = {str(i.get("id")): stated_size(i.get("width"), i.get("height")) for i in images}
+    boxes, areas, within = [], [], []
+    for annotation in annotations:
+        box, area = annotation.get("bbox"), annotation.get("area")
+        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(v, (int, float)) for v in box):
+            continue
+        boxes.append([float(v) if abs(v) < 1e9 else 1e9 for v in box])
+        known = isinstance(area, (int, float)) and not annotation.get("segmentation") and abs(area) < 1e18
+        areas.append(float(area) if known and isinstance(area, (int, float)) else 0.0)
+        within.append(sizes.get(str(annotation.get("image_id"))) or (np.inf, np.inf))
+    found = np.array(boxes)
+    if len(found) and (written_as_corners(found, np.array(within)) or areas_of_corners(found, np.array(areas))):
+        raise AnnotationError(
+            f"annotation {path}: bbox is x, y, width, height in COCO; here it can only be two corners, as in "
+            f"{boxes[0]}; write width and height"
+        )
+
+
 def _unique(images: Sequence[Mapping[str, Any]], path: Path) -> dict[str, Mapping[str, Any]]:
     """Return the images by id; an entry that stands there again, equal, counts once."""
     found: dict[str, Mapping[str, Any]] = {}
@@ -132,9 +166,17 @@ def _unique(images: Sequence[Mapping[str, Any]], path: Path) -> dict[str, Mappin
 
 
 def _dots(
-    annotations: Sequence[Mapping[str, Any]], categories: Mapping[str, str], regions: bool, path: Path, image: str
+    annotations: Sequence[Mapping[str, Any]],
+    kinds: tuple[Mapping[str, str], Mapping[str, int]],
+    regions: bool,
+    path: Path,
+    image: str,
 ) -> Dots:
-    """Return the dots of one image; ``regions``: whether crowd regions stand for no single object."""
+    """Return the dots of one image.
+
+    ``kinds``: name and number of keypoints of each category; ``regions``: crowd regions stand for no single object.
+    """
+    categories, keypoints = kinds
     xy, classes = [], []
     crowds = unplaced = ignored = 0
     once = _without_repeats(annotations)
@@ -145,6 +187,7 @@ def _dots(
         if annotation.get("ignore"):
             ignored += 1
             continue
+        _require_one_object(annotation, keypoints, path, image)
         found = _place(annotation, path, f"an annotation of image {image}")
         if found is None:
             unplaced += 1
@@ -163,6 +206,23 @@ def _dots(
     left_out += [f"{repeats} exact repeats of an annotation"] if repeats else []
     dots = dots_of(xy, classes)
     return Dots(dots.xy, dots.classes, tuple(left_out))
+
+
+def _require_one_object(annotation: Mapping[str, Any], keypoints: Mapping[str, int], path: Path, image: str) -> None:
+    """Refuse several placed keypoints of a category whose objects have not so many: each may be an object."""
+    values = annotation.get("keypoints")
+    number_of = len(values) // 3 if isinstance(values, list) else 0
+    stated = keypoints.get(str(annotation.get("category_id")))
+    if (
+        number_of > 1
+        and stated is not None
+        and stated != number_of
+        and sum(map(bool, values[2::3] if values else ())) > 1
+    ):
+        raise AnnotationError(
+            f"annotation {path}: an annotation of image {image} has {number_of} keypoints, its category {stated}; "
+            "they may be so many objects or one: write an annotation for each object, or name the keypoints"
+        )
 
 
 def _class(category: Any, categories: Mapping[str, str], path: Path, image: str) -> str:
@@ -209,8 +269,10 @@ def _place(annotation: Mapping[str, Any], path: Path, what: str) -> tuple[float,
         values = [number(v, path, f"bbox of {what}") for v in demand(box, list, path, f"bbox of {what}")]
         if len(values) != 4 or values[2] < 0 or values[3] < 0:
             raise AnnotationError(f"annotation {path}: bbox of {what} is not x, y, width, height; export it again")
-        if any(values) or not (keypoints or parts):  # a box of zeros stands for none
+        if any(values):  # a box of zeros stands for none
             return box_centre(*values)
+        if not (keypoints or parts):
+            raise AnnotationError(f"annotation {path}: bbox of {what} is 0, 0, 0, 0, which is no place; remove it")
     if parts and isinstance(parts, list):
         rings = [p if isinstance(p, list) else None for p in parts]
         if any(not ring or len(ring) % 2 or len(ring) < 6 for ring in rings):

@@ -29,8 +29,10 @@ from pathlib import Path
 import numpy as np
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Sidecar, Table, read_rows
-from dotcount.data.formats.columns import IMAGE_NAMES, PX, Columns, Unit, find_columns, image_of, plain, why_not
+from dotcount.data.formats.boxes import corners_centre, written_as_corners
+from dotcount.data.formats.columns import IMAGE_NAMES, Columns, Unit, find_columns, image_of, plain, why_not
 from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
+from dotcount.data.formats.meaning import require_one_meaning
 from dotcount.data.layout import Dots, ReadDots, no_dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
@@ -42,7 +44,10 @@ _LOOKED_INTO = 200  # rows by which a file is recognised
 
 @dataclass(frozen=True)
 class CsvRow:
-    """One object: its place as written, or ``None`` where the row names an image that holds nothing."""
+    """One object: its place as written; ``empty``: the row names an image that holds nothing.
+
+    ``box``: a corner and two sides, as written.
+    """
 
     image: str
     x: float
@@ -52,6 +57,7 @@ class CsvRow:
     size: tuple[int, int] | None = None
     sides: tuple[float, float] | None = None
     plane: str = ""
+    box: tuple[float, ...] = ()
 
 
 def parse(path: Path) -> tuple[list[CsvRow], Columns, tuple[str, ...]]:
@@ -68,41 +74,8 @@ def parse(path: Path) -> tuple[list[CsvRow], Columns, tuple[str, ...]]:
         first = ",".join(sheet.rows[0])[:60] if sheet.rows else "nothing"
         reason = why_not(sheet) or "expected a header such as image,x,y or x,y"
         raise AnnotationError(f"annotation {path} starts with {first!r}; {reason}")
-    _require_one_meaning(sheet, columns)
+    require_one_meaning(sheet, columns)
     return [_row(sheet, columns, k) for k in range(int(columns.header), len(sheet.rows))], columns, sheet.left_out
-
-
-def _require_one_meaning(sheet: Sheet, columns: Columns) -> None:
-    """Refuse numbers that can be read in two ways: 1.250 beside 3,5, and two places of one object."""
-    rows = range(int(columns.header), len(sheet.rows))
-    if sheet.mark != ",":
-        numbers = [sheet.text(k, column) for k in rows for column in columns.place]
-        comma, point = (next((n for n in numbers if mark in n), None) for mark in ",.")
-        if comma is not None and point is not None:
-            raise AnnotationError(
-                f"annotation {sheet.path} has numbers with a comma and with a point, such as {comma} and {point}; "
-                "write all with a decimal point, and without marks for thousands"
-            )
-    if columns.header and columns.unit == "auto":
-        names = [plain(cell)[0] for cell in sheet.rows[0]]
-        column = next((names.index(n) for n in ("unit", "units") if n in names), None)
-        odd = next((u for k in rows if (u := sheet.text(k, column)) and plain(f"x {u}")[1] not in PX), None)
-        if odd is not None:
-            raise AnnotationError(
-                f"annotation {sheet.path} states the unit {odd[:20]!r}; convert the coordinates to px of the image"
-            )
-    if columns.rival is None:
-        return
-    for k in rows:
-        there = [(sheet.text(k, a), sheet.text(k, b)) for a, b in zip(columns.place, columns.rival)]
-        if all(map(all, there)) and any(
-            abs(sheet.number(k, a) - sheet.number(k, b)) > 1 for a, b in zip(columns.place, columns.rival)
-        ):
-            one, other = (", ".join(sheet.rows[0][c] for c in place) for place in (columns.place, columns.rival))
-            raise AnnotationError(
-                f"annotation {sheet.path} states two places of one object, in {one} and in {other}, which differ in "
-                f"line {sheet.lines[k]}; leave out the columns that are not its place"
-            )
 
 
 def _row(sheet: Sheet, columns: Columns, k: int) -> CsvRow:
@@ -111,16 +84,17 @@ def _row(sheet: Sheet, columns: Columns, k: int) -> CsvRow:
     if image and all(not sheet.text(k, column) for column in columns.place):
         return CsvRow(image, 0.0, 0.0, label, empty=True)
     values = [sheet.number(k, column) for column in columns.place]
+    box = tuple(values) if columns.sided else ()
     if len(values) == 4:
-        left, top, right, bottom = values
-        if columns.sided:
-            right, bottom = left + right, top + bottom
-        values = [(left + right) / 2, (top + bottom) / 2]
+        if image and not any(values):  # how DeepForest writes an image without objects
+            return CsvRow(image, 0.0, 0.0, label, empty=True)
+        corners = [*values[:2], values[0] + values[2], values[1] + values[3]] if columns.sided else values
+        values = list(corners_centre(corners, sheet.path, f"line {sheet.lines[k]}"))
     size = tuple(sheet.number(k, column) for column in columns.size) if columns.size else None
     sides = tuple(sheet.number(k, column) for column in columns.sides) if columns.sides else None
     stated = (int(size[0]), int(size[1])) if size and all(map(math.isfinite, size)) else None
     both = (sides[0], sides[1]) if sides else None
-    return CsvRow(image, values[0], values[1], label, False, stated, both, sheet.text(k, columns.plane))
+    return CsvRow(image, values[0], values[1], label, False, stated, both, sheet.text(k, columns.plane), box)
 
 
 def _whole(rows: Sequence[CsvRow]) -> bool:
@@ -143,7 +117,17 @@ def _dots(rows: Sequence[CsvRow], path: Path, unit: Unit, stated: bool, width: i
                 f"annotation {path} has width and height {sides[0]:g} x {sides[1]:g} beside x and y, in an image of "
                 f"{width} x {height} px; call the corners of boxes xmin, ymin, xmax, ymax, or leave those columns out"
             )
+    if len({row.empty for row in rows}) > 1:
+        raise AnnotationError(
+            f"annotation {path} has a row without a place for an image that has dots in other rows; fill or remove it"
+        )
     rows = [row for row in rows if not row.empty]
+    boxes = np.array([row.box for row in rows if row.box])
+    if len(boxes) and written_as_corners(boxes, np.array([width, height])):
+        raise AnnotationError(
+            f"annotation {path}: boxes such as {rows[0].box} can only be two corners, not a corner, a width and a "
+            "height; call their columns xmin, ymin, xmax, ymax"
+        )
     planes = {row.plane for row in rows}
     if len(planes) > 1:
         raise AnnotationError(

@@ -17,6 +17,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head
+from dotcount.data.formats.boxes import corners_centre
 from dotcount.data.formats.structured import (
     deferred,
     demand,
@@ -112,8 +113,7 @@ def _centres(shape: ElementTree.Element, path: Path, what: str) -> Sequence[tupl
         case "polyline":
             return [line_centre(_pairs(shape, path, what))]
         case "box":
-            left, top, right, bottom = values("xtl ytl xbr ybr")
-            return [((left + right) / 2, (top + bottom) / 2)]
+            return [corners_centre(values("xtl ytl xbr ybr"), path, f"a {what}")]
         case "ellipse":
             cx, cy = values("cx cy")
             return [(cx, cy)]

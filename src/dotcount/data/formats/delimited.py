@@ -71,14 +71,31 @@ def is_number(cell: str, mark: str) -> bool:
 
 def _split(text: str) -> tuple[str, int, str]:
     """Return the text without a ``sep=`` line, the number of lines taken away, and what separates cells."""
+    text, dropped = _without_comments(text)
     text = re.sub(r"\A\s*#[ \t]+(?=\S)", "", text)  # a header as NumPy writes it
     first, _, rest = text.partition("\n")
     stated = _SEPARATOR_LINE.fullmatch(first.strip("\r"))
     if stated:
-        return rest, 1, stated[1]
+        return rest, dropped + 1, stated[1]
     line = next((line for line in text.splitlines() if line.strip()), "")
     counts = {mark: line.count(mark) for mark in (",", ";", "\t", "|")}
-    return text, 0, max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else " "
+    return text, dropped, max(counts, key=lambda mark: counts[mark]) if any(counts.values()) else " "
+
+
+def _without_comments(text: str) -> tuple[str, int]:
+    """Return the text without lines of comments before its header, and how many there were.
+
+    A line that begins with ``#`` is a comment if the next one begins so too, or has another number of separators.
+    """
+    dropped = 0
+    while text.startswith("#"):
+        first, _, rest = text.partition("\n")
+        after = rest.partition("\n")[0]
+        alike = all(first.count(mark) == after.count(mark) for mark in ",;\t|")
+        if not after.strip() or (alike and not after.startswith("#")) or (alike and first.count(",") > 0):
+            break
+        text, dropped = rest, dropped + 1
+    return text, dropped
 
 
 def _reader(text: str, mark: str) -> Any:

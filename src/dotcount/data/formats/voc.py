@@ -17,6 +17,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import unescape
 
 from dotcount.data.formats.base import FORMATS, Sidecar, head, require_size
+from dotcount.data.formats.boxes import corners_centre
 from dotcount.data.formats.structured import (
     demand,
     dots_of,
@@ -93,8 +94,8 @@ def _centre(item: ElementTree.Element, path: Path) -> tuple[float, float]:
         x, y = values(point, "x y")
         return x, y
     if box is not None:
-        left, top, right, bottom = values(box, "xmin ymin xmax ymax")
-        return (left - 1 + right) / 2, (top - 1 + bottom) / 2
+        x, y = corners_centre(values(box, "xmin ymin xmax ymax"), path, "an object")
+        return x - 0.5, y - 0.5
     if turned is not None:
         x, y = values(turned, "cx cy")
         return x, y

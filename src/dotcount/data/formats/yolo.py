@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from dotcount.data.formats.base import FORMATS, Sidecar, head, read_text
+from dotcount.data.formats.boxes import written_as_corners
 from dotcount.data.formats.structured import class_ids, dots_of, polygon_centre, positions, size_of
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
@@ -77,6 +79,7 @@ class Yolo(Sidecar):
                 except ValueError as error:
                     raise _wrong(path, line, text) from error
         keypoints = described.keypoints
+        _require_sides([values for *_, values in rows], path, width, height)
         unclear = keypoints is None and not described.found and _may_be_pose([v for *_, v in rows])
         xy, classes = [], []
         for line, label, values in rows:
@@ -130,6 +133,20 @@ def _wrong(path: Path, line: int, text: str) -> AnnotationError:
         f"annotation {path}, line {line}: {text.strip()[:40]!r} is not a class and a box in shares of the image, "
         "nor a polygon; correct it"
     )
+
+
+def _require_sides(rows: Sequence[Sequence[float]], path: Path, width: int, height: int) -> None:
+    """Refuse boxes that are none: all numbers 0, or two corners rather than a centre, a width and a height."""
+    boxes = [row[:4] for row in rows if len(row) in (4, 5)]
+    if any(not any(box) for box in boxes):
+        raise AnnotationError(f"annotation {path} has a box of zeros, which is no place; remove the line")
+    size = np.array([width, height], dtype=np.float64)
+    if len(boxes) > 1 and written_as_corners(np.array(boxes) * np.tile(size, 2), size, centred=True):
+        shown = " ".join(f"{v:g}" for v in boxes[0])
+        raise AnnotationError(
+            f"annotation {path}: boxes such as {shown} can only be two corners, where YOLO has x_centre y_centre width "
+            "height; convert them"
+        )
 
 
 def _numbers(text: str) -> tuple[int, list[float]]:

@@ -1,0 +1,116 @@
+"""What speaks against the rows of a table being objects at the places that its columns seem to name."""
+
+from __future__ import annotations
+
+from dotcount.data.formats.columns import PX, Columns, image_of, plain
+from dotcount.data.formats.delimited import Sheet, as_number, is_number
+from dotcount.errors import AnnotationError
+
+# Columns whose values come again where several rows are of one object: corners of its outline, or moments of its path.
+_OF_ONE = ("polygon", "shape", "path", "contour", "outline", "track", "trajectory")
+_OF_ONE_NAMES = frozenset(name + end for name in _OF_ONE for end in ("", "id", "index", "number", "no"))
+_VERTEX_NAMES = frozenset("vertex" + end for end in ("", "id", "index", "number", "no"))
+
+
+def require_one_meaning(sheet: Sheet, columns: Columns) -> None:
+    """Refuse rows that can be read in two ways.
+
+    Numbers such as 1.250 beside 3,5; a unit that is stated and is not px; two places of one object; corners of outlines
+    or points of paths; counts without any place.
+
+    Raises
+    ------
+    AnnotationError
+        With the file, and what would make it clear.
+    """
+    _require_one_decimal_mark(sheet, columns)
+    if columns.header:
+        _require_px(sheet, columns)
+        _require_objects(sheet, columns)
+        _require_places(sheet, columns)
+    _require_one_place(sheet, columns)
+
+
+def _rows(sheet: Sheet, columns: Columns) -> range:
+    return range(int(columns.header), len(sheet.rows))
+
+
+def _require_one_decimal_mark(sheet: Sheet, columns: Columns) -> None:
+    rows = _rows(sheet, columns)
+    if sheet.mark != ",":
+        numbers = [sheet.text(k, column) for k in rows for column in columns.place]
+        comma, point = (next((n for n in numbers if mark in n), None) for mark in ",.")
+        if comma is not None and point is not None:
+            raise AnnotationError(
+                f"annotation {sheet.path} has numbers with a comma and with a point, such as {comma} and {point}; "
+                "write all with a decimal point, and without marks for thousands"
+            )
+
+
+def _require_px(sheet: Sheet, columns: Columns) -> None:
+    rows = _rows(sheet, columns)
+    if columns.unit == "auto":
+        names = [plain(cell)[0] for cell in sheet.rows[0]]
+        column = next((names.index(n) for n in ("unit", "units") if n in names), None)
+        odd = next((u for k in rows if (u := sheet.text(k, column)) and plain(f"x {u}")[1] not in PX), None)
+        if odd is not None:
+            raise AnnotationError(
+                f"annotation {sheet.path} states the unit {odd[:20]!r}; convert the coordinates to px of the image"
+            )
+
+
+def _require_objects(sheet: Sheet, columns: Columns) -> None:
+    """Refuse rows of which several are of one object."""
+    names = [plain(cell)[0] for cell in sheet.rows[0]]
+    for column, name in enumerate(names):
+        if name in _VERTEX_NAMES and len(sheet.rows) > 2:
+            raise AnnotationError(
+                f"annotation {sheet.path} has a column {sheet.rows[0][column]!r}: its rows are corners of outlines; "
+                "write one row for each object, at its centre"
+            )
+        if name not in _OF_ONE_NAMES or column == columns.label:
+            continue
+        seen: dict[tuple[str, str], int] = {}
+        for k in _rows(sheet, columns):
+            value = sheet.text(k, column)
+            first = seen.setdefault((image_of(sheet.text(k, columns.image), columns), value), k)
+            if value and first != k and is_number(value, sheet.mark):
+                raise AnnotationError(
+                    f"annotation {sheet.path}, lines {sheet.lines[first]} and {sheet.lines[k]}: two rows have "
+                    f"{sheet.rows[0][column]} {value}; they may be of one object, as corners or at several times; "
+                    "write one row for each object, or leave out that column if each row is one"
+                )
+
+
+def _require_places(sheet: Sheet, columns: Columns) -> None:
+    """Refuse a table that counts: not one row has a place, while other columns hold numbers."""
+    rows = _rows(sheet, columns)
+    if not rows or columns.image is None or any(sheet.text(k, c) for k in rows for c in columns.place):
+        return
+    known = {columns.image, columns.label, columns.plane, *columns.place, *(columns.size or ()), *(columns.sides or ())}
+    for column in set(range(len(sheet.rows[0]))) - known:
+        odd = next(
+            (v for k in rows if is_number(v := sheet.text(k, column), sheet.mark) and as_number(v, sheet.mark) > 0),
+            None,
+        )
+        if odd is not None:
+            raise AnnotationError(
+                f"annotation {sheet.path} has no place in any row, and numbers such as {odd} in the column "
+                f"{sheet.rows[0][column]!r}; counts alone do not say where objects are: export their places"
+            )
+
+
+def _require_one_place(sheet: Sheet, columns: Columns) -> None:
+    rows = _rows(sheet, columns)
+    if columns.rival is None:
+        return
+    for k in rows:
+        there = [(sheet.text(k, a), sheet.text(k, b)) for a, b in zip(columns.place, columns.rival)]
+        if all(map(all, there)) and any(
+            abs(sheet.number(k, a) - sheet.number(k, b)) > 1 for a, b in zip(columns.place, columns.rival)
+        ):
+            one, other = (", ".join(sheet.rows[0][c] for c in place) for place in (columns.place, columns.rival))
+            raise AnnotationError(
+                f"annotation {sheet.path} states two places of one object, in {one} and in {other}, which differ in "
+                f"line {sheet.lines[k]}; leave out the columns that are not its place"
+            )
