@@ -66,12 +66,12 @@ def test_own_results_are_neither_images_nor_dots(tmp_path: Path) -> None:
 
 def test_pictures_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     root = csv_set(tmp_path)
-    for name in ("c.heic", "d.czi", "e.czi", "f.mp4"):
+    for name in ("c.heic", "d.oib", "e.oib", "f.mp4"):
         (root / name).write_bytes(b"x")
-    assert {each.path for each in open_collection(root).left_out} == {"c.heic", "d.czi", "e.czi", "f.mp4"}
+    assert {each.path for each in open_collection(root).left_out} == {"c.heic", "d.oib", "e.oib", "f.mp4"}
     (root / "only").mkdir()
-    (root / "only/x.nd2").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"no image.*x\.nd2 \(a microscope's own format"):
+    (root / "only/x.vsi").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"no image.*x\.vsi \(a microscope's own format"):
         open_collection(root / "only")
 
 

@@ -109,3 +109,16 @@ def test_foreign_distances_are_told():
     assert foreign_size(metadata, found(14), 1.0) is None
     assert "28 px apart" in foreign_size(metadata, found(28), 1.0)
     assert foreign_size(metadata, found(28), 0.5) is None
+
+
+def test_a_microscope_states_its_pixel_size(tmp_path):
+    from tests.data.images.instruments import write_nd2
+
+    planes = np.stack([blocks(128, 2)[..., 0], blocks(128, 2)[..., 0][::-1]])[:, None]
+    path = write_nd2(tmp_path / "a.nd2", planes, "Z", um=0.5)
+    run = trained(pixel_size=1e-6).stream(path, out=tmp_path / "out", sinks=["csv"], every_page=True)
+    found = {frame.name: (prediction.count, frame.warnings) for frame, prediction in run}
+    assert list(found) == ["a.nd2#1", "a.nd2#2"]
+    count, told = found["a.nd2#1"]
+    assert count == trained().predict(resize_pixels(blocks(128, 2), 64, 64)).count > 200
+    assert told == ["it was resampled from 0.5 µm a pixel to the 1 µm of the training images"]

@@ -108,7 +108,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=positive_number,
         metavar="M",
         help="side of a pixel on the ground in metres; images are resampled to the pixel size that the model was "
-        "trained at (default: what a GeoTIFF states)",
+        "trained at (default: what the file states)",
     )
     scale.add_argument(
         "--object-size",

@@ -69,8 +69,8 @@ class DataConfig:
         Images that the bounds above have left are magnified so many times, in training and in use: objects of a few
         pixels are told apart better, at a cost that grows with the square.
     pixel_size
-        Side of a pixel of the training images on the ground, m; absent: what georeferenced images state. It is recorded
-        in the model, so that images of another resolution are brought to this one.
+        Side of a pixel of the training images on the ground, m; absent: what the files state. It is recorded in the
+        model, so that images of another resolution are brought to this one.
     page, projection
         What is read of files of many pages, planes or frames: that page, counted from 1, or with ``max`` the largest
         values of all. It is recorded in the model.

@@ -172,8 +172,8 @@ def describe_left_out(left_out: Sequence[LeftOut]) -> str:
 
     Examples
     --------
-    >>> describe_left_out([LeftOut("a.czi", "a Zeiss image"), LeftOut("b.czi", "a Zeiss image")])
-    'left out: 2 files, such as a.czi (a Zeiss image)'
+    >>> describe_left_out([LeftOut("a.oib", "an Olympus image"), LeftOut("b.oib", "an Olympus image")])
+    'left out: 2 files, such as a.oib (an Olympus image)'
     """
     by_reason: dict[str, list[str]] = {}
     for each in left_out:

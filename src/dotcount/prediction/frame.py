@@ -40,6 +40,8 @@ class FrameMeta:
         (left, top, width, height) px of the part of a larger picture that the frame shows.
     place
         Where on the earth it lies.
+    pixel_size
+        Side of a pixel, m, as the file states it.
     regions
         Areas of the picture, px, whose objects are counted one by one.
 
@@ -55,6 +57,7 @@ class FrameMeta:
     time: float | None = None
     window: tuple[int, int, int, int] | None = None
     place: Georeference | None = None
+    pixel_size: float | None = None
     regions: tuple[Region, ...] = ()
 
 

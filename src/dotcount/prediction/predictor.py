@@ -70,7 +70,7 @@ class Predictor(ImageCounter):
             Count each page, plane or frame as an image of its own, called ``stack.tif#1``, ``stack.tif#2``, ...
         scale
             What a pixel or an object measures; images are resampled to the scale that the model was trained at. Absent:
-            where a GeoTIFF states the size of its pixels.
+            where a file states the size of its pixels, a GeoTIFF or one of a microscope.
 
         Raises
         ------

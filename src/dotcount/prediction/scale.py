@@ -28,7 +28,7 @@ class ImageScale:
     Parameters
     ----------
     pixel_size
-        Side of a pixel on the ground, m; absent: what a georeferenced picture states.
+        Side of a pixel on the ground, m; absent: what the file states, a georeferenced picture or a microscope's.
     object_size
         Median distance of an object's centre to its nearest neighbour's, px.
 
@@ -109,15 +109,15 @@ class Scaling:
         if scale.object_size is not None:
             why = f"from neighbours {scale.object_size:.3g} px apart to {trained.object_size:.3g} px"
         elif trained.pixel_size is not None and not self.metadata.input.resize.bounded:
-            size = scale.pixel_size or (None if place is None else place.resolution)
+            size = scale.pixel_size or (frame.meta.pixel_size if place is None else place.resolution)
             if size is None:
                 frame.warn(
-                    f"it states no pixel size, and the model was trained at {trained.pixel_size:.3g} m a pixel; "
+                    f"it states no pixel size, and the model was trained at {length(trained.pixel_size)} a pixel; "
                     "if that is not its own, give `pixel_size`"
                 )
                 return
             factor = size / trained.pixel_size
-            why = f"from {size:.3g} m a pixel to the {trained.pixel_size:.3g} m of the training images"
+            why = f"from {length(size)} a pixel to the {length(trained.pixel_size)} of the training images"
         if factor is None or abs(factor - 1) <= NEAR:
             return
         if not 1 / LARGEST <= factor <= LARGEST:
@@ -127,6 +127,17 @@ class Scaling:
             )
         frame.magnify = factor
         frame.warn(f"it was resampled {why}")
+
+
+def length(metres: float) -> str:
+    """Return a length in words, in a unit that suits it.
+
+    Examples
+    --------
+    >>> length(0.3), length(6.5e-7)
+    ('0.3 m', '0.65 µm')
+    """
+    return f"{metres:.3g} m" if metres >= 1e-3 else f"{metres * 1e6:.3g} µm"
 
 
 def foreign_size(metadata: ModelMetadata, prediction: Prediction, magnify: float) -> str | None:

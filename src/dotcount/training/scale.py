@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from dotcount.data import Record
-from dotcount.errors import DataError
+from dotcount.data.images import read_header
+from dotcount.errors import DataError, ImageReadError
 from dotcount.geo import georeference, is_georeferenced
 from dotcount.metadata import ScaleRule
 from dotcount.points import spacing
@@ -27,7 +29,8 @@ def training_scale(records: Sequence[Record], pixel_size: float | None = None) -
     records
         The training images.
     pixel_size
-        Side of a pixel on the ground, m; absent: what georeferenced images state, if all do and agree to 2 %.
+        Side of a pixel on the ground, m; absent: what the files state, georeferenced or of microscopes, if
+        all do and agree to 2 %.
     """
     distances = [
         spacing(record.points.xy) for record in records if record.points is not None and len(record.points) >= _DOTS
@@ -44,16 +47,22 @@ def stated_pixel_size(records: Sequence[Record]) -> float | None:
     """Return the side of a pixel on the ground, m, that all images state; None where one states none or another."""
     sizes = []
     for record in records:
-        if record.points is None or not is_georeferenced(record.image):
+        size = None if record.points is None else _stated(record.image, (record.points.width, record.points.height))
+        if size is None:
             return None
-        try:
-            place = georeference(record.image, (record.points.width, record.points.height))
-        except DataError:  # without the extra `geo`
-            return None
-        if place is None:
-            return None
-        sizes.append(place.resolution)
+        sizes.append(size)
     middle = float(np.median(sizes)) if sizes else None
     if middle is None or max(abs(size / middle - 1) for size in sizes) > _SAME:
         return None
-    return round(middle, 6)
+    return float(f"{middle:.6g}")
+
+
+def _stated(path: Path, size: tuple[int, int]) -> float | None:
+    """Return the side of a pixel, m, that a file states."""
+    try:
+        if is_georeferenced(path):
+            place = georeference(path, size)
+            return None if place is None else place.resolution
+        return read_header(path).pixel_size
+    except (DataError, ImageReadError):  # without the extra; damaged files are told where their pixels are read
+        return None

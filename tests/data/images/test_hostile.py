@@ -187,12 +187,12 @@ def test_pages_that_lead_back_to_the_first_come_to_an_end(tmp_path: Path) -> Non
 def test_what_can_not_be_read_says_what_it_is(tmp_path: Path) -> None:
     for name, word in [
         ("a.HEIC", "JPEG"),
-        ("a.czi", "TIFF"),
+        ("a.oib", "TIFF"),
         ("a.svs", "QuPath"),
         ("a.mp4", "frames"),
         ("a.cr2", "raw"),
         ("a.psd", "editor"),
-        ("a.dcm", "medical"),
+        ("a.nrrd", "medical"),
         ("a.eps", "no pixels"),
         ("a.npy", "array"),
     ]:

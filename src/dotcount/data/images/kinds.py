@@ -7,6 +7,7 @@ from pathlib import Path
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
     + (".ppm", ".pgm", ".pnm", ".jp2", ".avif")
+    + (".nd2", ".czi", ".lif", ".lof", ".dcm", ".dicom")
 )
 
 _MICROSCOPE = "a microscope's own format; export it as TIFF or OME-TIFF, in Fiji with File > Save As"
@@ -22,14 +23,14 @@ _GRID = "a grid of a GIS program; export it as GeoTIFF, for example with `gdal_t
 _OTHER = "an image format that is not read here; convert it to PNG or TIFF"
 
 _UNREADABLE = {
-    _MICROSCOPE: "czi nd2 lif lsm oib oif vsi zvi stk ics ids ims mrxs dv r3d sld flex lof xlef ome.zarr zarr",
+    _MICROSCOPE: "lsm oib oif vsi zvi stk ics ids ims mrxs dv r3d sld flex xlef ome.zarr zarr",
     _SLIDE: "svs ndpi scn bif vms vmu mirax isyntax qptiff",
     _RAW: "raw cr2 cr3 crw nef nrw arw sr2 raf orf rw2 pef srw dng 3fr iiq x3f",
     _PHONE: "heic heif hif",
     _VIDEO: "mp4 m4v avi mov mkv webm wmv flv mpg mpeg mts m2ts 3gp",
     _DRAWING: "eps ps pdf svg svgz ai wmf emf",
     _LAYERS: "psd psb xcf kra clip afphoto",
-    _MEDICAL: "dcm dicom ima nii mha mhd nrrd mrc",
+    _MEDICAL: "ima nii mha mhd nrrd mrc",
     _GRID: "ecw sid img jpx vrt hgt asc bil",
     _ARRAY: "npy npz",
     _OTHER: "jxl jxr jls j2k j2c jpc tga pcx ico icns exr hdr pfm pbm sgi rgb qoi dds fits fit apng",

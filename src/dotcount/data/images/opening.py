@@ -57,7 +57,7 @@ def magic(path: Path) -> bytes:
     try:
         regular_file(path)
         with path.open("rb") as file:
-            return file.read(32)
+            return file.read(132)
     except (OSError, ValueError) as error:
         raise ImageReadError(f"image {path}: {getattr(error, 'strerror', None) or error}; check the path") from error
 

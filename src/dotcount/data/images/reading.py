@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dotcount.data.images.instruments import instrument
 from dotcount.data.images.opening import TIFF_MAGIC, magic, open_raster, quiet, unreadable
 from dotcount.data.images.raster import RasterStack
 from dotcount.data.images.stack import Stack
@@ -31,10 +32,13 @@ class LoadedImage:
         (H, W, 3), upright, in the depth of the file.
     notes
         What was left out or filled, in words; empty where all of the file is there.
+    pixel_size
+        Side of a pixel, m, where the file states it.
     """
 
     pixels: PixelArray
     notes: tuple[str, ...] = ()
+    pixel_size: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class ImageHeader:
         ``integer`` or ``float`` where values have more than 8 bits, else empty.
     pages
         Number of pages, planes, time points or frames.
+    pixel_size
+        Side of a pixel, m, where the file states it.
     """
 
     width: int
@@ -61,6 +67,7 @@ class ImageHeader:
     notes: tuple[str, ...] = ()
     deep: str = ""
     pages: int = 1
+    pixel_size: float | None = None
 
 
 def load_image(path: str | Path, selection: ImageSelection = FIRST, *, every_page: bool = False) -> LoadedImage:
@@ -88,7 +95,7 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST, *, every_pag
         if gaps is not None:
             pixels = fill(pixels, gaps)
             notes.append(f"{_share(float(gaps.mean()))} of its pixels hold no data and were filled")
-    return LoadedImage(pixels, tuple(dict.fromkeys(notes)))
+    return LoadedImage(pixels, tuple(dict.fromkeys(notes)), stack.pixel_size)
 
 
 def read_pixels(path: str | Path, selection: ImageSelection = FIRST) -> PixelArray:
@@ -123,9 +130,16 @@ def read_header(path: str | Path, selection: ImageSelection = FIRST) -> ImageHea
     """
     path = Path(path)
     with _opened(path) as stack:
+        stack.choose(selection)
         deep = "" if stack.dtype == np.uint8 else "float" if stack.dtype.kind == "f" else "integer"
         return ImageHeader(
-            stack.width, stack.height, stack.orientation, tuple(stack.messages(selection)), deep, stack.pages
+            stack.width,
+            stack.height,
+            stack.orientation,
+            tuple(stack.messages(selection)),
+            deep,
+            stack.pages,
+            stack.pixel_size,
         )
 
 
@@ -193,7 +207,11 @@ def _opened(path: Path) -> Iterator[Stack]:
     start = magic(path)
     try:
         with quiet:
-            if start[:4] in TIFF_MAGIC:
+            opener = instrument(path, start)
+            if opener is not None:
+                with opener(path) as stack:
+                    yield stack
+            elif start[:4] in TIFF_MAGIC:
                 import tifffile
 
                 with tifffile.TiffFile(path, _multifile=False) as tiff:

@@ -31,6 +31,8 @@ class Stack(ABC):
         What they are; those that are read unless others are chosen.
     declared
         The value that the file states for missing data.
+    pixel_size
+        Side of a pixel of what is shown, m, where the file states it.
     """
 
     width: int
@@ -44,6 +46,7 @@ class Stack(ABC):
     channel_word: str = "band"
     default_channels: tuple[int, ...] = (1,)
     declared: float | None = None
+    pixel_size: float | None = None
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -51,6 +54,9 @@ class Stack(ABC):
     @abstractmethod
     def read(self, page: int, channels: tuple[int, ...] | None) -> PixelArray:
         """Return (H, W, 3) stored values of a page, counted from 0, upright; ``None``: the channels by default."""
+
+    def choose(self, selection: ImageSelection) -> None:  # noqa: B027 -- most files hold pictures of one size
+        """State the size of what is chosen, in a file whose pages differ."""
 
     def check(self, selection: ImageSelection, name: object) -> None:
         """Raise an :class:`ImageReadError` if the file does not hold what is chosen."""

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dotcount.data.images.opening import MAX_BYTES, check_size, open_raster
+from dotcount.data.images.pixel_size import stated_size
 from dotcount.data.images.raster import ORIENTATION, is_mask, shown
 from dotcount.data.images.stack import Stack
 from dotcount.data.images.values import PixelArray, chosen_channels, plain_type, three_channels, upright
@@ -59,6 +60,7 @@ class TiffStack(Stack):
         named = [f"{n} {_AXES[a]}" for a, n in zip(self.lead_axes, self.lead) if a in _AXES and a != "C"]
         self.axes = " x ".join(named) if len(named) > 1 else "".join(named).partition(" ")[2]
         self._set_channels()
+        self.pixel_size = stated_size(tiff, key)
         self.declared = _number(key.tags[_NO_DATA].value) if _NO_DATA in key.tags else None
         others = sum(1 for s in tiff.series[1:] if not (s.keyframe.is_reduced or s.keyframe.is_mask))
         if others:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from dotcount.data.cache import SampledImages
@@ -27,12 +26,13 @@ class ImageFiles(Source):
         """Yield the one frame of the file, or one for each of its pages, called ``name#1``, ``name#2``, ..."""
         pages = self._pages(path)
         for page in range(1, pages + 1):
+            selection = self.selection if pages == 1 else replace(self.selection, page=page)
+            read = _Read(self, path, selection)
             if pages == 1:
-                frame = Frame(name, partial(self._read, path, self.selection), FrameMeta(path))
+                frame = Frame(name, read, FrameMeta(path))
             else:
-                chosen = replace(self.selection, page=page)
-                frame = Frame(f"{name}#{page}", partial(self._read, path, chosen), FrameMeta(path, page=page - 1))
-            frame.after.append(locate)
+                frame = Frame(f"{name}#{page}", read, FrameMeta(path, page=page - 1))
+            frame.after += [read.measure, locate]
             yield frame
 
     def _pages(self, path: Path) -> int:
@@ -43,13 +43,30 @@ class ImageFiles(Source):
         except ImageReadError:  # reported when its pixels are read
             return 1
 
-    def _read(self, path: Path, selection: ImageSelection) -> tuple[PixelArray | TiffWindows, Sequence[str]]:
-        large = large_image(path, selection) if self.streams and not self.every_page else None
+
+class _Read:
+    """Reads what is chosen of one file, and remembers what the file says of its scale."""
+
+    def __init__(self, source: ImageFiles, path: Path, selection: ImageSelection) -> None:
+        self._path, self._selection = path, selection
+        self._every_page, self._streams, self._sampled = source.every_page, source.streams, source.sampled
+        self._pixel_size: float | None = None
+
+    def __call__(self) -> tuple[PixelArray | TiffWindows, Sequence[str]]:
+        large = large_image(self._path, self._selection) if self._streams and not self._every_page else None
         if large is not None:
-            return large, read_header(path, selection).notes
-        sampled = self.sampled or SampledImages(every_page=self.every_page)
-        image = sampled.take(path, selection)
+            header = read_header(self._path, self._selection)
+            self._pixel_size = header.pixel_size
+            return large, header.notes
+        sampled = self._sampled or SampledImages(every_page=self._every_page)
+        image = sampled.take(self._path, self._selection)
+        self._pixel_size = image.pixel_size
         return image.pixels, image.notes
+
+    def measure(self, frame: Frame) -> None:
+        """State the scale of the frame."""
+        if self._pixel_size is not None:
+            frame.meta = replace(frame.meta, pixel_size=self._pixel_size)
 
 
 def locate(frame: Frame) -> None:
