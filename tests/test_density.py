@@ -64,12 +64,12 @@ def test_windows_that_tile_have_the_mass_of_the_whole(points: Points, stride: in
 @given(
     st.integers(1, 200),
     st.integers(1, 200),
-    st.integers(1, 90),
+    st.integers(1, 90) | st.tuples(st.integers(1, 90), st.integers(1, 90)),
     st.integers(0, 50),
     st.sampled_from([1, 4, 8, 32]),
 )
 def test_tile_cores_partition_the_image_on_the_grid(
-    height: int, width: int, size: int, overlap: int, multiple: int
+    height: int, width: int, size: int | tuple[int, int], overlap: int, multiple: int
 ) -> None:
     seen = np.zeros((height, width), dtype=int)
     for tile in tiles(height, width, size=size, overlap=overlap, multiple=multiple):

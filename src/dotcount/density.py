@@ -135,7 +135,7 @@ class Tile:
     core_bottom: int
 
 
-def tiles(height: int, width: int, *, size: int, overlap: int, multiple: int) -> Iterator[Tile]:
+def tiles(height: int, width: int, *, size: int | tuple[int, int], overlap: int, multiple: int) -> Iterator[Tile]:
     """Yield tiles whose cores partition the image and whose windows add up to ``overlap`` px of context on each side.
 
     Parameters
@@ -143,7 +143,7 @@ def tiles(height: int, width: int, *, size: int, overlap: int, multiple: int) ->
     height, width
         Image size, px.
     size
-        Side of the core, px; rounded up to ``multiple``.
+        Side of the core, px, or its (height, width); rounded up to ``multiple``.
     overlap
         Context on every side, px; rounded up to ``multiple``. With at least the network's receptive
         radius, tiling gives the density of the whole image.
@@ -157,13 +157,14 @@ def tiles(height: int, width: int, *, size: int, overlap: int, multiple: int) ->
     >>> [(tile.left, tile.right, tile.core_left, tile.core_right) for tile in found]
     [(0, 12, 0, 8), (4, 20, 8, 16), (12, 20, 16, 20)]
     """
-    if size < 1 or overlap < 0 or multiple < 1:
+    sides = (size, size) if isinstance(size, int) else size
+    if min(sides) < 1 or overlap < 0 or multiple < 1:
         raise InputError(f"tile size {size}, overlap {overlap}, multiple {multiple}: all must be positive")
-    core = -(-size // multiple) * multiple
+    rows, columns = (-(-side // multiple) * multiple for side in sides)
     margin = -(-overlap // multiple) * multiple
-    for top in range(0, height, core):
-        for left in range(0, width, core):
-            bottom, right = min(top + core, height), min(left + core, width)
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            bottom, right = min(top + rows, height), min(left + columns, width)
             yield Tile(
                 max(left - margin, 0),
                 max(top - margin, 0),

@@ -60,6 +60,18 @@ def test_counts_agree_at_every_size(name, tmp_path):
     check(name, EXPORTABLE[name], tmp_path)
 
 
+def test_onnx_runtime_makes_paddings_part_of_convolutions(tmp_path):
+    module = models.create("lite0", width=8).eval()
+    OnnxExport().write(TrainedModel(module, ModelMetadata("lite0", 4, {"width": 8})), tmp_path / "model.onnx")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.optimized_model_filepath = str(tmp_path / "run.onnx")
+    onnxruntime.InferenceSession(tmp_path / "model.onnx", options, providers=["CPUExecutionProvider"])
+    before, run = (onnx.load(tmp_path / name).graph.node for name in ("model.onnx", "run.onnx"))
+    # That of the image stays: its width depends on the image.
+    assert [sum(node.op_type == "Pad" for node in graph) for graph in (before, run)] == [6, 1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
 def test_counts_of_larger_models_agree_at_every_size(name, tmp_path):

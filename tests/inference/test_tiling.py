@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dotcount import models
+from dotcount.density import tiles
 from dotcount.errors import InputError
-from dotcount.inference.tiling import density_of
+from dotcount.inference.tiling import WHOLE_PIXELS, cut, default_tile, density_of
 from tests.prediction.oracles import Bright
 
 
@@ -54,6 +55,32 @@ def test_tiles_lose_and_double_nothing(height, width, tile, seed):
     whole = density_of(Bright(), image, tile=0)
     np.testing.assert_array_equal(density_of(Bright(), image, tile=tile), whole)
     assert whole.sum() == image.min(axis=2).sum()
+
+
+def pixels_of(found):
+    return [(tile.right - tile.left) * (tile.bottom - tile.top) for tile in found]
+
+
+@given(
+    height=st.integers(1, 20_000),
+    width=st.integers(1, 20_000),
+    margin=st.integers(0, 700),
+    multiple=st.sampled_from([1, 8, 32, 48]),
+)
+def test_images_are_cut_with_less_work_in_no_more_memory(height, width, margin, multiple):
+    side = -(-default_tile(margin) // multiple) * multiple
+    chosen, square = (
+        pixels_of(tiles(height, width, size=size, overlap=margin, multiple=multiple))
+        for size in (cut(height, width, margin, multiple), side)
+    )
+    assert sum(chosen) <= sum(square)
+    around = -(-margin // multiple) * multiple
+    assert max(chosen) <= max(WHOLE_PIXELS, (side + 2 * around) ** 2)
+
+
+def test_a_photo_is_cut_once():
+    windows = pixels_of(tiles(3000, 4000, size=cut(3000, 4000, 485, 32), overlap=485, multiple=32))
+    assert windows == [2528 * 3000, 2496 * 3000]
 
 
 def test_model_without_radius_is_not_tiled(network):

@@ -16,7 +16,7 @@ from dotcount.metadata.reading import load_metadata
 
 NAME = "model.onnx"
 WEIGHTS = "model.safetensors"
-FORM = 2
+FORM = 3
 """Raised when files that an older version made must be made again."""
 
 

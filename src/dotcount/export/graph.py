@@ -1,6 +1,6 @@
-"""From a network to an ONNX file; the only file that imports onnx.
+"""From a network to an ONNX file; the only file that imports onnx and onnxscript.
 
-The tracing exporter is used, not the one by ``torch.export``: see docs/decisions/0020-onnx.md.
+The tracing exporter is used, not the one by ``torch.export``: see docs/decisions/0030-exported-models.md.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def onnx_bytes(model: TrainedModel, *, properties: Mapping[str, str] = {}, side:
         If the network can't be traced.
     """
     import onnx
+    from onnxscript import optimizer
 
     module = copy.deepcopy(model.module).cpu().eval()
     graph: nn.Module = _WithFeatures(module) if side is None else _Pixels(module, side)
@@ -71,10 +72,12 @@ def onnx_bytes(model: TrainedModel, *, properties: Mapping[str, str] = {}, side:
                 dynamic_axes=_DYNAMIC | dict.fromkeys(names, _AXES) if side is None else None,
                 opset_version=OPSET,
             )
+            # A trace computes even the widths of paddings. As constants, ONNX Runtime makes them part of the
+            # convolutions: the same numbers, in three quarters of the time and half the memory with lite0.
+            file = optimizer.optimize(onnx.load_model_from_string(buffer.getvalue()))
     except Exception as error:  # whatever an operator without a counterpart leads to
         reason = " ".join(str(error).split())[:200]
         raise ModelError(f"model {model.metadata.model} can't be exported to ONNX ({reason}); use PyTorch") from error
-    file = onnx.load_model_from_string(buffer.getvalue())
     file.producer_name, file.producer_version = "dotcount", model.metadata.dotcount_version
     onnx.helper.set_model_props(file, {**properties, **_described(model, module)})
     written: bytes = file.SerializeToString()
