@@ -6,8 +6,8 @@ of the cell's area is. So counts in regions that tile the image add up to its co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,6 +129,8 @@ class RegionCounts:
         (name, name, objects in both) of every two regions that overlap.
     rest_area
         Area outside all regions, px^2.
+    rest_interval
+        Of the objects outside all regions, as for a region.
 
     Examples
     --------
@@ -144,6 +146,12 @@ class RegionCounts:
     shared: float = 0.0
     overlaps: tuple[tuple[str, str, float], ...] = ()
     rest_area: float = 0.0
+    rest_interval: tuple[float, float] | None = None
+
+    def with_intervals(self, part: Callable[[float], tuple[float, float] | None]) -> RegionCounts:
+        """Return the same with the intervals that a function gives for the count in a part of an image."""
+        regions = tuple(replace(region, interval=part(region.count)) for region in self.regions)
+        return replace(self, regions=regions, rest_interval=part(self.rest))
 
 
 def count_regions(
@@ -368,6 +376,16 @@ def _pieces(start: FloatArray, end: FloatArray) -> tuple[IntArray, IntArray, Flo
     dy = step[owner, 1] * (after - before)
     row, column = np.floor(y).astype(np.int64), np.floor(x).astype(np.int64)
     return row, column, dy * (1.0 - (x - column)), dy
+
+
+def require_area(region: Region) -> Region:
+    """Return a region that encloses an area; one that doesn't, as it runs back on itself, is an :class:`InputError`.
+
+    >>> require_area(Region("left", [[[(0, 0), (20, 0), (20, 30)]]])).name
+    'left'
+    """
+    _geometry(region)
+    return region
 
 
 def _named(polygons: Iterable[Region | npt.ArrayLike]) -> list[Region]:

@@ -42,7 +42,7 @@ def test_geojson_of_qupath(tmp_path):
     assert [len(region.polygons) for region in regions] == [1, 2]
     assert len(regions[0].polygons[0]) == 2
     assert crs is None
-    assert found.left_out == ("1 x point or line, which is no region",)
+    assert found.left_out == ((1, "points, lines or empty shapes, which are no regions"),)
 
 
 def test_a_feature_may_name_its_image(tmp_path):
@@ -70,7 +70,7 @@ def test_coco_names_the_image_and_the_category(tmp_path):
     found = read_regions(path)
     assert found.of("folder/b.png")[0][0].polygons[0][0].tolist() == [[0, 0], [8, 0], [8, 8]]
     assert found.of("a.png") == ((), None)
-    assert found.left_out == ("1 x annotation without a polygon",)
+    assert found.left_out == ((1, "annotations without a polygon"),)
 
 
 def rectangle(name, left, top, right, bottom, kind=ROI_TYPE.RECT):
@@ -100,7 +100,7 @@ def test_imagej_selections(tmp_path):
     area = abs((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
     assert area == pytest.approx(np.pi * 10 * 5, rel=2e-4)
     assert drawn.polygons[0][0].tolist() == [[1.5, 1.5], [9.5, 1.5], [9.5, 8.25]]
-    assert found.left_out == ("1 x point, line or label, which is no region",)
+    assert found.left_out == ((1, "points, lines or labels, which are no regions"),)
 
 
 def test_a_folder_has_a_file_for_each_image(tmp_path):
@@ -158,3 +158,12 @@ def test_what_can_not_be_read_is_named(tmp_path, text, words):
 def test_a_file_that_is_not_there():
     with pytest.raises(DataError, match="do not exist"):
         read_regions("nowhere.geojson")
+
+
+def test_a_bare_polygon_is_a_region_and_one_without_area_is_named_with_its_file(tmp_path):
+    path = tmp_path / "r.geojson"
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [[[0, 0], [8, 0], [8, 8], [0, 0]]]}))
+    assert [region.name for region in read_regions(path).of("a.png")[0]] == ["region 1"]
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [[[0, 0], [8, 8], [16, 16], [0, 0]]]}))
+    with pytest.raises(AnnotationError, match=r"r\.geojson: region 'region 1' encloses no area"):
+        read_regions(path)

@@ -57,8 +57,10 @@ def test_shards_give_the_files_of_the_plain_loop(tmp_path, number):
 
 def test_what_does_not_belong_together_is_told(tmp_path):
     source, job = photos(tmp_path / "in", 5), tmp_path / "job"
-    with pytest.raises(DataError, match="holds no results of a shard"):
+    with pytest.raises(DataError, match="none does not exist"):
         merge([tmp_path / "none"], tmp_path / "merged")
+    with pytest.raises(DataError, match="holds no results of a shard"):
+        merge([source], tmp_path / "merged")
     shards(source, job, 3, ["csv"])
     going = Predictor(Bright()).stream(find(source).sharded(2, 4), out=shard_folder(job, 2, 4), sinks=["csv"])
     next(going)

@@ -5,12 +5,17 @@ import json
 import multiprocessing
 import random
 import time
+from dataclasses import asdict
 
 import pytest
 
+from dotcount.cli.predict import summary_lines
 from dotcount.errors import OutputError, UsageError
 from dotcount.files import mark_output
+from dotcount.metadata import CountInterval
+from dotcount.metadata.interval import ScaledErrors
 from dotcount.prediction import Predictor, Sink
+from dotcount.prediction.journal import Standing, Summary
 from tests.prediction.oracles import Bright, tree, write_dotted
 
 SINKS = ("csv", "overlays", "jsonl", "coco", "yolo", "density")
@@ -248,3 +253,36 @@ def test_the_record_says_what_the_results_are_of(tmp_path):
     record = json.loads((tmp_path / "out" / "prediction.json").read_text())
     assert record["summary"]["counted"] == 2
     assert record["settings"]["write"] == ["csv"]
+
+
+RULE = CountInterval(0.9, 0.5, 40, errors=ScaledErrors(0.0, 0.3, 4000.0))
+
+
+def summed(n, count=8.0, **kind):
+    summary = Summary()
+    for _ in range(n):
+        summary.add(count, None, False, Standing(promised=True, **kind))
+    return summary
+
+
+def test_the_sum_is_promised_nothing_that_its_images_are_not():
+    assert summed(1).sum(RULE).low == RULE.interval(8.0)[0]  # one image has its own interval, not another one
+    assert summed(20).sum(RULE).low > 0
+    strange = summed(20, unlike=True).sum(RULE)
+    assert (strange.value, strange.low, strange.reason) == (160, None, "20 of 20 images are unlike the training images")
+    assert summed(0).sum(RULE).low is None
+    kept = Summary(**json.loads(json.dumps(asdict(summed(20)))))
+    kept.rule = RULE.to_dict()
+    assert kept.sum() == summed(20).sum(RULE)  # as shards that are merged know it
+
+
+def test_frames_of_a_video_are_not_added_up():
+    video = summed(10, moment=True, file="a.mp4")
+    assert video.mean(RULE).value == 8
+    assert (video.mean(RULE).high - 8) == pytest.approx((video.sum(RULE).high - 80) / 10)
+    (line,) = summary_lines(video, "counts.csv", interval=RULE)
+    assert line.startswith("10 of 10 images counted, 8.0 (90% interval ")
+    assert "objects a frame on average" in line
+    failed = Summary()
+    failed.add(None, "b.mp4: broken", False)
+    assert summary_lines(failed, "counts.csv", interval=RULE)[-1].startswith("0 of 1 images counted; 1 FAILED")

@@ -5,13 +5,16 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
-from dotcount.data import resize_pixels
+from dotcount.data import open_collection, resize_pixels
 from dotcount.errors import UsageError
+from dotcount.evaluation import evaluate
 from dotcount.inference import Prediction
 from dotcount.metadata import ModelMetadata, ScaleRule
 from dotcount.prediction import ImageScale, Predictor
 from dotcount.prediction.scale import foreign_size
 from dotcount.resize import ResizeRule
+from dotcount.web import counting
+from dotcount.web.counting import CountJob
 from tests.prediction.oracles import Bright
 
 
@@ -122,3 +125,29 @@ def test_a_microscope_states_its_pixel_size(tmp_path):
     count, told = found["a.nd2#1"]
     assert count == trained().predict(resize_pixels(blocks(128, 2), 64, 64)).count > 200
     assert told == ["it was resampled from 0.5 µm a pixel to the 1 µm of the training images"]
+
+
+@pytest.mark.parametrize("way", ["predict", "predict_many", "evaluate", "page"])
+def test_a_geotiff_has_one_count_whoever_asks(tmp_path, way):
+    """The command, Python, the score of a data set and the page bring it to the scale of the training alike."""
+    images = tmp_path / "set"
+    images.mkdir()
+    path = write_tif(images / "a.tif", blocks(128, 2), 0.3)
+    predictor = trained(pixel_size=0.6)
+    wanted = Predictor(Bright()).predict(resize_pixels(blocks(128, 2), 64, 64, "bilinear")).count
+    told = "it was resampled from 0.3 m a pixel to the 0.6 m of the training images"
+    if way == "predict":
+        found = predictor.predict(path)
+        count, warnings = found.count, found.warnings
+    elif way == "predict_many":
+        ((frame, prediction),) = predictor.predict_many(path)
+        count, warnings = prediction.count, frame.warnings
+    elif way == "evaluate":
+        (images / "dots.csv").write_text("image,x,y\na.tif,3,3\n")
+        (row,) = evaluate(predictor, open_collection(images)).rows
+        count, warnings = row.count, row.warnings
+    else:
+        result = counting.count(predictor, CountJob(path, "a.tif"), 10**6)
+        count, warnings = result["count"], result["warnings"]
+    assert count == wanted > 0
+    assert told in warnings

@@ -30,6 +30,9 @@ from dotcount.points import FloatArray
 LEAST = 5
 """Calibration images below which a standard deviation says little."""
 
+STRANGERS = 0.15
+"""Share of unfamiliar images beyond which a set is called one of another kind; of one's own kind it is 0.05."""
+
 
 @dataclass(frozen=True)
 class CombinedCount:
@@ -198,6 +201,32 @@ def combined(
     spread = interval.errors.deviation * math.sqrt(squares + common**2 / interval.errors.total)
     reach = float(special.stdtrit(interval.n - 1, (1 + interval.level) / 2)) * spread
     return CombinedCount(value, max(least, middle - reach), middle + reach, interval.level)
+
+
+def void(images: int, without: int = 0, unlike: int = 0) -> str:
+    """Return why no interval is promised for what is put together from counts; empty if one is.
+
+    Parameters
+    ----------
+    images
+        Counts that are put together.
+    without
+        Those that have no interval of their own.
+    unlike
+        Those of images that are unlike the training images.
+
+    Examples
+    --------
+    >>> void(20, unlike=2), void(20, unlike=15)
+    ('', '15 of 20 images are unlike the training images')
+    """
+    if not images:
+        return "nothing was counted"
+    if without:
+        return f"{without:,} of {images:,} counts have none"
+    if unlike > max(1, STRANGERS * images):
+        return f"{unlike:,} of {images:,} images are unlike the training images"
+    return ""
 
 
 def _weighted(

@@ -32,6 +32,7 @@ from dotcount.cli.common import (
 from dotcount.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from dotcount.metadata import CountInterval
     from dotcount.prediction import PredictionRun, Sink, Summary
     from dotcount.selection import ImageSelection
 
@@ -210,8 +211,7 @@ def run(args: argparse.Namespace) -> int:
     _bear(going, args.max_failures, len(listing))
     validation = predictor.metadata.validation
     caution = "" if validation is None else validation.caution
-    total = going.summary.sum(predictor.metadata.interval)
-    for line in summary_lines(going.summary, str(out / "counts.csv"), caution, total.described()):
+    for line in summary_lines(going.summary, str(out / "counts.csv"), caution, predictor.metadata.interval):
         print(line)
     return exit_code(going.summary, strict=args.strict)
 
@@ -295,7 +295,7 @@ def _selection(args: argparse.Namespace, trained: ImageSelection) -> ImageSelect
     return ImageSelection(page, projection, trained.channels if args.channels is None else tuple(args.channels))
 
 
-def summary_lines(summary: Summary, table: str, caution: str = "", total: str = "") -> list[str]:
+def summary_lines(summary: Summary, table: str, caution: str = "", interval: CountInterval | None = None) -> list[str]:
     """Return what came of a run as lines for the terminal; the last one sums up everything.
 
     Parameters
@@ -306,13 +306,13 @@ def summary_lines(summary: Summary, table: str, caution: str = "", total: str = 
         Where the counts are.
     caution
         What the validation images say against the model.
-    total
-        The sum of the counts, with its interval.
+    interval
+        Of the model, where it is known.
     """
     lines = []
     if summary.earlier:
         whole = summary.earlier == summary.total
-        what = "all images were counted" if whole else f"{summary.earlier:,} of {summary.total:,} images were done"
+        what = "all images were done" if whole else f"{summary.earlier:,} of {summary.total:,} images were done"
         lines.append(f"{what} by an earlier run of this command, and are kept{' (--overwrite repeats it)' * whole}")
     if summary.left_out:
         lines.append(f"left out: {left_out(summary)}")
@@ -320,9 +320,7 @@ def summary_lines(summary: Summary, table: str, caution: str = "", total: str = 
         lines.append(f"the first that failed: {summary.first_error}")
     if caution:
         lines.append(f"warning: the model on its validation images: {caution}")
-    parts = [
-        f"{summary.counted:,} of {summary.total:,} images counted, {total or f'{summary.count:,.1f}'} objects in all"
-    ]
+    parts = [f"{summary.counted:,} of {summary.total:,} images counted{_total(summary, interval)}"]
     if summary.failed:
         parts.append(f"{summary.failed:,} FAILED (see the column error)")
     if summary.lacking:
@@ -330,6 +328,20 @@ def summary_lines(summary: Summary, table: str, caution: str = "", total: str = 
     if summary.warned:
         parts.append(f"{summary.warned:,} with a warning (see the column warning)")
     return [*lines, f"{'; '.join(parts)}: {table}"]
+
+
+def _total(summary: Summary, interval: CountInterval | None) -> str:
+    """Return what the counts come to, with its interval or the reason why it has none; of a video, in one frame."""
+    if not summary.counted:
+        return ""
+    of_video = summary.moments == summary.counted
+    total = summary.mean(interval) if of_video else summary.sum(interval)
+    text = f", {total.described()} objects {'a frame on average' if of_video else 'in all'}"
+    if total.low is None and total.reason:
+        text += f" (no interval: {total.reason})"
+    if 0 < summary.moments < summary.counted:
+        text += f", those of {summary.moments:,} frames of videos counted in each frame"
+    return text
 
 
 def left_out(summary: Summary) -> str:

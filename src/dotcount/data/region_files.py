@@ -8,7 +8,7 @@ the file has its name from (``a.geojson``, ``a.png.geojson`` or ``a.zip`` for ``
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from dotcount.data.formats.imagej import selections
 from dotcount.data.formats.structured import demand, identity, load_json, number
 from dotcount.errors import AnnotationError, DataError, InputError
 from dotcount.files import nearest
-from dotcount.regions import Region
+from dotcount.regions import Region, require_area
 
 if TYPE_CHECKING:
     from dotcount.geo import Georeference
@@ -49,7 +49,7 @@ class RegionSet:
     crs
         The reference system of the coordinates by image, where the file names one; others are as they stand.
     left_out
-        What the file holds that is no region, in words.
+        What the file holds that is no region: (number, kind).
 
     Examples
     --------
@@ -62,7 +62,7 @@ class RegionSet:
     title: str
     by_image: Mapping[str, tuple[Region, ...]]
     crs: Mapping[str, str]
-    left_out: tuple[str, ...] = ()
+    left_out: tuple[tuple[int, str], ...] = ()
 
     def digest(self) -> str:
         """Return a digest of all regions."""
@@ -76,10 +76,28 @@ class RegionSet:
 
     def of(self, name: str) -> tuple[tuple[Region, ...], str | None]:
         """Return the regions of an image, which is called ``name`` or ``folder/name``, and their reference system."""
-        for key in (name, name.partition("#")[0], PurePosixPath(name).name, PurePosixPath(name).stem):
+        for key in _keys(name):
             if key in self.by_image:
                 return self.by_image[key], self.crs.get(key)
         return self.by_image.get(EVERY, ()), self.crs.get(EVERY)
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Return the images that regions are drawn in and that are none of those called so.
+
+        Examples
+        --------
+        >>> left = Region("left", [[[(0, 0), (8, 0), (8, 8)]]])
+        >>> RegionSet(Path("r.json"), "COCO JSON", {"a.png": (left,), "c.png": (left,)}, {}).missing(["x/a.png"])
+        ['c.png']
+        """
+        known = {key for name in names for key in _keys(name)}
+        return [key for key in self.by_image if key != EVERY and not {key, key.partition("#")[0]} & known]
+
+
+def _keys(name: str) -> tuple[str, ...]:
+    """Return what an image may be called in a file of regions, from the most to the least definite."""
+    path = PurePosixPath(name)
+    return (name, name.partition("#")[0], path.name, path.stem)
 
 
 def read_regions(path: str | Path) -> RegionSet:
@@ -121,7 +139,7 @@ def _folder(folder: Path) -> RegionSet:
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _SUFFIXES and not p.name.startswith("."))
     by_image: dict[str, tuple[Region, ...]] = {}
     crs: dict[str, str] = {}
-    left_out: list[str] = []
+    left_out: list[tuple[int, str]] = []
     for file in files:
         one, key = _file(file), file.stem
         if key in by_image:
@@ -146,28 +164,32 @@ def _file(path: Path) -> RegionSet:
 def _geojson(path: Path, content: Any) -> RegionSet:
     crs = _crs_of(content, path)
     if isinstance(content, dict):
-        features = [content] if content.get("type") == "Feature" else content.get("features")
+        features = content.get("features")
+        if content.get("type") == "Feature":
+            features = [content]
+        elif content.get("type") in ("Polygon", "MultiPolygon", "GeometryCollection"):
+            features = [{"geometry": content}]
     else:
         features = content
     grouped: dict[str, list[Region]] = {}
     other = 0
     for k, feature in enumerate(demand(features, list, path, "features"), 1):
         properties = demand(feature, dict, path, "a feature").get("properties") or {}
-        geometry = demand(feature.get("geometry"), dict, path, "geometry")
-        polygons = _polygons(geometry, path)
+        geometry = feature.get("geometry")  # absent of a feature that is nowhere
+        polygons = _polygons(demand(geometry, dict, path, "geometry"), path) if geometry is not None else []
         if not polygons:
             other += 1
             continue
         image = str(properties.get("image") or EVERY)
         grouped.setdefault(image, []).append(_region(_name(properties, feature, k), polygons, path))
-    left = (f"{other} x point or line, which is no region",) if other else ()
+    left = ((other, "points, lines or empty shapes, which are no regions"),) if other else ()
     systems = dict.fromkeys(grouped, crs) if crs is not None else {}
     return RegionSet(path, "GeoJSON", {k: tuple(v) for k, v in grouped.items()}, systems, left)
 
 
 def _region(name: str, polygons: Sequence[Sequence[Any]], path: Path) -> Region:
     try:
-        return Region(name, polygons)
+        return require_area(Region(name, polygons))
     except InputError as error:
         raise AnnotationError(f"regions {path}: {error}") from error
 
@@ -239,7 +261,7 @@ def _coco(path: Path, content: Mapping[str, Any]) -> RegionSet:
         kind = annotation.get("category_id")
         name = categories.get(identity(kind, path, "category_id"), "") if kind is not None else ""
         grouped.setdefault(image, []).append(_region(name or f"region {k}", polygons, path))
-    left = (f"{other} x annotation without a polygon",) if other else ()
+    left = ((other, "annotations without a polygon"),) if other else ()
     return RegionSet(path, "COCO JSON", {k: tuple(v) for k, v in grouped.items()}, {}, left)
 
 
@@ -251,7 +273,7 @@ def _imagej(path: Path) -> RegionSet:
             regions.append(_region((roi.name or "").strip() or f"region {k}", polygons, path))
         else:
             other += 1
-    left = (f"{other} x point, line or label, which is no region",) if other else ()
+    left = ((other, "points, lines or labels, which are no regions"),) if other else ()
     return RegionSet(path, "ImageJ ROI", {EVERY: tuple(regions)}, {}, left)
 
 

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dotcount.calibration.sums import STRANGERS
 from dotcount.evaluation.results import IntervalCoverage, Row
 from dotcount.metadata import CountInterval
 from dotcount.metadata.familiarity import WARN_BELOW
 from dotcount.metrics.subsets import Grouping
 
 LIKE, UNLIKE = "like the training images", "unlike the training images"
-
-STRANGERS = 0.15
-"""Share of unfamiliar images beyond which a set is called one of another kind; of one's own kind it is 0.05."""
 
 
 def by_familiarity(rows: Sequence[Row]) -> dict[str, Grouping]:

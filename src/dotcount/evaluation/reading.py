@@ -85,7 +85,8 @@ class SetCounter:
             pixels = load_image(record.image, self._predictor.metadata.input.selection).pixels
             trained = self._predictor.metadata.input.intensity
             rule, _ = rule_for(pixels, trained, None if trained.covers(pixels.dtype) else self._intensity)
-            return CountedImage.of(self._predictor.predict_pixels(pixels, intensity=rule), pixels, rule)
+            found = self._predictor.predict_file(record.image, pixels, intensity=rule)
+            return CountedImage.of(found, pixels, rule)
         except (DataError, InputError) as error:
             return CountedImage(None, str(error))
 

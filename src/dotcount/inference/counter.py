@@ -19,6 +19,7 @@ from dotcount.inference.peaks import find_peaks
 from dotcount.inference.pixels import UNIT, ImageLike, magnified, network_input, pixels_of
 from dotcount.inference.result import NetworkOutput, Prediction
 from dotcount.inference.runtimes import Runtime, as_runtime
+from dotcount.inference.scaling import of_file
 from dotcount.inference.streaming import streamed_output
 from dotcount.inference.tiling import densities_and_features, density_and_features, needs_tiles
 from dotcount.intensity import IntensityRule, rule_for
@@ -95,7 +96,7 @@ class ImageCounter:
         return hashlib.sha256(f"{self.metadata!r} {self.runtime.digest()}".encode()).hexdigest()
 
     def predict(self, image: ImageLike, *, intensity: IntensityRule | None = None) -> Prediction:
-        """Count and locate the objects of one image.
+        """Count and locate the objects of one image; a GeoTIFF is brought to the scale of the training images.
 
         Parameters
         ----------
@@ -116,9 +117,26 @@ class ImageCounter:
             If the model's density is not finite.
         """
         pixels = pixels_of(image, self.metadata.input.selection)
-        if isinstance(image, (str, Path)) or pixels.dtype.kind != "f":
+        if isinstance(image, (str, Path)):
+            return self.predict_file(Path(image), pixels, intensity=intensity)
+        if pixels.dtype.kind != "f":
             return self.predict_pixels(pixels, intensity=intensity)
         return self._predict(pixels, UNIT)
+
+    def predict_file(self, path: Path, pixels: PixelArray, *, intensity: IntensityRule | None = None) -> Prediction:
+        """Count and locate the objects of an image file whose (H, W, 3) pixels have been read.
+
+        A GeoTIFF that states another size of its pixels than the training images had is resampled to that first, and
+        the prediction says so in its ``warnings``.
+
+        Raises
+        ------
+        DataError
+            If its scale is too far from that of the training images.
+        """
+        magnify, notes = of_file(self.metadata, path, (pixels.shape[1], pixels.shape[0]))
+        found = self.predict_pixels(pixels, intensity=intensity, magnify=magnify)
+        return dataclasses.replace(found, warnings=(*notes, *found.warnings)) if notes else found
 
     def predict_pixels(
         self, pixels: PixelArray, *, intensity: IntensityRule | None = None, magnify: float = 1.0
@@ -214,4 +232,5 @@ class ImageCounter:
             warnings=found.warnings,
             features=output.features,
             brightness=output.brightness,
+            rule=found.rule,
         )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dotcount.metadata import ModelMetadata
+from dotcount.metadata import CountInterval, ModelMetadata
 from dotcount.points import FloatArray
 
 MARGIN = 0.1
@@ -20,6 +20,7 @@ class Judgement(NamedTuple):
     interval: tuple[float, float] | None
     familiarity: float | None
     warnings: tuple[str, ...]
+    rule: CountInterval | None = None
 
 
 def judge(
@@ -41,8 +42,9 @@ def judge(
     Examples
     --------
     >>> from dotcount.metadata import CountInterval
-    >>> judge(ModelMetadata("compact", 4, interval=CountInterval(0.9, 0.5, 40)), 8.0, None, 64 * 64, 0.4)
-    Judgement(interval=(6.5, 9.5), familiarity=None, warnings=())
+    >>> found = judge(ModelMetadata("compact", 4, interval=CountInterval(0.9, 0.5, 40)), 8.0, None, 64 * 64, 0.4)
+    >>> found.interval, found.familiarity, found.warnings
+    ((6.5, 9.5), None, ())
     """
     interval, rule, warnings = metadata.interval, metadata.familiarity, []
     promised = interval is not None and interval.finite
@@ -57,5 +59,6 @@ def judge(
         low, high = facts.count.min, facts.count.max
         if count > high * (1 + MARGIN) + 1 or count < low * (1 - MARGIN) - 1:
             warnings.append(f"count outside the {low:,} to {high:,} of the training images")
-    ends = interval.interval(count) if interval is not None and promised else None
-    return Judgement(ends, familiarity, tuple(warnings))
+    if interval is None or not promised:
+        return Judgement(None, familiarity, tuple(warnings))
+    return Judgement(interval.interval(count), familiarity, tuple(warnings), interval)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from dotcount.metadata import CountInterval
 from dotcount.points import FloatArray
 
 
@@ -54,6 +55,8 @@ class Prediction:
         (k,) the network's pooled features of the image, see :mod:`dotcount.inference.features`, or None.
     brightness
         Mean of the image as the network saw it, 0 to 1, or None.
+    rule
+        What ``interval`` was computed from; None where there is none.
 
     Examples
     --------
@@ -79,3 +82,8 @@ class Prediction:
     warnings: tuple[str, ...] = ()
     features: FloatArray | None = None
     brightness: float | None = None
+    rule: CountInterval | None = None
+
+    def part(self, count: float) -> tuple[float, float] | None:
+        """Return the interval of the count in a part of the image, such as a region, or None if there is none."""
+        return None if self.rule is None else self.rule.part(max(0.0, count))

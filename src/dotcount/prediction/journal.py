@@ -81,6 +81,36 @@ class Settings:
         return None
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a count is worth in a sum.
+
+    Attributes
+    ----------
+    promised
+        Whether it has an interval.
+    unlike
+        Whether its image is unlike the training images.
+    moment
+        Whether it is of a moment of a video.
+    file
+        Name of what its frame shares with others, a video or a stack, whose errors are alike; empty if alone.
+
+    Examples
+    --------
+    >>> Standing(promised=True, file="stack.tif").unlike
+    False
+    """
+
+    promised: bool = False
+    unlike: bool = False
+    moment: bool = False
+    file: str = ""
+
+
+NOTHING_KNOWN = Standing()
+
+
 @dataclass
 class Summary:
     """What came of a run.
@@ -99,9 +129,15 @@ class Summary:
         How many of the frames an earlier, unfinished run of the same settings had done.
     without_interval
         Frames with a count and no interval.
+    unlike
+        Frames with a count that are unlike the training images.
+    moments
+        Frames with a count that are moments of a video.
     common, squares, files
         What the interval of the sum rests on, see :func:`dotcount.calibration.combined`; ``files`` holds the sums over
         frames that share one.
+    rule
+        The model's interval, see :meth:`dotcount.metadata.CountInterval.to_dict`; None until a count has one.
 
     Examples
     --------
@@ -120,9 +156,12 @@ class Summary:
     left_out: list[tuple[str, str, str]] = field(default_factory=list)
     earlier: int = 0
     without_interval: int = 0
+    unlike: int = 0
+    moments: int = 0
     common: float = 0.0
     squares: float = 0.0
     files: dict[str, float] = field(default_factory=dict)
+    rule: dict[str, object] | None = None
 
     @property
     def lacking(self) -> int:
@@ -134,9 +173,7 @@ class Summary:
         """Number of frames."""
         return self.counted + self.failed
 
-    def add(
-        self, count: float | None, error: str | None, warned: bool, *, promised: bool = False, file: str = ""
-    ) -> None:
+    def add(self, count: float | None, error: str | None, warned: bool, standing: Standing = NOTHING_KNOWN) -> None:
         """Add one frame.
 
         Parameters
@@ -145,10 +182,8 @@ class Summary:
             What came of it.
         warned
             Whether there is a warning.
-        promised
-            Whether the count has an interval.
-        file
-            Name of what it shares with other frames, a video or a stack, whose errors are alike; empty if alone.
+        standing
+            What its count is worth in a sum.
         """
         self.warned += warned
         if count is None:
@@ -157,39 +192,52 @@ class Summary:
             return
         self.counted += 1
         self.count += count
-        self.without_interval += not promised
+        self.without_interval += not standing.promised
+        self.unlike += standing.unlike
+        self.moments += standing.moment
         size = math.sqrt(max(count, 0.0) + 1)
         self.common += size**2
-        if file:
-            self.files[file] = self.files.get(file, 0.0) + size
+        if standing.file:
+            self.files[standing.file] = self.files.get(standing.file, 0.0) + size
         else:
             self.squares += size**2
 
-    def sum(self, interval: CountInterval | None) -> CombinedCount:
-        """Return the sum of all counts with its interval, where every frame has one.
+    def sum(self, interval: CountInterval | None = None) -> CombinedCount:
+        """Return the sum of all counts with its interval; a single count has its own.
 
-        Frames of one file are taken to err alike, files independently.
+        Frames of one file are taken to err alike, files independently. ``interval`` is the model's, where it is known.
         """
-        from dotcount.calibration import CombinedCount, combined
+        return self._combined(interval, 1.0)
 
-        if interval is not None and self.without_interval:
-            reason = f"{self.without_interval:,} of {self.counted:,} counts have no interval"
-            return CombinedCount(self.count, None, None, None, reason)
+    def mean(self, interval: CountInterval | None = None) -> CombinedCount:
+        """Return the mean of all counts with its interval, as :meth:`sum` does."""
+        return self._combined(interval, 1 / max(1, self.counted))
+
+    def _combined(self, interval: CountInterval | None, weight: float) -> CombinedCount:
+        from dotcount.calibration.sums import CombinedCount, combined, void
+        from dotcount.metadata import CountInterval
+
+        if interval is None and self.rule is not None:
+            interval = CountInterval.from_dict(self.rule)
+        reason = void(self.counted, self.without_interval, self.unlike) if interval is not None else ""
+        if reason:
+            return CombinedCount(weight * self.count, None, None, None, reason)
+        if interval is not None and self.counted == 1:
+            return CombinedCount(self.count, *interval.interval(max(0.0, self.count)), interval.level)
         squares = self.squares + sum(size**2 for size in self.files.values())
-        return combined(interval, self.count, self.common, squares)
+        return combined(interval, weight * self.count, weight * self.common, weight**2 * squares)
 
 
 @dataclass(frozen=True)
 class Done:
-    """One frame that is done, and how long each growing file was then, bytes."""
+    """One frame that is done, with what its count is worth, and how long each growing file was then, bytes."""
 
     name: str
     count: float | None
     error: str | None
     warned: bool
     ends: tuple[int, ...]
-    promised: bool = False
-    file: str = ""
+    standing: Standing = NOTHING_KNOWN
 
 
 class Journal:
@@ -229,7 +277,8 @@ class Journal:
         for line in lines[1:]:
             try:
                 values = json.loads(line)
-                done.append(Done(**{**values, "ends": tuple(map(int, values["ends"]))}))
+                ends, standing = tuple(map(int, values["ends"])), Standing(**values["standing"])
+                done.append(Done(**{**values, "ends": ends, "standing": standing}))
             except (ValueError, KeyError, TypeError):  # a disk that was full, or a machine that lost its power
                 break
         self._ends = list(itertools.accumulate(len(line) + 1 for line in lines[: len(done) + 1]))

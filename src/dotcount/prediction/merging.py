@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dotcount.data.formats.base import Table
 from dotcount.errors import DataError, UsageError
-from dotcount.files import mark_output, reason
+from dotcount.files import mark_output, nearest, reason
 from dotcount.folders import writing_folder
 from dotcount.prediction.journal import JOURNAL, Settings, Summary, read_manifest, write_manifest
 from dotcount.prediction.output import KIND
@@ -83,6 +83,8 @@ def _shards(sources: Sequence[Path]) -> list[tuple[Path, Settings, Summary]]:
     """Return folder, settings and summary of each shard, in order."""
     folders: list[Path] = []
     for source in sources:
+        if not source.exists():
+            raise DataError(f"folder {source} does not exist; check the path.{nearest(source)}")
         inside = sorted(source.glob("shard-*-of-*")) if source.is_dir() else []
         folders += inside or [source]
     found: dict[int, tuple[Path, Settings, Summary]] = {}
@@ -119,8 +121,10 @@ def _shards(sources: Sequence[Path]) -> list[tuple[Path, Settings, Summary]]:
 def _sum(parts: Sequence[Summary]) -> Summary:
     total = Summary(left_out=list(parts[0].left_out))
     for part in parts:
-        for name in ("counted", "failed", "warned", "count", "without_interval", "common", "squares"):
+        for name in ("counted", "failed", "warned", "count", "without_interval", "unlike", "moments"):
             setattr(total, name, getattr(total, name) + getattr(part, name))
+        total.common, total.squares = total.common + part.common, total.squares + part.squares
+        total.rule = total.rule or part.rule
         total.first_error = total.first_error or part.first_error
         total.files.update(part.files)
     return total

@@ -13,7 +13,17 @@ from dotcount.errors import OutputError
 from dotcount.files import make_folder, mark_output, output_of, reason, replacing
 from dotcount.folders import LOCK, locked
 from dotcount.names import below
-from dotcount.prediction.journal import MANIFEST, Done, Journal, Settings, Summary, read_manifest, write_manifest
+from dotcount.prediction.journal import (
+    MANIFEST,
+    NOTHING_KNOWN,
+    Done,
+    Journal,
+    Settings,
+    Standing,
+    Summary,
+    read_manifest,
+    write_manifest,
+)
 from dotcount.temporary import remove, remove_leftovers
 
 PART = ".part"
@@ -228,13 +238,11 @@ class OutputFolder:
         count: float | None,
         error: str | None,
         warned: bool,
-        *,
-        promised: bool = False,
-        file: str = "",
+        standing: Standing = NOTHING_KNOWN,
     ) -> None:
         """State that everything about one frame is written; what it was is for :meth:`Summary.add`."""
         ends = tuple(growing.flush() for growing in self._growing.values())
-        self._journal.add(Done(name, count, error, warned, ends, promised, file))
+        self._journal.add(Done(name, count, error, warned, ends, standing))
 
     def commit(self, summary: Summary) -> None:
         """Give all files their final names and state that the results are complete."""

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from dotcount.errors import OutputError
 from dotcount.inference.result import Prediction
+from dotcount.metadata.familiarity import WARN_BELOW
 from dotcount.prediction.engines import Engine
 from dotcount.prediction.frame import Frame, error_text
-from dotcount.prediction.journal import Settings, Summary
+from dotcount.prediction.journal import Settings, Standing, Summary
 from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks import Sink, create_sink, writable
 from dotcount.prediction.sources import SourceFiles
@@ -85,9 +86,9 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         others = (name for sink in map(create_sink, writable()) for name in sink.names) if overwrite else ()
         self._out = OutputFolder(out, settings, names, others=others, overwrite=overwrite)
         self.summary = self._out.complete or Summary()
-        self.summary.left_out = [(item.name, item.kind, item.remedy) for item in listing.left_out]
+        self.summary.left_out = listing.without_use
         for done in self._out.done.values():
-            self.summary.add(done.count, done.error, done.warned, promised=done.promised, file=done.file)
+            self.summary.add(done.count, done.error, done.warned, done.standing)
         self.summary.earlier = self.summary.total
         self._frames = iter(()) if self._out.complete else self._go()
 
@@ -129,16 +130,24 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
                     raise
                 frame.warn(f"{sink.names[0].rstrip('/')} not written: {error_text(error)}")
         count = None if prediction is None else prediction.count
-        promised, file = prediction is not None and prediction.interval is not None, _shared_file(frame)
-        self._out.finish(frame.name, count, frame.error, bool(frame.warnings), promised=promised, file=file)
-        self.summary.add(count, frame.error, bool(frame.warnings), promised=promised, file=file)
+        standing = _standing(frame, prediction)
+        self._out.finish(frame.name, count, frame.error, bool(frame.warnings), standing)
+        self.summary.add(count, frame.error, bool(frame.warnings), standing)
+        if self.summary.rule is None and prediction is not None and prediction.rule is not None:
+            self.summary.rule = prediction.rule.to_dict()
 
 
-def _shared_file(frame: Frame) -> str:
-    """Return the file that a frame shares with others, a page of a stack or a moment of a video; empty if alone."""
-    meta = frame.meta
-    shares = any(value is not None for value in (meta.page, meta.time, meta.window))
-    return str(meta.path) if shares and meta.path is not None else ""
+def _standing(frame: Frame, prediction: Prediction | None) -> Standing:
+    if prediction is None:
+        return Standing()
+    meta, familiarity = frame.meta, prediction.familiarity
+    shares = any(value is not None for value in (meta.page, meta.time, meta.window))  # with other frames of its file
+    return Standing(
+        promised=prediction.interval is not None,
+        unlike=familiarity is not None and familiarity < WARN_BELOW,
+        moment=meta.time is not None,
+        file=str(meta.path) if shares and meta.path is not None else "",
+    )
 
 
 def _choices(listing: SourceFiles) -> tuple[object, ...]:

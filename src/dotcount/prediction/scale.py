@@ -4,17 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dotcount.errors import DataError, UsageError
+from dotcount.errors import UsageError
 from dotcount.inference.result import Prediction
+from dotcount.inference.scaling import by_pixel_size, checked, length
 from dotcount.metadata import ModelMetadata
 from dotcount.points import spacing
 from dotcount.prediction.frame import Frame
-
-NEAR = 0.02
-"""Scales that differ by less than this share are the same."""
-
-LARGEST = 16.0
-"""Largest magnification, and the inverse of the least, that is done."""
 
 _POINTS = 10
 _MARGIN = 1.25
@@ -86,16 +81,6 @@ class Scaling:
                     f"the model resizes images to sides that are set, so that `{name}` has no use; leave it out"
                 )
 
-    @property
-    def given(self) -> float | None:
-        """The magnification that the sizes given ask for; None without any."""
-        trained, scale = self.metadata.scale, self.scale
-        if scale.pixel_size is not None and trained.pixel_size is not None:
-            return scale.pixel_size / trained.pixel_size
-        if scale.object_size is not None and trained.object_size is not None:
-            return trained.object_size / scale.object_size
-        return None
-
     def __call__(self, frame: Frame) -> None:
         """Set the magnification of a frame, and say what is done.
 
@@ -105,9 +90,12 @@ class Scaling:
             If the scale of the picture is too far from that of the training images.
         """
         trained, scale, place = self.metadata.scale, self.scale, frame.meta.place
-        factor, why = self.given, ""
-        if scale.object_size is not None:
-            why = f"from neighbours {scale.object_size:.3g} px apart to {trained.object_size:.3g} px"
+        factor, notes = 1.0, tuple[str, ...]()
+        if scale.object_size is not None and trained.object_size is not None:
+            factor = checked(trained.object_size / scale.object_size)
+            if factor != 1:
+                apart = f"{scale.object_size:.3g} px apart to {trained.object_size:.3g} px"
+                notes = (f"it was resampled from neighbours {apart}",)
         elif trained.pixel_size is not None and not self.metadata.input.resize.bounded:
             size = scale.pixel_size or (frame.meta.pixel_size if place is None else place.resolution)
             if size is None:
@@ -116,28 +104,10 @@ class Scaling:
                     "if that is not its own, give `pixel_size`"
                 )
                 return
-            factor = size / trained.pixel_size
-            why = f"from {length(size)} a pixel to the {length(trained.pixel_size)} of the training images"
-        if factor is None or abs(factor - 1) <= NEAR:
-            return
-        if not 1 / LARGEST <= factor <= LARGEST:
-            raise DataError(
-                f"its scale is too far from that of the training images ({factor:.3g} times as large pixels); "
-                "bring images of a nearer scale"
-            )
+            factor, notes = by_pixel_size(self.metadata, size)
         frame.magnify = factor
-        frame.warn(f"it was resampled {why}")
-
-
-def length(metres: float) -> str:
-    """Return a length in words, in a unit that suits it.
-
-    Examples
-    --------
-    >>> length(0.3), length(6.5e-7)
-    ('0.3 m', '0.65 µm')
-    """
-    return f"{metres:.3g} m" if metres >= 1e-3 else f"{metres * 1e6:.3g} µm"
+        for note in notes:
+            frame.warn(note)
 
 
 def foreign_size(metadata: ModelMetadata, prediction: Prediction, magnify: float) -> str | None:

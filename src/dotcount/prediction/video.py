@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from dotcount.data.images import PixelArray
 from dotcount.data.images.opening import open_raster
-from dotcount.errors import DataError, ImageReadError, InputError
+from dotcount.errors import ImageReadError, InputError
 
 
 @dataclass(frozen=True)
@@ -131,30 +131,52 @@ def _require_whole(path: Path, container: Any, stream: Any, number: int, damaged
         raise ImageReadError(f"video {path} is cut off: it states {length:.2f} s; {read}; copy it again")
 
 
-def write_video(path: Path, pictures: Iterable[Path], seconds: float) -> None:
-    """Write pictures of one size as a video (H.264 in MP4), each shown for so many seconds.
+_TICKS = 1000
+"""Moments of a written video in a second."""
 
-    Raises
-    ------
-    DataError
-        If a picture has another size than the first.
+
+def write_video(path: Path, pictures: Sequence[tuple[Path, float]], last: float = 1.0) -> None:
+    """Write pictures as a video (H.264 in MP4), each shown from its own time until that of the next one.
+
+    Smaller pictures are shown in the middle of the upper edge of what the largest ones need.
+
+    Parameters
+    ----------
+    path
+        The video.
+    pictures
+        Files and their times, s, ascending.
+    last
+        How long the last picture is shown, s.
     """
     av = _av(path)
-    rate = Fraction(1 / seconds).limit_denominator(1000)
+    sizes = [open_raster(picture).size for picture, _ in pictures]
+    width, height = (max(sides) + max(sides) % 2 for sides in zip(*sizes))  # colours are stored for each 2 x 2 pixels
+    order = np.arange(len(pictures))
+    ticks = np.rint([(seconds - pictures[0][1]) * _TICKS for _, seconds in pictures]) - order
+    ticks = np.maximum.accumulate(ticks) + order  # no two at one moment
     with av.open(str(path), "w", format="mp4") as container:
-        stream = None
-        for picture in pictures:
-            image = open_raster(picture).convert("RGB")
-            width, height = (side - side % 2 for side in image.size)  # colours are stored for each 2 x 2 pixels
-            if stream is None:
-                stream = container.add_stream("libx264", rate=rate)
-                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            if (width, height) != (stream.width, stream.height):
-                raise DataError(f"{picture.name} has another size than the frames before; a video has one size")
-            frame = av.VideoFrame.from_ndarray(np.asarray(image)[:height, :width], format="rgb24")
-            container.mux(stream.encode(frame))
-        if stream is not None:
-            container.mux(stream.encode())
+        stream = container.add_stream("libx264", rate=Fraction(_TICKS), options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _TICKS)
+        packets: list[Any] = []
+        for (picture, _), tick in zip(pictures, ticks):
+            frame = av.VideoFrame.from_ndarray(_padded(picture, width, height), format="rgb24")
+            frame.pts, frame.time_base = int(tick), Fraction(1, _TICKS)
+            packets += stream.encode(frame)
+            while len(packets) > 1:
+                container.mux(packets.pop(0))
+        packets += stream.encode()
+        packets[-1].duration = max(1, round(last / packets[-1].time_base))  # the one without a next
+        container.mux(packets)
+
+
+def _padded(picture: Path, width: int, height: int) -> PixelArray:
+    image = open_raster(picture).convert("RGB")
+    canvas = np.zeros((height, width, 3), np.uint8)
+    left = (width - image.width) // 2
+    canvas[: image.height, left : left + image.width] = np.asarray(image)
+    return canvas
 
 
 def _av(path: Path) -> Any:

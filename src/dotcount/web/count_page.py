@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 
 from dotcount.errors import DataError
 from dotcount.metadata import CountInterval
+from dotcount.metadata.familiarity import WARN_BELOW
 from dotcount.temporary import remove
 from dotcount.web.access import LOCAL, Access
 from dotcount.web.app import build_app, page
@@ -155,22 +156,27 @@ class CountPage:
         """Count in outlines: ``{"regions": [{"name", "corners": [[x, y], ...]}, ...]}``."""
         image = self._counted(request)
         asked = _outlines(await receive_json(request, self.limits))
-        found = await asyncio.to_thread(_count_regions, image.folder, asked, await self._interval())
+        found = await asyncio.to_thread(_count_regions, image.folder, asked)
         return JSONResponse(found)
 
     async def sum(self, request: Request) -> Response:
         """Tell the sum of counts with its interval."""
-        from dotcount.calibration import interval_of_sum
+        from dotcount.prediction.journal import Standing, Summary
 
         asked = await receive_json(request, self.limits)
         if not isinstance(asked, dict) or not isinstance(keys := asked.get("images"), list) or not keys:
             raise Refusal(400, "a message with images is needed")
         images = {str(key): self.store.find(str(key)) for key in keys}
-        counts = [image.result["count"] for image in images.values() if image.result is not None]
-        if len(counts) < len(images):
+        results = [image.result for image in images.values() if image.result is not None]
+        if len(results) < len(images):
             raise Refusal(409, "an image is not counted yet; wait for its count")
-        found = interval_of_sum(await self._interval(), counts)
-        return JSONResponse({"count": found.value, "interval": None if found.low is None else [found.low, found.high]})
+        summary = Summary()
+        for one in results:
+            strange = one["familiarity"] is not None and one["familiarity"] < WARN_BELOW
+            summary.add(one["count"], None, bool(one["warnings"]), Standing(one["interval"] is not None, strange))
+        found = summary.sum(await self._interval())
+        interval = None if found.low is None else [found.low, found.high]
+        return JSONResponse({"count": found.value, "interval": interval, "reason": found.reason})
 
     async def _told(self) -> dict[str, Any]:
         if self._info is None:
@@ -218,7 +224,7 @@ def _outlines(message: Any) -> list[tuple[str, Any]]:
     return asked
 
 
-def _count_regions(folder: Path, asked: list[tuple[str, Any]], interval: CountInterval | None) -> dict[str, Any]:
+def _count_regions(folder: Path, asked: list[tuple[str, Any]]) -> dict[str, Any]:
     from dotcount.regions import Region, count_regions
 
     prediction = kept(folder)
@@ -229,7 +235,7 @@ def _count_regions(folder: Path, asked: list[tuple[str, Any]], interval: CountIn
             "count": one.count,
             "area": one.area,
             "notes": one.notes,
-            "interval": None if interval is None else interval.part(one.count),
+            "interval": prediction.part(one.count),
         }
         for one in found.regions
     ]

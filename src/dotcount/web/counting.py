@@ -6,6 +6,7 @@ The files of an image, in its folder: ``upload.*`` as it was sent, ``level*.npy`
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ import numpy as np
 from dotcount.data.images import PixelArray, read_header
 from dotcount.errors import DotcountError, ImageReadError
 from dotcount.inference.result import Prediction
+from dotcount.inference.scaling import of_file
+from dotcount.metadata import CountInterval, ModelMetadata
 from dotcount.prediction.engines.base import CountedBy, Engine
 from dotcount.prediction.frame import Frame, FrameMeta
 from dotcount.prediction.sources import SourceFiles
@@ -123,6 +126,7 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
     source = ImageFiles()
     source.selection = predictor.metadata.input.selection
     frame = next(source.frames(job.upload, job.name))
+    frame.after.append(partial(_to_scale, predictor.metadata))
     for _, prediction in LocalEngine(predictor).run([frame]):
         if prediction is None:
             raise ImageReadError(_named(frame.error or "", job))
@@ -147,6 +151,14 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
             "warnings": warnings,
         }
     raise ImageReadError(f"{job.name} holds no image; choose another file")
+
+
+def _to_scale(metadata: ModelMetadata, frame: Frame) -> None:
+    """Count a GeoTIFF at the scale of the training images, as `dotcount predict` does."""
+    assert frame.meta.path is not None
+    frame.magnify, notes = of_file(metadata, frame.meta.path, frame.size)
+    for note in notes:
+        frame.warn(note)
 
 
 def _shown(frame: Frame) -> PixelArray:
@@ -178,6 +190,7 @@ _FIELDS = ("count", "stride", "width", "height", "points", "scores", "density")
 def _keep(prediction: Prediction, warnings: Sequence[str], folder: Path) -> None:
     fields = {name: getattr(prediction, name) for name in _FIELDS}
     fields["interval"] = np.array(prediction.interval if prediction.interval is not None else [])
+    fields["rule"] = np.array("" if prediction.rule is None else json.dumps(prediction.rule.to_dict()))
     fields["familiarity"] = np.array([] if prediction.familiarity is None else [prediction.familiarity])
     np.savez(folder / KEPT, warnings=np.array(list(warnings), dtype=np.str_), **fields)
 
@@ -193,6 +206,7 @@ def kept(folder: Path) -> Prediction:
     try:
         with np.load(folder / KEPT) as found:
             interval, stride, familiarity = (found[name].tolist() for name in ("interval", "stride", "familiarity"))
+            rule = str(found["rule"])
             return Prediction(
                 count=float(found["count"]),
                 interval=(interval[0], interval[1]) if interval else None,
@@ -204,6 +218,7 @@ def kept(folder: Path) -> Prediction:
                 height=int(found["height"]),
                 familiarity=familiarity[0] if familiarity else None,
                 warnings=tuple(found["warnings"].tolist()),
+                rule=CountInterval.from_dict(json.loads(rule)) if rule else None,
             )
     except OSError as error:
         raise Refusal(404, "this image is no longer on the server; send it again") from error

@@ -1,9 +1,11 @@
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
 from dotcount.geo import Georeference
+from dotcount.metadata import CountInterval
 from dotcount.prediction import Predictor
 from dotcount.regions import Region
 from tests.prediction.oracles import write_dotted
@@ -58,3 +60,44 @@ def test_a_run_with_regions(tmp_path, bright):
     assert found == {"region": 1.0, "rest": 2.0, "image": 3.0}
     line = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
     assert line["regions"]["regions"][0] == {"name": "left", "count": 1.0, "area": 768.0, "notes": [], "interval": None}
+
+
+def test_regions_have_the_interval_of_parts(write, frame):
+    shown, prediction = frame(regions=HALVES[:1])
+    rule = CountInterval(0.9, 0.25, 40, part_scale=0.5)
+    table = rows(write("regions", (shown, replace(prediction, rule=rule))) / "regions.csv")
+    reach = 0.5 * (1 / 6 + 1) ** 0.5
+    for row in table[:2]:  # the region, and the rest, which is a part as well
+        assert float(row["low"]) == max(0.0, 1 / 6 - reach)
+        assert float(row["high"]) == pytest.approx(1 / 6 + reach, rel=1e-6)
+    assert (table[2]["low"], table[2]["high"]) == ("0.5", "3")
+
+
+def polygon(left, top, right, bottom, **properties):
+    ring = [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+    return {"type": "Feature", "properties": properties, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+
+
+def test_what_of_a_region_file_is_of_no_use_is_told(tmp_path, bright):
+    images = tmp_path / "images"
+    for name in ("a.png", "b.png"):
+        write_dotted(images / name, [(2, 2), (30, 30)])
+    features = [
+        polygon(0, 0, 16, 48, image="a.png"),
+        polygon(900, 900, 950, 950, image="a.png"),
+        polygon(0, 0, 16, 48, image="aa.png"),
+        {"type": "Feature", "properties": {}, "geometry": None},
+        {"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": [1, 1]}},
+    ]
+    (tmp_path / "r.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    run = Predictor(bright).stream(
+        images, out=tmp_path / "out", sinks=["csv", "regions"], regions=tmp_path / "r.geojson"
+    )
+    warnings = {frame.name: frame.warnings for frame, _ in run}
+    assert any("1 of 2 regions lie outside the image" in text for text in warnings["a.png"])
+    told = [(name, kind) for name, kind, _ in run.summary.left_out]
+    assert told[:2] == [(str(tmp_path / "r.geojson"), "points, lines or empty shapes, which are no regions")] * 2
+    assert told[2][0] == "aa.png"
+    assert "not counted" in told[2][1]
+    table = rows(tmp_path / "out" / "regions.csv")
+    assert [row["note"] for row in table if row["part"] == "image"] == ["", "no region belongs to it"]

@@ -16,7 +16,7 @@ from dotcount.models import create
 from dotcount.prediction import find
 from dotcount.prediction.predictor import Predictor
 from dotcount.prediction.sinks.timeline import Timeline
-from dotcount.prediction.video import VideoSampling, read_video
+from dotcount.prediction.video import VideoSampling, read_video, write_video
 from tests.inference.pictures import blobs
 
 RATE, LENGTH = 10, 25
@@ -127,3 +127,22 @@ def test_a_clip_among_photos_is_left_out_and_said_unless_it_is_named(tmp_path):
     assert [name for _, name in found.files] == ["a.png"]
     assert "1 .mp4 files (beside images; name them to count their frames)" in found.note
     assert [name for _, name in find([tmp_path / "set", clip]).files] == ["a.png", "clip.mp4"]
+
+
+def test_pictures_of_several_sizes_make_one_video_in_their_own_time(tmp_path):
+    """A frame without points has a shorter legend, and frames of a phone come at uneven times."""
+    sizes, seconds = [(40, 31), (64, 48), (41, 60)], [2.0, 2.1, 12.0]
+    pictures = []
+    for k, size in enumerate(sizes):
+        Image.new("RGB", size, (0, 80 * (k + 1), 0)).save(tmp_path / f"{k}.png")
+        pictures.append((tmp_path / f"{k}.png", seconds[k]))
+    write_video(tmp_path / "a.mp4", pictures, last=3.0)
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.duration / 1e6 == pytest.approx(13.0, abs=0.01)
+        frames = [(frame.time, frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+    assert [time for time, _ in frames] == pytest.approx([0.0, 0.1, 10.0], abs=1e-3)
+    for (_, pixels), (width, height) in zip(frames, sizes):
+        assert pixels.shape == (60, 64, 3)
+        lit = pixels[..., 1] > 40
+        assert lit.sum() == pytest.approx(width * height, rel=0.05)
+        assert lit[0].sum() == pytest.approx(width, abs=2)

@@ -18,7 +18,8 @@ REGION_COLUMNS = (
 def counts_of(frame: Frame, prediction: Prediction) -> RegionCounts:
     """Return the objects in each region of a frame, outside all of them and in all of it."""
     size = (prediction.width, prediction.height)
-    return count_regions(prediction.density, prediction.stride, frame.meta.regions, size)
+    found = count_regions(prediction.density, prediction.stride, frame.meta.regions, size)
+    return found.with_intervals(prediction.part)
 
 
 @SINKS.register("regions")
@@ -54,8 +55,9 @@ class RegionTable(Sink):
         if found.overlaps:
             self._row("shared", "", found.shared, note="counted in more than one region; the sum has it too often")
         if found.regions:
-            self._row("rest", "", found.rest, area=found.rest_area)
-        self._row("image", "", prediction.count, prediction.interval, pixels)
+            self._row("rest", "", found.rest, found.rest_interval, found.rest_area)
+        note = "" if found.regions else "no region belongs to it"
+        self._row("image", "", prediction.count, prediction.interval, pixels, note)
 
     def _row(
         self,

@@ -47,5 +47,5 @@ class AnnotatedVideos(Sink):
             steps = np.diff([seconds for _, seconds in frames])
             length = float(np.median(steps)) if len(steps) and np.median(steps) > 0 else 1.0
             with self._out.file(f"videos/{video}.mp4") as path:
-                write_video(path, [folder / f"{number}.jpg" for number, _ in frames], length)
+                write_video(path, [(folder / f"{number}.jpg", seconds) for number, seconds in frames], length)
             remove(folder)

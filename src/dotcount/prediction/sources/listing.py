@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from dotcount.data.cache import SampledImages
-from dotcount.data.region_files import RegionSet, placed
+from dotcount.data.region_files import RegionSet
 from dotcount.data.survey import survey
 from dotcount.errors import DataError, UsageError
 from dotcount.files import is_output, nearest, output_of
@@ -21,6 +21,7 @@ from dotcount.prediction.frame import Frame, printable
 from dotcount.prediction.sources.base import SOURCES, Source, source_of
 from dotcount.prediction.sources.manifests import SUFFIXES as LISTS
 from dotcount.prediction.sources.manifests import listed
+from dotcount.prediction.sources.regions import add_regions, unused
 from dotcount.prediction.sources.unreadable import unreadable
 from dotcount.prediction.video import EACH_SECOND, VideoSampling
 from dotcount.selection import ImageSelection
@@ -118,7 +119,7 @@ class SourceFiles:
                 frame.of_set = lambda: self.intensity
                 frame.after.extend(self.after)
                 if self.regions is not None:
-                    frame.after.append(partial(_add_regions, self.regions))
+                    frame.after.append(partial(add_regions, self.regions))
                 yield frame
 
     @cached_property
@@ -136,24 +137,18 @@ class SourceFiles:
         return SampledImages(every_page=self.every_page)
 
     @property
+    def without_use(self) -> list[tuple[str, str, str]]:
+        """Name, kind and way out of what no result comes of, such as a file that is not counted."""
+        found = [(item.name, item.kind, item.remedy) for item in self.left_out]
+        return found + ([] if self.regions is None else unused(self.regions, [name for _, name in self.files]))
+
+    @property
     def note(self) -> str:
         """What was left out, by kind, in one line for people; empty if nothing was."""
         return "; ".join(
             f"{number:,} {kind} ({remedy})"
             for (kind, remedy), number in Counter((item.kind, item.remedy) for item in self.left_out).items()
         )
-
-
-def _add_regions(known: RegionSet, frame: Frame) -> None:
-    regions, crs = known.of(frame.name)
-    try:
-        found, note = placed(regions, crs, frame.meta.place, frame.size)
-    except DataError as error:
-        frame.warn(f"regions not counted: {error}")
-        return
-    frame.meta = replace(frame.meta, regions=found)
-    if note is not None:
-        frame.warn(note)
 
 
 def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:

@@ -4,7 +4,7 @@
 //   info()                 -> {run, model, data, level, caution, outputs}; outputs: what results() can write
 //   count(photo)           -> {count, interval, points, width, height, rows, columns, stride, heat, warnings}
 //   show(viewer, photo), points(photo), density(photo), regions(photo, list), results(photos, output), remove(photo)
-//   sum(photos)            -> [low, high] of the sum of their counts, or null
+//   sum(photos)            -> {interval, reason} of the sum of their counts; interval is [low, high], or null for a reason
 // where a photo is {name, file, result, ...}.
 
 import { csvBlob, make, save } from "./api.js";
@@ -184,8 +184,10 @@ async function total() {
   $("total").children[2].textContent = "";
   if (all.length < 2 || photos.some((photo) => !photo.result && !photo.error)) return;
   try {
-    const interval = await backend.sum(all);
-    if (all.length === counted().length) $("total").children[2].textContent = range(interval);
+    const { interval, reason } = await backend.sum(all);
+    if (all.length !== counted().length) return;
+    $("total").children[2].textContent = range(interval);
+    $("total").children[2].title = reason;
   } catch (error) {
     say(error.message, true);
   }

@@ -73,7 +73,7 @@ class Local {
   }
 
   async sum() {
-    return null; // its interval is not computed here
+    return { interval: null, reason: "It is not computed on this page." };
   }
 
   async results(photos) {

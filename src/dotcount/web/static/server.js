@@ -38,7 +38,7 @@ class Server {
   }
 
   async sum(photos) {
-    return (await sendJson("POST", "/api/sum", { images: photos.map((photo) => photo.id) })).interval;
+    return sendJson("POST", "/api/sum", { images: photos.map((photo) => photo.id) });
   }
 
   async results(photos, output) {
