@@ -54,6 +54,7 @@ ROOMS = {
     "Places on the earth": "geo",
     "Files": "files",
     "Parquet tables": "tables",
+    "Files by their URLs": "remote",
     "Errors": "errors",
 }
 INTRODUCTION = """# Python interface

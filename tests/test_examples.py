@@ -15,7 +15,7 @@ import dotcount
 ROOMS = (
     "", "active", "audit", "calibration", "config", "data", "data.editing", "data.synthetic", "density",
     "evaluation", "files", "geo", "inference", "intensity", "losses", "metadata", "metrics", "models", "points",
-    "prediction", "regions", "registry", "report", "tables", "training", "transport",
+    "prediction", "regions", "registry", "remote", "report", "tables", "training", "transport",
 )  # fmt: skip
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 

@@ -27,7 +27,7 @@ def endings(name):
 
 
 def test_every_source_is_there_with_its_endings():
-    assert {row[0].strip("`") for row in rows("Sources")} == {*SOURCES, "list"}
+    assert {row[0].strip("`") for row in rows("Sources")} == {*SOURCES, "list", "URL"}
     for name in SOURCES:
         assert endings(f"`{name}`") == set(SOURCES.create(name).suffixes)
     assert endings("list") == set(LISTS)

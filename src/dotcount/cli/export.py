@@ -56,7 +56,9 @@ def run(args: argparse.Namespace) -> int:
 
     images: list[Path] = []
     if args.images:
-        files = [path for path, _ in find(args.images).files]
+        files = [path for path, _ in find(args.images).files if isinstance(path, Path)]
+        if not files:
+            raise UsageError("addresses of images are given; name files of this machine")
         step = max(1, len(files) / args.most)
         images = [files[int(k * step)] for k in range(min(args.most, len(files)))]
     written = args.out

@@ -43,6 +43,7 @@ examples:
   dotcount predict cells fluorescence/ --out counts --write csv,overlays,imagej
   dotcount predict runs/cells photos/ more/*.png --out counts
   dotcount predict trees county.tif --regions blocks.geojson --out counts
+  dotcount predict runs/cells https://example.org/photos/list.csv --out counts
   dotcount predict runs/cells 'survey/**/*.tif' --out counts --write csv --tile 2048
 """
 
@@ -62,7 +63,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="image files, folders (searched with sub-folders), patterns, or lists (.txt, .csv, .parquet)",
+        help="image files, folders (searched with sub-folders), patterns, URLs, or lists (.txt, .csv, .parquet)",
     )
     add_out(parser, "folder for the results")
     write = parser.add_mutually_exclusive_group()
@@ -157,6 +158,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=POINTS,
         help="peaks of the density, or as many points as the rounded count, placed by transport (default: as trained)",
     )
+    elsewhere = parser.add_argument_group("images by URLs (https, s3, ...), alone or in lists")
+    elsewhere.add_argument(
+        "--max-download", type=positive_number, metavar="MB", help="largest file that is downloaded (default: 4000)"
+    )
+    elsewhere.add_argument(
+        "--download-timeout", type=positive_number, metavar="SECONDS", help="longest download (default: 300)"
+    )
     add_tile(parser)
     add_device(parser)
     add_runtime(parser)
@@ -167,9 +175,11 @@ def run(args: argparse.Namespace) -> int:
     """Predict; the exit code is explained in the help."""
     require_output_folder(args.out)
     from dotcount.prediction import find
+    from dotcount.remote import DownloadLimits
 
     require_model(args.run, args.sources)
-    listing = find(args.sources)
+    limits = {"megabytes": args.max_download, "seconds": args.download_timeout}
+    listing = find(args.sources, downloads=DownloadLimits(**{key: x for key, x in limits.items() if x is not None}))
     sinks = _outputs(args)
     from dotcount.prediction import ImageScale, load, shard_folder
     from dotcount.prediction.engines import LocalEngine

@@ -17,6 +17,7 @@ from dotcount.prediction.run import PredictionRun
 from dotcount.prediction.scale import ImageScale, Scaling
 from dotcount.prediction.sinks import Sink
 from dotcount.prediction.sources import SourceFiles, find
+from dotcount.remote import Url
 from dotcount.selection import ImageSelection
 
 
@@ -63,7 +64,7 @@ class Predictor(ImageCounter):
         Parameters
         ----------
         sources
-            Files, folders and glob patterns.
+            Files, folders, glob patterns, lists and URLs, see :func:`dotcount.prediction.find`.
         selection
             What is read of files of many pages or channels; absent: what the model was trained on.
         every_page
@@ -106,7 +107,7 @@ class Predictor(ImageCounter):
         Parameters
         ----------
         sources
-            Files, folders and glob patterns.
+            Files, folders, glob patterns, lists and URLs, see :func:`dotcount.prediction.find`.
         out
             Folder for the results. If it holds an unfinished run with the same model, images and sinks, that run is
             continued; a finished one is not repeated.
@@ -178,7 +179,9 @@ LARGEST_DIFFERENCE = 1e-3
 """Relative difference of counts up to which one runtime may stand in for another."""
 
 
-def runtime_difference(first: Predictor, second: Predictor, files: Sequence[Path], most: int = 3) -> tuple[float, int]:
+def runtime_difference(
+    first: Predictor, second: Predictor, files: Sequence[Path | Url], most: int = 3
+) -> tuple[float, int]:
     """Return the largest relative difference of the counts of two predictors, and on how many images it was measured.
 
     Parameters
@@ -205,7 +208,8 @@ def runtime_difference(first: Predictor, second: Predictor, files: Sequence[Path
     largest, number = 0.0, 0
     for k in range(min(most, len(files))):
         path = files[k * len(files) // min(most, len(files))]
-        one, other = (next(predictor.predict_many(path))[1] for predictor in (first, second))
+        source = path.text if isinstance(path, Url) else path
+        one, other = (next(predictor.predict_many(source))[1] for predictor in (first, second))
         if one is not None and other is not None:
             largest, number = max(largest, abs(one.count - other.count) / max(other.count, 1.0)), number + 1
     if largest > LARGEST_DIFFERENCE:

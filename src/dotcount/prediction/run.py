@@ -18,6 +18,7 @@ from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks import Sink, create_sink, writable
 from dotcount.prediction.sources import SourceFiles
 from dotcount.prediction.video import EACH_SECOND
+from dotcount.remote import Url
 
 _OF_ONE_FRAME = (None, errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL)
 """What the system says of a file that could not be written because of its own name or content, not of the disk."""
@@ -158,16 +159,23 @@ def _choices(listing: SourceFiles) -> tuple[object, ...]:
     return (listing.selection, listing.every_page, *regions, *scale, *video)
 
 
+def _state(path: Path | Url) -> str:
+    """Return what changes when a file does; one that lies elsewhere is not asked."""
+    if isinstance(path, Url):
+        return path.shown
+    try:
+        state = path.stat()
+    except OSError:
+        return "-"
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
 def _settings(listing: SourceFiles, engine: Engine, write: Iterable[str]) -> Settings:
     """Return what the run is of, for later runs into the same folder."""
     names, contents = hashlib.sha256(), hashlib.sha256(repr(_choices(listing)).encode())
     for path, name in listing.files:
         names.update(name.encode() + b"\0")
-        try:
-            state = path.stat()
-            contents.update(f"{state.st_size} {state.st_mtime_ns}\0".encode())
-        except OSError:
-            contents.update(b"-\0")
+        contents.update(_state(path).encode() + b"\0")
     by = engine.counted_by
     return Settings(
         model=by.model,

@@ -249,6 +249,7 @@ class _KeptImages(SourceFiles):
 
     def __iter__(self) -> Iterator[Frame]:
         for folder, name in self.files:
+            assert isinstance(folder, Path)
             yield Frame(name, partial(_read, folder), FrameMeta(folder))
 
 

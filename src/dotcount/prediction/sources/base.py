@@ -10,6 +10,7 @@ from dotcount.data.cache import SampledImages
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.video import EACH_SECOND, VideoSampling
 from dotcount.registry import Registry
+from dotcount.remote import Url
 from dotcount.selection import ImageSelection
 
 
@@ -72,7 +73,7 @@ SOURCES: Registry[Source] = Registry("source", "dotcount.sources", Source)
 
 
 def source_of(
-    path: Path,
+    path: Path | Url,
     selection: ImageSelection = Source.selection,
     every_page: bool = False,
     sampled: SampledImages | None = None,

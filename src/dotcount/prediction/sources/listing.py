@@ -1,4 +1,4 @@
-"""From what a user names (files, folders, patterns) to the files to count, in natural order."""
+"""From what a user names (files, folders, patterns, lists, URLs) to the files to count, in natural order."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import glob
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 
 from dotcount.data.cache import SampledImages
+from dotcount.data.images import PixelArray, read_pixels
 from dotcount.data.region_files import RegionSet
-from dotcount.data.survey import survey
+from dotcount.data.survey import SAMPLE, survey
 from dotcount.errors import DataError, UsageError
 from dotcount.files import is_output, nearest, output_of
 from dotcount.intensity import IntensityRule
 from dotcount.prediction.frame import Frame, printable
 from dotcount.prediction.sources.base import SOURCES, Source, source_of
 from dotcount.prediction.sources.manifests import SUFFIXES as LISTS
-from dotcount.prediction.sources.manifests import listed
+from dotcount.prediction.sources.manifests import local_path, names_at, names_in
 from dotcount.prediction.sources.regions import add_regions, unused
 from dotcount.prediction.sources.unreadable import unreadable
+from dotcount.prediction.sources.urls import frames_of, here
 from dotcount.prediction.video import EACH_SECOND, VideoSampling
+from dotcount.remote import UNLESS_TOLD, DownloadLimits, Url, is_url, require_remote
 from dotcount.selection import ImageSelection
 
 OWN = "folder of results that dotcount wrote"
@@ -66,6 +69,8 @@ class SourceFiles:
         as their brightness, is that of all parts together.
     video
         Which frames of videos are counted.
+    downloads
+        What the download of one URL may cost.
 
     Examples
     --------
@@ -77,7 +82,7 @@ class SourceFiles:
     (1, ['a.png'])
     """
 
-    files: tuple[tuple[Path, str], ...]
+    files: tuple[tuple[Path | Url, str], ...]
     left_out: tuple[SkippedFile, ...] = ()
     selection: ImageSelection | None = None
     every_page: bool = False
@@ -87,12 +92,13 @@ class SourceFiles:
     after: tuple[Callable[[Frame], None], ...] = ()
     shard: tuple[int, int] = (1, 1)
     video: VideoSampling = EACH_SECOND
+    downloads: DownloadLimits = UNLESS_TOLD
 
     def __len__(self) -> int:
         return len(self.part)
 
     @property
-    def part(self) -> tuple[tuple[Path, str], ...]:
+    def part(self) -> tuple[tuple[Path | Url, str], ...]:
         """The files of the shard: one after the other, so that shards behind each other give the order of all."""
         index, number = self.shard
         start, end = ((k * len(self.files)) // number for k in (index - 1, index))
@@ -115,7 +121,12 @@ class SourceFiles:
             selection = self.selection or ImageSelection()
             source = source_of(path, selection, self.every_page, self._sampled, self.video)
             source.streams = self.streams
-            for frame in source.frames(path, name):
+            if isinstance(path, Url):
+                source.sampled = None
+                frames = frames_of(path, name, source, self.downloads)
+            else:
+                frames = source.frames(path, name)
+            for frame in frames:
                 frame.of_set = lambda: self.intensity
                 frame.after.extend(self.after)
                 if self.regions is not None:
@@ -127,10 +138,18 @@ class SourceFiles:
         """The rule of brightness that all images of more than 8 bits share, so that equal values look alike.
 
         Fitted when it is first asked for, on up to 100 images of the listing, whichever of them are still to be
-        counted. They are kept until they are counted, up to 256 MB in all, so that they need not be decoded again.
+        counted. They are kept until they are counted, up to 256 MB in all, so that they need not be decoded again. Of
+        images that lie elsewhere as many are downloaded for it.
         """
-        paths, selection = [path for path, _ in self.files], self.selection or ImageSelection()
-        return survey(paths, selection, every_page=self.every_page).intensity(read=self._sampled.sample)
+        paths = [path for path, _ in self.files if isinstance(path, Path)]
+        urls = [url for url, _ in self.files if isinstance(url, Url) and url.suffix not in (".jpg", ".jpeg")]
+        with here(urls[:: -(-len(urls) // SAMPLE) or 1], self.downloads) as copies:
+
+            def read(path: Path, selection: ImageSelection) -> PixelArray:
+                return read_pixels(path, selection) if path in copies else self._sampled.sample(path, selection)
+
+            found = survey([*paths, *copies], self.selection or ImageSelection(), every_page=self.every_page)
+            return found.intensity(read=read)
 
     @cached_property
     def _sampled(self) -> SampledImages:
@@ -157,12 +176,18 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
-def find(sources: str | Path | Iterable[str | Path], selection: ImageSelection | None = None) -> SourceFiles:
-    """List the files that the given files, folders and patterns stand for, without duplicates.
+def find(
+    sources: str | Path | Iterable[str | Path],
+    selection: ImageSelection | None = None,
+    *,
+    downloads: DownloadLimits = UNLESS_TOLD,
+) -> SourceFiles:
+    """List the files that the given files, folders, patterns, lists and URLs stand for, without duplicates.
 
     Folders are searched with their sub-folders, in natural order. Hidden files are passed over; results of this package
     and files that no source reads are left out and listed as such. Names are relative to the one folder that was given,
-    else to the deepest folder that holds all files.
+    else to the deepest folder that holds all files; those of files that lie elsewhere begin with what differs in their
+    URLs.
 
     Raises
     ------
@@ -178,19 +203,27 @@ def find(sources: str | Path | Iterable[str | Path], selection: ImageSelection |
     ['a.png']
     """
     given = [str(source) for source in ([sources] if isinstance(sources, (str, Path)) else sources)]
-    search = _Search()
+    search = _Search(downloads)
     for source in given:
         search.add(source)
     if not search.files:
         raise DataError("no image given; name image files, folders or patterns such as 'photos/*.jpg'")
-    root = Path(given[0]) if len(given) == 1 and Path(given[0]).is_dir() else _common_folder(search.files)
-    names = _unique(Path(os.path.relpath(path, root)).as_posix() for path in search.files)
+    names = _unique(_names_of(list(search.files), Path(given[0]) if len(given) == 1 else None))
     left_out = {item.name: item for item in search.left_out}
-    return SourceFiles(tuple(zip(search.files, names)), tuple(left_out.values()), selection)
+    files = tuple(zip(search.files, names))
+    return SourceFiles(files, tuple(left_out.values()), selection, downloads=downloads)
 
 
-def _common_folder(paths: Iterable[Path]) -> Path:
-    return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+def _names_of(files: Sequence[Path | Url], folder: Path | None) -> Iterator[str]:
+    """Yield the names of files: what differs in where they lie."""
+    paths = [path for path in files if isinstance(path, Path)]
+    folders = [url.parts[:-1] for url in files if isinstance(url, Url)]
+    common = 0 if paths or not folders else _shared(folders)
+    root = folder if folder is not None and folder.is_dir() else None
+    if root is None and paths:
+        root = Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    for each in files:
+        yield "/".join(each.parts[common:]) if isinstance(each, Url) else Path(os.path.relpath(each, root)).as_posix()
 
 
 def _unique(names: Iterable[str]) -> list[str]:
@@ -204,28 +237,56 @@ def _unique(names: Iterable[str]) -> list[str]:
     return list(taken)
 
 
+def _shared(folders: Sequence[tuple[str, ...]]) -> int:
+    """Return how many parts all begin with."""
+    differing = (k for k, parts in enumerate(zip(*folders)) if len(set(parts)) > 1)
+    return next(differing, min(map(len, folders)))
+
+
 class _Search:
     """Collects files in the order in which they are met."""
 
-    def __init__(self) -> None:
-        self.files: dict[Path, None] = {}
+    def __init__(self, downloads: DownloadLimits = UNLESS_TOLD) -> None:
+        self._downloads = downloads
+        self.files: dict[Path | Url, None] = {}
         self.left_out: list[SkippedFile] = []
         self._seen: set[str] = set()
         self._sources = {ending: one for one in map(SOURCES.create, SOURCES) for ending in one.suffixes}
 
     def add(self, source: str) -> None:
+        if is_url(source):
+            self._add_url(source)
+            return
         path = Path(source)
         if path.is_dir():
             self._add_folder(path)
         elif path.suffix.lower() in LISTS and path.is_file():
-            for image in listed(path):
-                self._add_file(image)
+            for name in names_in(path):
+                if is_url(name):
+                    self._add_url(name)
+                else:
+                    self._add_file(path.parent / name)
         elif path.exists():
             self._add_file(path)
         elif glob.has_magic(source):
             self._add_pattern(source)
         else:
             raise DataError(f"image or folder {printable(source)} does not exist; check the path.{nearest(path)}")
+
+    def _add_url(self, text: str) -> None:
+        """Add what an address stands for: files of this machine, a list, or an image."""
+        path = local_path(text)
+        if path is not None:
+            self.add(str(path))
+            return
+        url = Url(text)
+        require_remote(url)
+        if "*" in url.name:
+            raise DataError(f"{url.shown} is a pattern; addresses are not searched, name images or a list of them")
+        for each in names_at(url, self._downloads) if url.suffix in LISTS else [url]:
+            if each.text not in self._seen:
+                self._seen.add(each.text)
+                self.files[each] = None
 
     def _add_file(self, path: Path) -> None:
         key = os.path.abspath(path)  # noqa: PTH100 -- `a/../b.png` is `b.png`, links stay what they are

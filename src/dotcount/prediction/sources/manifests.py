@@ -1,13 +1,17 @@
-"""Lists of images: a text file with a path a line, or a csv or Parquet table with a column of paths."""
+"""Lists of images: a text file with a path or URL a line, or a csv or Parquet table with a column of them."""
 
 from __future__ import annotations
 
 import csv
 import io
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from dotcount.errors import DataError
 from dotcount.files import read_bytes
+from dotcount.remote import DownloadLimits, Url, fetch
 from dotcount.tables import read_texts
 
 SUFFIXES = frozenset({".txt", ".csv", ".parquet"})
@@ -15,8 +19,8 @@ COLUMNS = ("image", "path", "file", "filename")
 _MOST = 1 << 30
 
 
-def listed(path: Path) -> list[Path]:
-    r"""Return the images that a list names, relative to its folder, in its order; empty lines are passed over.
+def names_in(path: Path) -> list[str]:
+    r"""Return what a list names, in its order; empty lines are passed over.
 
     Raises
     ------
@@ -26,14 +30,48 @@ def listed(path: Path) -> list[Path]:
     Examples
     --------
     >>> _ = Path("list.csv").write_text("image,plot\na.png,7\n")
-    >>> [one.name for one in listed(Path("list.csv"))]
+    >>> names_in(Path("list.csv"))
     ['a.png']
     """
     names = read_texts(path, COLUMNS) if path.suffix.lower() == ".parquet" else _texts(path)
-    found = [path.parent / name.strip() for name in names if name.strip()]
+    found = [name.strip() for name in names if name.strip()]
     if not found:
         raise DataError(f"list {path} names no image; write one path a line")
     return found
+
+
+def names_at(url: Url, limits: DownloadLimits) -> list[Url]:
+    """Return the addresses that a list elsewhere names, absolute or relative to it.
+
+    Raises
+    ------
+    DataError
+        If it can't be had or read, or names files of this machine.
+    """
+    with TemporaryDirectory(prefix="dotcount-") as folder:
+        path = Path(folder) / f"list{url.suffix}"
+        fetch(url, path, limits)
+        try:
+            names = names_in(path)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), url.shown)) from error
+    return [url.joined(name) for name in names]
+
+
+def local_path(text: str) -> Path | None:
+    """Return the file of this machine that an address ``file://`` stands for.
+
+    Examples
+    --------
+    >>> local_path("file:///photos/a%20b.png").as_posix(), local_path("https://example.org/a.png")
+    ('/photos/a b.png', None)
+    """
+    parts = urlsplit(text)
+    if parts.scheme.lower() != "file":
+        return None
+    if parts.netloc not in ("", "localhost"):
+        raise DataError(f"{text} names another machine; write file:/// and the path")
+    return Path(url2pathname(parts.path))
 
 
 def _texts(path: Path) -> list[str]:
