@@ -131,7 +131,9 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--fix with --class would leave out the dots of all other classes; leave one of them out")
     from dotcount.data import open_collection
 
-    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
+    collection = open_collection(
+        args.data, format=args.format, classes=args.classes, complete=args.strict, selection=None
+    )
     print(collection.note)
     if args.decisions is not None:
         from dotcount.audit import read_decisions

@@ -77,7 +77,9 @@ def run(args: argparse.Namespace) -> int:
     from dotcount.prediction import load
 
     split = None if args.split == "all" else args.split
-    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
+    collection = open_collection(
+        args.data, format=args.format, classes=args.classes, complete=args.strict, selection=None
+    )
     select_split(collection, split)
     print(collection.note)
     predictor = load(args.run, device=args.device, tile=args.tile)

@@ -109,7 +109,9 @@ def check(args: argparse.Namespace) -> Collection | None:
         model_folder(folder)
     if args.data is None:
         raise UsageError(f"{todo[0]} is not evaluated yet; name the images with --data")
-    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
+    collection = open_collection(
+        args.data, format=args.format, classes=args.classes, complete=args.strict, selection=None
+    )
     select_split(collection, None if args.split == "all" else args.split)
     print(collection.note)
     return collection

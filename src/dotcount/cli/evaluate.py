@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
 
     require_model(args.run, [args.data])
     split = None if args.split == "all" else args.split
-    collection = open_collection(args.data, format=args.format, classes=args.classes, complete=args.strict)
+    collection = open_collection(
+        args.data, format=args.format, classes=args.classes, complete=args.strict, selection=None
+    )
     from dotcount.evaluation import evaluate, select_split
     from dotcount.prediction import load
 

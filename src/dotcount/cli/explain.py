@@ -120,7 +120,7 @@ def find_image(args: argparse.Namespace) -> tuple[Path, Points | None]:
     if args.data is None:
         image_size(path)  # so that a missing image is reported before the model is loaded
         return path, None if args.dots is None else read_dots(args.dots, path)
-    collection = open_collection(args.data, format=args.format)
+    collection = open_collection(args.data, format=args.format, selection=None)
     records = {record.name: record for record in collection.records}
     found = [r for r in records.values() if r.image.resolve() == path.resolve()] or [
         r for name, r in records.items() if args.image in (name, Path(name).name)

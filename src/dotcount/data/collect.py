@@ -15,17 +15,19 @@ from dotcount.data.editing.journal import FOLDER, JOURNAL, pending
 from dotcount.data.explain import described
 from dotcount.data.formats import FORMATS
 from dotcount.data.formats.base import Table, tables
-from dotcount.data.images import image_size, orientation
-from dotcount.data.layout import Entry, Layout
+from dotcount.data.images import ImageHeader, orientation, read_header
+from dotcount.data.layout import Dots, Entry, Layout
 from dotcount.data.records import Collection, LeftOut, Problem, Record, describe_left_out
 from dotcount.data.splits import with_listed_splits
 from dotcount.data.units import suspicious_units
 from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
 from dotcount.points import Points
 from dotcount.registry import did_you_mean
+from dotcount.selection import ImageSelection
 
 _SHOWN = 20
-_OF_DOTS = ("unreadable_annotation", "not_finite", "outside", "units")
+_FIRST = ImageSelection()
+_OF_DOTS = ("unreadable_annotation", "other_page", "not_finite", "outside", "units")
 
 
 def open_collection(
@@ -36,6 +38,7 @@ def open_collection(
     strict: bool = True,
     classes: Sized[str] | None = None,
     complete: bool = False,
+    selection: ImageSelection | None = _FIRST,
 ) -> Collection:
     """Read which images there are and where their dots lie; decodes no pixels.
 
@@ -55,6 +58,9 @@ def open_collection(
         Keep only the dots of these classes; images without any then count as zero.
     complete
         Raise as well if any file is left out or an image can't be read.
+    selection
+        What will be read of files with several pages: dots that are stated to be of another page are an error.
+        ``None``: not known yet, so that they are told.
 
     Returns
     -------
@@ -82,7 +88,8 @@ def open_collection(
     if not root.exists():
         raise DataError(f"{root} does not exist; check the path")
     layout = _images(root) if images_only else _layout(root, recipe, format)
-    collection = with_listed_splits(_assemble(layout.root or (root if root.is_dir() else root.parent), layout, classes))
+    place = layout.root or (root if root.is_dir() else root.parent)
+    collection = with_listed_splits(_assemble(place, layout, classes, selection))
     waiting = pending(collection.root)
     if waiting:
         told = f"{waiting} changes of an annotator that was stopped; `dotcount annotate` carries them out"
@@ -145,10 +152,10 @@ def _images(root: Path) -> Layout:
     return Layout("images", entries, absent="unlabelled", left_out=left_out)
 
 
-def _assemble(root: Path, layout: Layout, classes: Sized[str] | None) -> Collection:
+def _assemble(root: Path, layout: Layout, classes: Sized[str] | None, selection: ImageSelection | None) -> Collection:
     problems = [Problem("missing_image", "", message) for message in layout.unmatched]
     records = []
-    seen = _Seen(left_out=list(layout.left_out))
+    seen = _Seen(list(layout.left_out), selection)
     for entry in layout.entries:
         record, problem = _record(entry, layout, classes, seen)
         records.append(record)
@@ -181,6 +188,7 @@ class _Seen:
     """What reading images brings to light: classes, what was left out, and the images whose dots are stated in px."""
 
     left_out: list[LeftOut]
+    selection: ImageSelection | None
     classes: set[str] = field(default_factory=set)
     px: set[str] = field(default_factory=set)
 
@@ -195,9 +203,10 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: _See
     if not entry.image.exists():
         return failed("missing_image", f"image {entry.image} is missing; restore it or remove its annotation")
     try:
-        width, height = image_size(entry.image)
+        header = read_header(entry.image)
     except ImageReadError as error:
         return failed("unreadable_image", str(error))
+    width, height = header.width, header.height
     if entry.read is None:
         if layout.absent == "error":
             remedy = "annotate it (an empty annotation means no objects) or move it away"
@@ -208,7 +217,14 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: _See
         dots = entry.read(width, height)
     except AnnotationError as error:
         return failed("unreadable_annotation", str(error))
-    seen.left_out += [LeftOut(entry.name, phrase) for phrase in dots.left_out]
+    elsewhere = _of_another_page(dots, header, seen.selection or _FIRST)
+    if elsewhere and seen.selection is not None:
+        chosen = seen.selection.page
+        remedy = "choose that page (data.page), or save it as an image of its own"
+        message = f"the dots of image {entry.image} are of {elsewhere}, while page {chosen} is read; {remedy}"
+        return failed("other_page", message)
+    phrases = [*dots.left_out, *([f"its dots are of {elsewhere}, which has to be read"] if elsewhere else [])]
+    seen.left_out += [LeftOut(entry.name, phrase) for phrase in phrases]
     if dots.px:
         seen.px.add(entry.name)
     bad = np.flatnonzero(~np.isfinite(dots.xy).all(axis=1))
@@ -230,6 +246,14 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: _See
             remedy = "they fit the picture before its EXIF orientation turns it; turn them, or annotate it upright"
         return failed("outside", f"{message}, {first}; {remedy}", points)
     return Record(entry.image, entry.name, points, entry.split, entry.labels, named), None
+
+
+def _of_another_page(dots: Dots, header: ImageHeader, selection: ImageSelection) -> str:
+    """Return which page dots are of by their annotation, where it is not what is read; else nothing."""
+    if not dots.planes or header.pages == 1 or selection.projection != "none" or selection.page - 1 in dots.planes:
+        return ""
+    named = " or ".join(str(page + 1) for page in dots.planes if 0 <= page < header.pages)
+    return f"page {named} of its {header.pages:,} pages" if named else f"another of its {header.pages:,} pages"
 
 
 def _show(xy: Sequence[float] | np.ndarray) -> str:

@@ -24,13 +24,15 @@ class Dots:
     """Dots of one image as read: (n, 2) px in the package's corner convention, and the class of each, if known.
 
     ``left_out`` tells what the annotation holds beside the dots and was not taken for objects, each as a short phrase.
-    ``px``: the annotation states that its numbers are px, so that small ones are no reason for doubt.
+    ``px``: the annotation states that its numbers are px, so that small ones are no reason for doubt. ``planes``: the
+    pages of a stack, from 0, that they may be of by what the annotation says; -1: another than the first.
     """
 
     xy: FloatArray
     classes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     px: bool = False
+    planes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         xy = np.asarray(self.xy, dtype=np.float64)

@@ -10,20 +10,22 @@ from dotcount.data.resolver import fold
 
 # Folders that say what kind of file they hold, not which images: left out when files of two folders are paired.
 ROLE = re.compile(
-    r"(images?|imgs?|jpegimages|pics|photos|points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?"
+    r"(images?|imgs?|jpegimages|pics|photos|points?|dots?|ann|annotations?|labels?|gts?|ground[-_]?truth|masks?"
     r"|csvs?|jsons?|xmls?|mats?|rois?|txts?|geojsons?|coords?|centroids?)[-_]?(csv|txt|json|xml|part)?[-_]?(\d*)",
     re.IGNORECASE,
 )
 _MASK_FOLDER = re.compile(
-    r"(points?|dots?|ann|annotations?|labels?|gt|ground[-_]?truth|masks?|segmentations?|instances?)([-_]?\d*)", re.I
+    r"(points?|dots?|ann|annotations?|labels?|gts?|ground[-_]?truth|masks?|segmentations?|instances?)([-_]?\d*)", re.I
 )
 # As Cellpose, StarDist, ilastik and others name the masks that they write beside an image.
 _MASK_WORDS = (
     r"(cp[-_ ])?masks?|dots?|gt|(star)?dist[-_ ]labels?|label[-_ ]?(image|img|mask|map)s?|labels?|instances?"
     r"|object[-_ ]identities|simple[-_ ]segmentation|segmentations?|seg"
 )
-_MASK_NAME = re.compile(rf"[-_ ]?({_MASK_WORDS})$", re.I)
-_AFFIX = re.compile(rf"^(gt[-_])|[-_ ]?({_MASK_WORDS}|points?|cells?|ann|annotations?|rois?|img|image)$", re.I)
+_MASK_NAME = re.compile(rf"^((gt|masks?|labels?)[-_])|[-_ ]?({_MASK_WORDS})$", re.I)
+_AFFIX = re.compile(
+    rf"^((gt|masks?|labels?)[-_])|[-_ ]?({_MASK_WORDS}|points?|cells?|ann|annotations?|rois?|img|image)$", re.I
+)
 
 
 def _place(relative: Path) -> tuple[str, ...]:
@@ -65,6 +67,7 @@ def pair(images: Sequence[Path], annotations: Sequence[Path]) -> dict[Path, Path
             or exact.get((place, whole))
             or literal.get((place, stem))
             or exact.get((place, fold(stem)))
+            or loose.get((place, fold(stem)))
             or loose.get((place, _keys(stem)[1]))
         )
         if match is not None:
@@ -81,7 +84,8 @@ def split_masks(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     beside = [p for p in pictures if not any(_MASK_FOLDER.fullmatch(part) for part in p.parts[:-1])]
     if not beside:
         beside = list(pictures)
-    plain = {(p.parent, _AFFIX.sub("", p.stem).lower()) for p in beside if not _MASK_NAME.search(p.stem)}
+    named = [p for p in beside if not _MASK_NAME.search(p.stem)]
+    plain = {(p.parent, key) for p in named for key in (p.stem.lower(), _AFFIX.sub("", p.stem).lower())}
     images: list[Path] = []
     among = set(beside)
     masks = [p for p in pictures if p not in among]

@@ -1,4 +1,4 @@
-"""Coordinates that are px in name only: shares of the image, or percent, that land in its upper left corner."""
+"""Coordinates that are px in name only: degrees, or shares and percent, that land in the image's upper left corner."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from dotcount.data.records import Problem, Record
 
 _MANY = 10  # dots from which on an arrangement is no accident
+_TENS = 50  # px; in smaller images dots may well lie that near each other
 _LARGE = 200  # px; of a smaller image, percent fill much
 _REMEDY = "convert them, or write a csv with the columns x_px, y_px if they are px"
 
@@ -18,7 +19,7 @@ def suspicious_units(records: Sequence[Record]) -> list[Problem]:
 
     Shares: all dots of the set, or three and more of one image, lie in the first pixel, at other places than its
     corners and its centre. Percent: ten dots and more lie below 100 px, and fill that square, in images of 200 px
-    and more.
+    and more. Longitude and latitude: all dots of the set lie within one pixel, and have more decimals than clicks.
 
     Parameters
     ----------
@@ -33,6 +34,10 @@ def suspicious_units(records: Sequence[Record]) -> list[Problem]:
     where = f"all {len(xy)} dots of {len(dotted)} images lie within"
     if _shares(xy) and max(map(max, sides)) > 2:
         return [Problem("units", "", f"{where} 1 px of the upper left corner; they look like shares; {_REMEDY}")]
+    if _degrees(xy) and max(map(max, sides)) >= _TENS:
+        x, y = xy[0]
+        around = f"{where} 1 x 1 px around ({x:g}, {y:g}); they look like longitude and latitude; "
+        return [Problem("units", "", f"{around}convert them to px of the image")]
     fractional = bool((xy != np.floor(xy)).any())
     if (
         fractional
@@ -49,6 +54,11 @@ def suspicious_units(records: Sequence[Record]) -> list[Problem]:
             text = f"all {len(record.points)} dots of image {record.image} lie within 1 px of its upper left corner"
             found.append(Problem("units", record.name, f"{text}; they look like shares; {_REMEDY}"))
     return found
+
+
+def _degrees(xy: np.ndarray) -> bool:
+    narrow = len(xy) > 1 and bool((np.ptp(xy, axis=0) < 1).all()) and bool((np.abs(xy) <= (180, 90)).all())
+    return narrow and len(np.unique(xy, axis=0)) > 1 and bool((xy != np.round(xy, 3)).any())
 
 
 def _shares(xy: np.ndarray) -> bool:

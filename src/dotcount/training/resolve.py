@@ -103,7 +103,10 @@ def make_plan(config: RunConfig) -> Plan:
     LOSSES.check(config.loss.name, config.loss.options)
     check_model_options(config.model.name, config.model.options)
     data = config.data
-    collection = open_collection(data.path, format=data.format, classes=data.classes, complete=data.strict)
+    selection = ImageSelection.of(data)
+    collection = open_collection(
+        data.path, format=data.format, classes=data.classes, complete=data.strict, selection=selection
+    )
     train, validation = choose_images(collection, config)
     rule = ResizeRule.of(config.data).or_else(collection.resize)
     data = dataclasses.replace(config.data, **rule.to_dict())

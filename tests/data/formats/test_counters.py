@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -174,3 +175,13 @@ def test_imagej_numbers_that_promise_more_than_the_file_holds(tmp_path: Path) ->
     (tmp_path / "a.roi").write_bytes(data)
     with pytest.raises(AnnotationError, match="not a readable ImageJ selection"):
         dots_in("imagej", tmp_path / "a.roi")
+
+
+def test_imagej_regions_around_points_are_no_objects(tmp_path: Path) -> None:
+    region = roifile.ImagejRoi()
+    region.roitype, region.left, region.top, region.right, region.bottom = roifile.ROI_TYPE.RECT, 0, 0, 100, 80
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("region.roi", region.tobytes())
+        archive.writestr("dots.roi", selection([(1.5, 2), (3, 4)]))
+    found = dots_in("imagej", tmp_path / "a.zip")
+    assert (found.xy.tolist(), found.left_out) == ([[1.5, 2], [3, 4]], ("1 x region around objects",))

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from dotcount.data import Collection, open_collection
 from dotcount.data.formats import FORMATS, Sidecar
-from dotcount.errors import AnnotationError
+from dotcount.errors import AnnotationError, DataError
 
 from ..layouts import picture
 
@@ -232,3 +232,62 @@ def test_a_photo_is_no_mask(tmp_path: Path) -> None:
         assert not reader.recognises(noise)
         with pytest.raises(AnnotationError, match="is no mask"):
             reader.read(noise, SIDE, SIDE)
+
+
+def test_a_map_of_distances_is_not_an_empty_mask(tmp_path: Path) -> None:
+    distances = ndimage.distance_transform_edt(squares([1, 1, 1, 1], side=9) > 0).astype(np.uint8)
+    folder_of(tmp_path, {"a": distances})
+    with pytest.raises(DataError, match="looks like a mask, of no known kind"):
+        open_collection(tmp_path)
+
+
+def test_255_beside_low_labels_may_be_what_is_ignored(tmp_path: Path) -> None:
+    mask = squares([1, 2, 3, 4])
+    mask[80:, 80:] = 255
+    folder_of(tmp_path, {"a": mask, "b": squares([1, 2, 3])})
+    with pytest.raises(AnnotationError, match="the value 255 beside values up to 4 may be an object, or what is to be"):
+        open_collection(tmp_path)
+    assert open_collection(tmp_path, format="instance_mask").n_dots == 8
+
+
+def test_labels_that_reach_255_are_labels(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"a": squares([255, *range(192, 255)])})
+    assert open_collection(tmp_path).n_dots == 64
+
+
+def test_crumbs_among_blobs_and_values_of_dots_are_told(tmp_path: Path) -> None:
+    mask = squares([255] * 4)
+    mask[90, 90] = 255
+    found = open_collection(folder_of(tmp_path / "blobs", {"a": mask}))
+    assert found.n_dots == 5
+    assert "1 of them are single pixels, beside others of 36" in found.note
+    dots = squares([1, 2, 1, 1], side=1)
+    assert (
+        "each marked pixel is a dot, whatever its value" in open_collection(folder_of(tmp_path / "d", {"a": dots})).note
+    )
+
+
+def test_a_mask_of_the_picture_before_its_turn_is_told_as_such(tmp_path: Path) -> None:
+    folder_of(tmp_path, {"a": squares([1, 2, 3, 4])[:48]})
+    picture(tmp_path / "images/a.png", 48, SIDE)
+    with pytest.raises(AnnotationError, match="of the picture before its orientation turns it"):
+        open_collection(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        ("{}/img.png", "{}/img_masks.png"),
+        ("{}/image.png", "{}/image_label.png"),
+        ("imgs/{}.png", "gts/gt_{}.png"),
+        ("{}.png", "mask_{}.png"),
+    ],
+)
+def test_more_names_of_masks(tmp_path: Path, image: str, mask: str) -> None:
+    for name, number in (("a", 12), ("b", 5)):
+        picture(tmp_path / image.format(name), SIDE, SIDE)
+        path = tmp_path / mask.format(name)
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(squares(list(range(1, number + 1)))).save(path)
+    found = open_collection(tmp_path)
+    assert [record.count for record in found.records] == [12, 5]

@@ -180,3 +180,23 @@ def test_mat_with_several_candidates_is_refused(tmp_path: Path, variables: dict[
     scipy.io.savemat(tmp_path / "a.mat", variables)
     with pytest.raises(AnnotationError, match=r"several arrays that could be the dots: .*save the dots as annPoints"):
         dots_in("mat", tmp_path / "a.mat")
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"x": np.array([[10.0, 20.0]]), "y": np.array([[1.0, 2.0, 3.0]])}, "x holds 2 numbers and y 3"),
+        ({"x": np.array([[10.0, 20.0]])}, r"no \(n, 2\) array of dots \(variables: x \(1 x 2\)\)"),
+        ({"annPoints": XY.T}, r"variables: annPoints \(2 x 3\)\); save one as annPoints, a row x, y"),
+    ],
+)
+def test_mat_that_holds_no_pairs_is_refused(tmp_path: Path, variables: dict[str, Any], message: str) -> None:
+    scipy.io.savemat(tmp_path / "a.mat", variables)
+    with pytest.raises(AnnotationError, match=message):
+        dots_in("mat", tmp_path / "a.mat")
+
+
+def test_mat_dots_that_are_not_finite_are_passed_on(tmp_path: Path) -> None:
+    """So that the image is named, not another array suspected."""
+    scipy.io.savemat(tmp_path / "a.mat", {"annPoints": np.array([[1.0, 2.0], [np.nan, np.nan]])})
+    assert len(dots_in("mat", tmp_path / "a.mat").xy) == 2

@@ -118,7 +118,12 @@ SQUARE = [{"x": x, "y": y} for x, y in ((40, 40), (60, 40), (60, 60), (40, 60))]
         ([result("ellipselabels", x=50, y=50, radiusX=1, radiusY=2, ellipselabels=["c"])], [[100, 50]], ("c",)),
         ([result("keypoint", x=50, y=50), result("labels", x=50, y=50, labels=["c"])], [[100, 50]], ("c",)),
         ([result("labels", x=1, labels=["c"]), result("keypoint", x=50, y=50)], [[100, 50]], ("c",)),
-        ([result("choices", choices=["sharp"]), {"type": "relation", "from_id": "q", "to_id": "q"}], [], ()),
+        (
+            [result("choices", choices=["sharp"]), {"type": "relation", "from_id": "q", "to_id": "q"}]
+            + [result("keypoint", x=50, y=50)],
+            [[100, 50]],
+            (),
+        ),
     ],
 )
 def test_label_studio_places(tmp_path: Path, results: list, xy: list, classes: tuple) -> None:
@@ -142,6 +147,21 @@ def test_label_studio_places(tmp_path: Path, results: list, xy: list, classes: t
             "states 100 x 200 px",
         ),
         ([task(result("labels", labels=["c"]))], "belong to no region"),
+        ([task(result("choices", choices=["many"]))], r"answers about whole images \(choices\) and no place"),
+        ([task(was_cancelled=True)], "none of its 1 tasks is annotated: they are open, skipped or cancelled"),
+        ([{"data": {"image": "a.jpg"}, "annotations": [], "predictions": [{}]}], "1 have predictions alone"),
+        (
+            [
+                {
+                    "data": {"image": "a.jpg"},
+                    "annotations": [
+                        {"completed_by": 1, "result": [result("keypoint", x=1, y=1)]},
+                        {"completed_by": 2, "result": [result("keypoint", x=k, y=1) for k in (1, 9)]},
+                    ],
+                }
+            ],
+            "2 people annotated image a.jpg and differ in the number of objects",
+        ),
         ([{"data": {"site": "north", "crew": "b"}, "annotations": [{"result": []}]}], "names no|names more than one"),
         ([{"data": {"l": "a.jpg", "r": "b.jpg"}, "annotations": [{"result": []}]}], "more than one image"),
         ([{"data": {"image": "a.jpg"}, "annotations": [3]}], "an annotation is missing or of the wrong kind"),
@@ -197,7 +217,7 @@ def test_labelme_places(tmp_path: Path, shapes: list, xy: list) -> None:
         ([{"shape_type": "points", "points": [[1, 1], [2, 2]]}], "of type points with 2 points gives no dot"),
         ([{"shape_type": "cuboid", "points": [[1, 1]] * 8}], "of type cuboid with 8 points"),
         ([{"shape_type": "point", "points": [[k, k]], "group_id": 1} for k in (1, 2)], "may be one object or several"),
-        ([{"shape_type": "point", "points": []}], "has no points"),
+        ([{"shape_type": "point", "points": []}], "not a list of points"),
     ],
 )
 def test_labelme_that_is_not_understood(tmp_path: Path, shapes: list, message: str) -> None:

@@ -314,7 +314,7 @@ def test_mat_v73_that_unpacks_to_too_much_is_refused(tmp_path: Path) -> None:
 
 def test_mat_without_dots_names_its_variables(tmp_path: Path) -> None:
     scipy.io.savemat(tmp_path / "a.mat", {"table": np.eye(3), "word": "x"})
-    with pytest.raises(AnnotationError, match=r"holds no \(n, 2\) array of dots \(variables: table, word\)"):
+    with pytest.raises(AnnotationError, match=r"holds no \(n, 2\) array of dots \(variables: table \(3 x 3\), word\)"):
         dots_in("mat", tmp_path / "a.mat")
 
 

@@ -184,3 +184,24 @@ def test_comments_and_encodings_of_a_table(tmp_path: Path, encoding: str, before
 def test_a_header_behind_a_hash_is_no_comment(tmp_path: Path) -> None:
     table(tmp_path, "# image,x,y\na.png,10,12\nb.png,1,2\n")
     assert opened(tmp_path) == {"a.png": [[10.5, 12.5]], "b.png": [[1.5, 2.5]]}
+
+
+@pytest.mark.parametrize(
+    ("rows", "refused"),
+    [
+        ("a.png,9.00012,48.70015\na.png,9.00032,48.70025\n", True),
+        ("a.png,9.00012,48.70015\nb.png,9.00032,48.70025\n", True),
+        ("a.png,9.1,48.7\na.png,9.3,48.2\n", False),  # clicks of one object
+        ("a.png,9.00012,48.70015\na.png,39.00032,48.70025\n", False),
+    ],
+)
+def test_degrees_in_columns_called_x_and_y(tmp_path: Path, rows: str, refused: bool) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.png", 640, 480)
+    listed = "b.png,,\n" if "b.png" not in rows else ""
+    (tmp_path / "dots.csv").write_text(f"image,x,y\n{rows}{listed}")
+    if refused:
+        with pytest.raises(AnnotationError, match="they look like longitude and latitude; convert them to px"):
+            opened(tmp_path)
+    else:
+        assert sum(map(len, opened(tmp_path).values())) == 2

@@ -72,7 +72,15 @@ def _unproven(record: Record, points: Points) -> str | None:
 
 
 _UNUSABLE = frozenset(
-    ("missing_image", "missing_annotation", "unreadable_image", "unreadable_annotation", "not_finite", "units"),
+    (
+        "missing_image",
+        "missing_annotation",
+        "unreadable_image",
+        "unreadable_annotation",
+        "other_page",
+        "not_finite",
+        "units",
+    ),
 )
 _FEW = 0.05
 

@@ -7,6 +7,7 @@ Markers in several slices of a stack do not belong to one image.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -55,11 +56,17 @@ class CellCounter(Table):
                 "markers of its own"
             )
         used = classes if len(set(classes)) > 1 else []
-        return [(name, Listed(fixed(dots_of(xy, used))))]
+        found = replace(dots_of(xy, used), planes=_pages(planes))
+        return [(name, Listed(fixed(found)))]
 
     def write(self, _path: Path, _records: Sequence[Record], /) -> None:
         """Refuse: it holds one image."""
         raise UsageError("format 'cell_counter' can only be read; write csv, for example")
+
+
+def _pages(planes: set[str]) -> tuple[int, ...]:
+    text = next(iter(planes), "")
+    return (int(text) - 1,) if text.isdecimal() and 0 < int(text) < 10**6 else ()
 
 
 def _plane(marker: ElementTree.Element) -> str:

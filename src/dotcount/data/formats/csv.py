@@ -151,7 +151,19 @@ def _dots(rows: Sequence[CsvRow], path: Path, unit: Unit, stated: bool, width: i
         xy = xy + 0.5
     elif unit in ("shares", "percent"):
         xy = xy * (np.array([width, height]) / (1 if unit == "shares" else 100))
-    return Dots(xy, classes, px=stated)
+    return Dots(xy, classes, px=stated, planes=_pages(planes))
+
+
+def _pages(planes: set[str]) -> tuple[int, ...]:
+    """Return the pages, from 0, that the cell of a column called slice, frame or z may name: some count from 1."""
+    text = next(iter(planes), "")
+    try:
+        number = float(text)
+    except ValueError:
+        return ()
+    if not number.is_integer() or not 0 <= number < 1e6:  # a place in µm, a time in s
+        return ()
+    return (0,) if number == 0 else (int(number) - 1, int(number))
 
 
 def _telling(read: ReadDots, left_out: tuple[str, ...]) -> ReadDots:

@@ -11,13 +11,14 @@ others or one far smaller, are left out and reported. GeoJSON of maps is refused
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.outlines import Shape, area_of, find_regions
 from dotcount.data.formats.structured import (
     NO_CLASS,
     demand,
@@ -67,7 +68,7 @@ class GeoJson(Sidecar):
         kept = [s for s in shapes if s.index not in regions]
         left_out = (f"{len(regions)} x region around objects",) if regions else ()
         dots = dots_of([c for s in kept for c in s.centres], [s.label for s in kept for _ in s.centres])
-        return replace(dots, left_out=left_out)
+        return replace(dots, left_out=left_out, planes=_planes(content, path))
 
     def write(self, path: Path, record: Record) -> None:
         """Write one MultiPoint annotation a class, which is how QuPath keeps counted points."""
@@ -85,22 +86,24 @@ class GeoJson(Sidecar):
         write_json(path, {"type": "FeatureCollection", "features": features})
 
 
+def _planes(features: Sequence[Mapping[str, Any]], path: Path) -> tuple[int, ...]:
+    """Return the page, from 0, that QuPath's objects say they are of; AnnotationError if they are of several."""
+    planes = [p for f in features if isinstance(p := f["geometry"].get("plane"), dict)]
+    found = {tuple(int(number(p.get(k) or 0, path, k)) for k in ("z", "t")) for p in planes}
+    if len(found) > 1:
+        raise AnnotationError(
+            f"annotation {path} has objects in {len(found)} planes of a stack; save each plane as an image, with the "
+            "objects of that plane"
+        )
+    z, t = next(iter(found), (0, 0))
+    return () if not found else (-1,) if z and t else (z or t,)
+
+
 def _class(properties: Any) -> str:
     named = properties.get("classification") if isinstance(properties, dict) else None
     if isinstance(named, dict):
         return str(named.get("name") or "/".join(map(str, named.get("names") or ())))
     return ""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """One feature: its dots, its outline (empty for points), its class and the kind of QuPath's object."""
-
-    centres: list[tuple[float, float]]
-    outline: np.ndarray
-    label: str
-    kind: str
-    index: int
 
 
 def _kind(properties: Any) -> str:
@@ -125,55 +128,6 @@ def require_pixels(content: Any, shapes: Sequence[Shape], path: Path) -> None:
         )
 
 
-def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
-    """Return the indices of the shapes that are regions around objects rather than objects.
-
-    Raises
-    ------
-    AnnotationError
-        If an outline holds one other of similar size, so that it may be either.
-    """
-    objects = {"detection", "cell", "tile"}
-    areas = [_area(s.outline) for s in shapes]
-    regions = set()
-    if any(s.kind in objects for s in shapes):
-        regions = {s.index for s in shapes if len(s.outline) and s.kind in ("annotation", "tma_core", "root")}
-    centres = np.array([c for s in shapes for c in s.centres]).reshape(-1, 2)
-    owners = np.array([s.index for s in shapes for _ in s.centres])
-    for shape in shapes:
-        if len(shape.outline) < 3 or shape.index in regions:
-            continue
-        low, high = shape.outline.min(axis=0), shape.outline.max(axis=0)
-        near = np.flatnonzero(((centres >= low) & (centres <= high)).all(axis=1) & (owners != shape.index))
-        held = {int(owners[k]) for k in near if _inside(centres[k], shape.outline)} - regions
-        smaller = [k for k in held if areas[k] * 4 <= areas[shape.index]]
-        if len(smaller) > 1 or any(areas[k] * 10 <= areas[shape.index] for k in smaller):
-            regions.add(shape.index)
-        elif smaller:
-            x, y = shape.centres[0]
-            raise AnnotationError(
-                f"annotation {path}: the outline at ({x:g}, {y:g}) holds another object; remove it if it is a region, "
-                "or the other one"
-            )
-    return regions
-
-
-def _area(outline: np.ndarray) -> float:
-    if len(outline) < 3:
-        return 0.0
-    x, y = (outline - outline[0]).T
-    return abs(float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())) / 2
-
-
-def _inside(place: np.ndarray, outline: np.ndarray) -> bool:
-    """Return whether a place lies in a polygon: a ray to the right crosses it an odd number of times."""
-    (x, y), a, b = place, outline, np.roll(outline, -1, axis=0)
-    cuts = (a[:, 1] > y) != (b[:, 1] > y)
-    a, b = a[cuts], b[cuts]
-    at = a[:, 0] + (y - a[:, 1]) * (b[:, 0] - a[:, 0]) / (b[:, 1] - a[:, 1])
-    return bool((at > x).sum() % 2)
-
-
 def _outline(geometry: Mapping[str, Any], path: Path) -> np.ndarray:
     """Return the outer ring of a polygon, of several the largest; empty for other geometries."""
     places = demand(geometry.get("coordinates"), list, path, "coordinates")
@@ -186,7 +140,7 @@ def _outline(geometry: Mapping[str, Any], path: Path) -> np.ndarray:
         rings.append(np.array(pairs[:-1] if len(pairs) > 1 and pairs[0] == pairs[-1] else pairs))
     if polygons == [] and geometry.get("type") == "MultiPolygon":
         demand(None, list, path, "a polygon")
-    return max(rings, key=_area, default=np.zeros((0, 2)))
+    return max(rings, key=area_of, default=np.zeros((0, 2)))
 
 
 def _centres(geometry: Mapping[str, Any], path: Path) -> list[tuple[float, float]]:

@@ -18,6 +18,7 @@ import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from dotcount.data.formats.base import FORMATS, Sidecar, annotation_bytes
+from dotcount.data.formats.outlines import Shape, find_regions
 from dotcount.data.formats.structured import polygon_centre, size_of
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
@@ -60,12 +61,19 @@ class ImageJ(Sidecar):
                 f"annotation {path} has selections in {len(planes)} slices of a stack; save each slice as an image, "
                 "with selections of its own"
             )
-        xy = np.concatenate([np.zeros((0, 2)), *(_dots(roi, path) for roi in kept)])
+        shapes = [
+            Shape([(x, y) for x, y in _dots(roi, path).tolist()], _outline(roi), "", "", k)
+            for k, roi in enumerate(kept)
+        ]
+        regions = find_regions(shapes, path)
+        kept = [roi for k, roi in enumerate(kept) if k not in regions]
+        xy = np.array([xy for s in shapes if s.index not in regions for xy in s.centres]).reshape(-1, 2)
         counters = [k for roi in kept for k in _counters(roi)]
         classes = tuple(f"counter {k}" for k in counters) if len(set(counters)) > 1 else ()
         others = [_NO_OBJECTS[roi.subtype] for roi in found if roi.subtype in _NO_OBJECTS]
+        others += ["region around objects"] * len(regions)
         left_out = tuple(f"{others.count(what)} x {what}" for what in dict.fromkeys(others))
-        return Dots(xy, classes, left_out)
+        return Dots(xy, classes, left_out, planes=_pages(next(iter(planes), (0, 0, 0))))
 
     def write(self, path: Path, record: Record) -> None:
         """Write one multi-point selection with sub-pixel coordinates (float32); no dots: an empty one."""
@@ -136,6 +144,18 @@ def _dots(roi: ImagejRoi, path: Path) -> np.ndarray:
     return np.array([polygon_centre(vertices.tolist())])
 
 
+def _outline(roi: ImagejRoi) -> np.ndarray:
+    """Return the corners of an area, of rectangles and ovals those of their box; empty for points and lines."""
+    if roi.roitype in (ROI_TYPE.RECT, ROI_TYPE.OVAL) and not roi.composite:
+        left, top, right, bottom = (float(v) for v in (roi.left, roi.top, roi.right, roi.bottom))
+        if roi.subpixelrect:
+            left, top, right, bottom = roi.xd, roi.yd, roi.xd + roi.widthd, roi.yd + roi.heightd
+        return np.array([(left, top), (right, top), (right, bottom), (left, bottom)], dtype=np.float64)
+    if roi.roitype in (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED):
+        return np.asarray(roi.coordinates(), dtype=np.float64).reshape(-1, 2)
+    return np.zeros((0, 2))
+
+
 def _counters(roi: ImagejRoi) -> list[int]:
     """Return the counter of each dot of a selection."""
     if roi.roitype != ROI_TYPE.POINT:
@@ -151,6 +171,16 @@ def _planes(roi: ImagejRoi) -> set[tuple[int, int, int]]:
     places = {(int(p), 0, 0) for p in roi.counter_positions if p} if roi.counter_positions is not None else set()
     own = (roi.position, roi.z_position, roi.t_position)
     return places or ({own} if any(own) else set())
+
+
+def _pages(plane: tuple[int, int, int]) -> tuple[int, ...]:
+    """Return the page, from 0, of a place in a stack, or of a plane and a time in a hyperstack."""
+    place, z, t = plane
+    if not any(plane):
+        return ()
+    if z > 1 and t > 1:
+        return (-1,)
+    return (max(place, z, t) - 1,)
 
 
 def _encoded(xy: np.ndarray, counters: list[int]) -> bytes:

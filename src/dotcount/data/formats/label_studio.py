@@ -6,8 +6,8 @@ centre of the shape; the class may stand in a second result of type ``labels`` a
 other regions are an error; answers that have no place (``choices``, ``textarea``, ...) are passed over.
 
 Of several annotations of a task that were not cancelled the one marked as ground truth counts, else the last, which is
-reported; a task without any was not annotated; predictions are left alone. The size is that of the image file, since
-exports may lack ``original_width``.
+reported; where several people differ in the number of objects none is chosen. A task without any was not annotated;
+predictions are left alone. The size is that of the image file, since exports may lack ``original_width``.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class LabelStudio(Table):
         """Return the dots by image name."""
         content = load_json(path)
         listed: list[tuple[str, Listed]] = []
-        for task in content if isinstance(content, list) else [content]:
+        tasks = content if isinstance(content, list) else [content]
+        for task in tasks:
             data = demand(demand(task, dict, path, "a task").get("data"), dict, path, "data of a task")
             done = task.get("annotations", task.get("completions", []))
             done = [demand(a, dict, path, "an annotation") for a in demand(done, list, path, "annotations")]
@@ -81,6 +82,13 @@ class LabelStudio(Table):
             if done:
                 name = _image_name(data, path)
                 listed.append((name, Listed(partial(_dots, done, path, name))))
+        if not listed and tasks:
+            predicted = sum(bool(task.get("predictions")) for task in tasks)
+            raise AnnotationError(
+                f"annotation {path}: none of its {len(tasks)} tasks is annotated: they are open, skipped or cancelled"
+                f"{f', and {predicted} have predictions alone' if predicted else ''}; submit annotations"
+            )
+        _require_regions(tasks, path)
         return listed
 
     def write(self, path: Path, records: Sequence[Record]) -> None:
@@ -104,6 +112,22 @@ class LabelStudio(Table):
             annotations = [{"id": task_id, "result": results, "was_cancelled": False}]
             tasks.append({"id": task_id, "data": {"image": record.name}, "annotations": annotations})
         write_json(path, tasks)
+
+
+def _require_regions(tasks: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Refuse a project of answers about whole images: that none has a region says nothing about objects."""
+    kinds = {
+        str(result.get("type"))
+        for task in tasks
+        for annotation in task.get("annotations", task.get("completions", []))
+        for result in annotation.get("result") or ()
+        if isinstance(result, dict)
+    }
+    if kinds and kinds <= set(_WITHOUT_PLACE):
+        raise AnnotationError(
+            f"annotation {path} holds answers about whole images ({', '.join(sorted(kinds))}) and no place of any "
+            "object; annotate objects with key points or boxes"
+        )
 
 
 def _image_name(data: Mapping[str, Any], path: Path) -> str:
@@ -144,6 +168,12 @@ def _dots(annotations: Sequence[Mapping[str, Any]], path: Path, image: str, widt
         raise AnnotationError(
             f"annotation {path}: of {len(annotations)} annotations of image {image} the last is empty and another is "
             "not; cancel what is wrong, or mark one as ground truth"
+        )
+    people = {repr(a.get("completed_by")) for a in annotations if a.get("completed_by") is not None}
+    if len(people) > 1 and any(len(_annotated(a, path, image, width, height).xy) != len(dots.xy) for a in annotations):
+        raise AnnotationError(
+            f"annotation {path}: {len(people)} people annotated image {image} and differ in the number of objects; "
+            "mark one annotation as ground truth, or cancel the others"
         )
     return Dots(dots.xy, dots.classes, (f"{others} earlier annotations of the same image",))
 

@@ -26,6 +26,7 @@ MaskKind = Literal["dot_mask", "instance_mask", "component_mask"]
 _VOID = (224, 224, 192)  # the border that Pascal VOC's masks draw around objects
 _BY_VALUE = re.compile(r"([-_ ]cp[-_ ]masks?|[-_ ]object[-_ ]identities|[-_ ]instances?)$", re.I)
 _LOSSY = (".jpg", ".jpeg", ".jpe", ".jfif")
+_FAR_BELOW_VOID = 128  # labels that end below and 255: the value that many tools give to what is ignored
 _NEAR = 0.15
 _NOISE = 16  # of 255: traces of compression on one colour
 _LEAST_AREA = 0.1  # of the largest piece of a value: what is smaller says nothing about the kind
@@ -37,7 +38,7 @@ class Regions:
 
     ``regions`` (H, W) numbers them from 1, 0 is background; ``owners`` gives for each the place of its value among
     ``values``; ``areas`` are in pixels. ``soft``: values between background and mark were split at half the range;
-    ``top``: the largest value; ``zero``: the lowest is 0.
+    ``top``, ``second``: the largest value and the next; ``zero``: the lowest is 0.
     """
 
     regions: np.ndarray
@@ -47,6 +48,7 @@ class Regions:
     soft: bool = False
     top: int = 0
     zero: bool = False
+    second: int = 0
 
     def centres(self, by_value: bool) -> np.ndarray:
         """Return (n, 2) px: the centres of mass of the regions, or of all regions of each value together."""
@@ -62,7 +64,10 @@ class Regions:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What one picture says: how many values, regions, regions worth the name, single pixels, marked pixels."""
+    """What one picture says: how many values, regions, regions worth the name, single pixels, marked pixels.
+
+    ``typical``: the median area of the regions; ``top``, ``second``: the largest value and the next.
+    """
 
     values: int = 0
     regions: int = 0
@@ -75,6 +80,9 @@ class _Facts:
     enclosed: int = 0
     dark: bool = False
     zero: bool = False
+    typical: float = 0.0
+    top: int = 0
+    second: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,7 +148,7 @@ def regions_of(pixels: PixelArray, path: Path, white: bool = False, zero: bool =
         found = replace(_labelled(codes, used, ground), zero=bool(used[0] == 0))
         if not _is_smeared(found, pixels):
             return found
-    return _softly(pixels)
+    return _softly(pixels, lossy)
 
 
 def _codes(pixels: PixelArray) -> np.ndarray | None:
@@ -186,8 +194,9 @@ def _labelled(codes: np.ndarray, used: np.ndarray, background: int | None) -> Re
             owners.append(np.full(number, value))
             total += number
     areas = np.bincount(regions.ravel(), minlength=total + 1)[1:]
-    top = int(used[-1]) if len(used) else 0
-    return Regions(regions, np.concatenate(owners or [np.zeros(0, dtype=int)]), areas, len(kept), top=top)
+    top, second = (int(used[-k]) if len(used) >= k else 0 for k in (1, 2))
+    owned = np.concatenate(owners or [np.zeros(0, dtype=int)])
+    return Regions(regions, owned, areas, len(kept), top=top, second=second)
 
 
 def _contrast(pixels: PixelArray) -> np.ndarray:
@@ -226,11 +235,14 @@ def _is_smeared(found: Regions, pixels: PixelArray) -> bool:
     return len(crumbs) > 1.5 * len(np.unique(found.owners[crumbs - 1]))
 
 
-def _softly(pixels: PixelArray) -> Regions | None:
-    """Return the regions of a mask with smooth edges or traces of compression; ``None`` for any other picture."""
+def _softly(pixels: PixelArray, lossy: bool) -> Regions | None:
+    """Return the regions of a mask with smooth edges or traces of compression; ``None`` for any other picture.
+
+    What is faint throughout is an empty mask only if it was compressed; else it may be a map of distances, or noise.
+    """
     contrast = _contrast(pixels)
     peak = float(contrast.max(initial=0))
-    if not math.isfinite(peak):
+    if not math.isfinite(peak) or (not lossy and pixels.dtype == np.uint8 and 0 < peak <= _NOISE):
         return None
     marks = np.zeros(contrast.shape, dtype=np.int64)
     if peak > (_NOISE if pixels.dtype == np.uint8 else 0):
@@ -267,7 +279,17 @@ def _facts(path: Path, white: bool, _modified: int, _size: int) -> _Facts | None
         enclosed=_enclosed(found) if 1 < found.values < len(found.areas) else 0,
         dark=_is_dark(found),
         zero=found.zero,
+        typical=float(np.median(found.areas)) if len(found.areas) else 0.0,
+        top=found.top,
+        second=found.second,
     )
+
+
+def _crumbs(used: Sequence[_Facts]) -> str:
+    """Return in words that some regions are single pixels beside large ones, which count like these."""
+    number = sum(f.singles for f in used)
+    typical = max((f.typical for f in used), default=0.0)
+    return f"; {number} of them are single pixels, beside others of {typical:g}" if number and typical >= 16 else ""
 
 
 def _is_dark(found: Regions) -> bool:
@@ -331,12 +353,18 @@ def _decided(found: Sequence[tuple[Path, _Facts]]) -> Verdict:
     )
     ground = "dark marks on a bright ground; " if white else ""
     if singles > regions / 2 and marked <= 2 * regions:
-        return Verdict("dot_mask", f"{ground}each marked pixel is a dot", white, pixels=True)
+        several = "" if all(f.values == 1 or f.values == f.regions for f in used) else ", whatever its value"
+        return Verdict("dot_mask", f"{ground}each marked pixel is a dot{several}", white, pixels=True)
     if all(f.values == 1 for f in used):
         small = marked < 0.1 * sum(f.size for f in used)
         kind: MaskKind = "dot_mask" if small or not used else "component_mask"
-        return Verdict(kind, f"{ground}each connected region is one object" if used else "all masks are empty", white)
+        why = f"{ground}each connected region is one object{_crumbs(used)}" if used else "all masks are empty"
+        return Verdict(kind, why, white)
     ratio = pieces / values
+    second = max((f.second if f.top == 255 else f.top) for f in used)
+    if 1 < second < _FAR_BELOW_VOID and any(f.top == 255 for f in used) and not any(f.soft for f in used):
+        why = f"the value 255 beside values up to {second} may be an object, or what is to be ignored; set it to 0"
+        return Verdict(None, f"{why}, or number the objects on", white)
     between = f"{values:,} objects if each value is one, {regions:,} if each connected region of one value is"
     if any(f.wrapped for f in used) and pieces > values:
         return Verdict(None, f"{between}; values up to 255 begin again in 8 bits", white)

@@ -57,7 +57,7 @@ class _Mask(Sidecar):
         if verdict is not None and verdict.kind is None and not verdict.mixed:
             raise AnnotationError(
                 f"masks such as {paths[0]} can be read in two ways: {verdict.why}; "
-                "give the format instance_mask (by value) or component_mask (by region)"
+                "or give the format instance_mask (by value) or component_mask (by region)"
             )
         if verdict is None or (verdict.kind != self.kind and not verdict.mixed):
             return []
@@ -83,7 +83,10 @@ class _Mask(Sidecar):
             raise AnnotationError(str(error).replace("image", "mask", 1)) from error
         if pixels.shape[:2] != (height, width):
             found = f"{pixels.shape[1]} x {pixels.shape[0]}"
-            raise AnnotationError(f"mask {path} is {found} px, its image {width} x {height}; export it at full size")
+            remedy = "export it at full size"
+            if pixels.shape[:2] == (width, height):
+                remedy = "it is of the picture before its orientation turns it; turn it, or draw it on the upright one"
+            raise AnnotationError(f"mask {path} is {found} px, its image {width} x {height}; {remedy}")
         verdict = self._verdict or decide([path])
         _require_whole(path, pixels, verdict)
         regions = regions_of(pixels, path, verdict.white, verdict.zero) if verdict is not None else None

@@ -99,7 +99,10 @@ class _Candidate:
 
 
 def _dots(variables: Mapping[str, Any], path: Path) -> Dots:
-    found = [c for c in _candidates(dict(variables), "", "") if c.name != "imageSize"]
+    try:
+        found = [c for c in _candidates(dict(variables), "", "") if c.name != "imageSize"]
+    except ValueError as error:
+        raise AnnotationError(f"annotation {path}: {error}; save one for each dot in both") from error
     known = [c for c in found if c.rank < len(_NAMES)]
     filled = [c for c in known or found if len(c.xy)]
     if not known and len(filled) == 1 and len(filled[0].xy) == 1 and len(found) > 1:
@@ -107,12 +110,13 @@ def _dots(variables: Mapping[str, Any], path: Path) -> Dots:
     others = [c for c in found if c.rank == len(_NAMES) and len(c.xy) > 1]  # any may be the dots
     if not filled and not others and (known or len(found) == 1):
         return Dots(np.zeros((0, 2)))
-    if filled and all(np.array_equal(c.xy, filled[0].xy) for c in filled):
+    if filled and all(np.array_equal(c.xy, filled[0].xy, equal_nan=True) for c in filled):
         return Dots(filled[0].xy)
     if not found:
-        held = ", ".join(variables) or "none"
+        held = ", ".join(f"{name}{_shape(value)}" for name, value in variables.items())[:200] or "none"
         raise AnnotationError(
-            f"annotation {path} holds no (n, 2) array of dots (variables: {held}); save one as annPoints"
+            f"annotation {path} holds no (n, 2) array of dots (variables: {held}); save one as annPoints, a row x, y "
+            "for each dot"
         )
     places = ", ".join(f"{c.place} ({len(c.xy)} x 2)" for c in sorted(found, key=lambda c: c.rank))[:200]
     raise AnnotationError(
@@ -125,11 +129,14 @@ def _candidates(value: Any, place: str, name: str) -> Iterator[_Candidate]:
     if isinstance(value, dict):
         columns = {key.lower(): _column(item) for key, item in value.items() if key.lower() in ("x", "y")}
         x, y = columns.get("x"), columns.get("y")
-        if x is not None and y is not None and len(x) == len(y):
+        if x is not None and y is not None and len(x) != len(y):
+            raise ValueError(f"x holds {len(x)} numbers and y {len(y)}")
+        if x is not None and y is not None:
             yield _Candidate(f"{place}.x, y".lstrip("."), "x, y", np.stack([x, y], axis=1))
             value = {key: item for key, item in value.items() if key.lower() not in ("x", "y")}
         for key, item in value.items():
-            yield from _candidates(item, f"{place}.{key}".lstrip("."), key)
+            if key.lower() not in ("x", "y"):  # of which one alone is no place
+                yield from _candidates(item, f"{place}.{key}".lstrip("."), key)
     elif isinstance(value, list):
         if not value:
             yield _Candidate(place, name, np.zeros((0, 2)))
@@ -143,6 +150,10 @@ def _candidates(value: Any, place: str, name: str) -> Iterator[_Candidate]:
                 yield from _candidates(item, f"{place}{{{k}}}", name)
     elif _is_numeric(value) and (value.shape[1] == 2 or value.size == 0):
         yield _Candidate(place, name, value.astype(np.float64).reshape(-1, 2))
+
+
+def _shape(value: Any) -> str:
+    return f" ({' x '.join(map(str, value.shape))})" if isinstance(value, np.ndarray) else ""
 
 
 def _is_numeric(value: Any) -> bool:

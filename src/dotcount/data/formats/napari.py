@@ -9,6 +9,8 @@ points belong to several planes, not to one image, unless all lie in one.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dotcount.data.formats.base import FORMATS, Sidecar
@@ -23,6 +25,14 @@ def _axes(sheet: Sheet) -> list[int]:
     """Return the columns of the axes, in their order; fewer than two if it is no layer."""
     names = [name.lower() for name in sheet.rows[0]] if sheet.rows else []
     return [names.index(f"axis-{k}") for k in range(len(names)) if f"axis-{k}" in names]
+
+
+def _pages(stack: Sequence[float]) -> tuple[int, ...]:
+    """Return the page, from 0, that places on the axes before row and column name."""
+    if not stack:
+        return ()
+    first = all(place == 0 for place in stack[:-1])
+    return (int(stack[-1]),) if first and 0 <= stack[-1] < 1e6 else (-1,)
 
 
 @FORMATS.register("napari")
@@ -43,6 +53,7 @@ class Napari(Sidecar):
         axes = _axes(sheet)
         if len(axes) < 2:
             raise AnnotationError(f"annotation {path} has no columns axis-0 and axis-1; save the layer again")
+        stack: list[float] = []
         for axis in axes[:-2]:
             planes = {sheet.number(k, axis) for k in range(1, len(sheet.rows))}
             if len(planes) > 1:
@@ -50,17 +61,19 @@ class Napari(Sidecar):
                     f"annotation {path} has points in {len(planes)} planes of a stack; save each plane as an image, "
                     "with the points of that plane"
                 )
+            stack += planes
         y, x = axes[-2:]
         xy = [(sheet.number(k, x) + 0.5, sheet.number(k, y) + 0.5) for k in range(1, len(sheet.rows))]
         names = [name.lower() for name in sheet.rows[0]]
         if "vertex-index" not in names:
-            return dots_of(xy, [])
+            return replace(dots_of(xy, []), planes=_pages(stack))
         if "index" not in names:
             raise AnnotationError(f"annotation {path} has vertices, but no column index; save the layer again")
         shapes: dict[float, list[tuple[float, float]]] = {}
         for k, place in enumerate(xy, start=1):
             shapes.setdefault(sheet.number(k, names.index("index")), []).append(place)
-        return dots_of([polygon_centre(vertices) for vertices in shapes.values()], [])
+        found = dots_of([polygon_centre(vertices) for vertices in shapes.values()], [])
+        return replace(found, planes=_pages(stack))
 
     def write(self, path: Path, record: Record) -> None:
         """Write a points layer."""

@@ -148,7 +148,8 @@ def identity(value: Any, path: Path, what: str) -> str:
 def pairs(values: Any, path: Path, what: str) -> list[tuple[float, float]]:
     """Return a list of [x, y] of an annotation file, at least one; AnnotationError if it is none."""
     if not isinstance(values, list) or not values or any(not isinstance(p, list) or len(p) != 2 for p in values):
-        raise AnnotationError(f"annotation {path}: {what} has no points [x, y]; export it again")
+        shown = repr(values)[:60]
+        raise AnnotationError(f"annotation {path}: {what} is not a list of points [x, y]: {shown}; export it again")
     return [(number(x, path, what), number(y, path, what)) for x, y in values]
 
 

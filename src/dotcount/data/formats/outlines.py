@@ -1,0 +1,72 @@
+"""Outlines among the objects of an annotation: which are regions around objects, and no objects themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dotcount.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One shape: its dots, its outline (empty for points), its class and, of QuPath, the kind of the object."""
+
+    centres: list[tuple[float, float]]
+    outline: np.ndarray
+    label: str
+    kind: str
+    index: int
+
+
+def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
+    """Return the indices of the shapes that are regions around objects rather than objects.
+
+    Raises
+    ------
+    AnnotationError
+        If an outline holds one other of similar size, so that it may be either.
+    """
+    objects = {"detection", "cell", "tile"}
+    areas = [area_of(s.outline) for s in shapes]
+    regions = set()
+    if any(s.kind in objects for s in shapes):
+        regions = {s.index for s in shapes if len(s.outline) and s.kind in ("annotation", "tma_core", "root")}
+    centres = np.array([c for s in shapes for c in s.centres]).reshape(-1, 2)
+    owners = np.array([s.index for s in shapes for _ in s.centres])
+    for shape in shapes:
+        if len(shape.outline) < 3 or shape.index in regions:
+            continue
+        low, high = shape.outline.min(axis=0), shape.outline.max(axis=0)
+        near = np.flatnonzero(((centres >= low) & (centres <= high)).all(axis=1) & (owners != shape.index))
+        held = {int(owners[k]) for k in near if _inside(centres[k], shape.outline)} - regions
+        smaller = [k for k in held if areas[k] * 4 <= areas[shape.index]]
+        if len(smaller) > 1 or any(areas[k] * 10 <= areas[shape.index] for k in smaller):
+            regions.add(shape.index)
+        elif smaller:
+            x, y = shape.centres[0]
+            raise AnnotationError(
+                f"annotation {path}: the outline at ({x:g}, {y:g}) holds another object; remove it if it is a region, "
+                "or the other one"
+            )
+    return regions
+
+
+def area_of(outline: np.ndarray) -> float:
+    """Return the area of a polygon; 0 for fewer than three corners."""
+    if len(outline) < 3:
+        return 0.0
+    x, y = (outline - outline[0]).T
+    return abs(float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())) / 2
+
+
+def _inside(place: np.ndarray, outline: np.ndarray) -> bool:
+    """Return whether a place lies in a polygon: a ray to the right crosses it an odd number of times."""
+    (x, y), a, b = place, outline, np.roll(outline, -1, axis=0)
+    cuts = (a[:, 1] > y) != (b[:, 1] > y)
+    a, b = a[cuts], b[cuts]
+    at = a[:, 0] + (y - a[:, 1]) * (b[:, 0] - a[:, 0]) / (b[:, 1] - a[:, 1])
+    return bool((at > x).sum() % 2)
