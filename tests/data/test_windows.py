@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dotcount.data import CropDataset, Record, read_pixels
-from dotcount.data.windows import TiffWindows
+from dotcount.data.images import load_image, read_header
+from dotcount.data.resizing import resize_pixels
+from dotcount.data.windows import ResizedWindows, TiffWindows
 from dotcount.errors import ImageReadError
 from dotcount.points import Points
 
@@ -118,3 +120,135 @@ def test_training_decodes_parts_where_the_cache_has_no_room(tmp_path: Path, monk
         assert (again[0] == image).all()
         assert (again[1] == dots).all()
         assert (again[2] == keys).all()
+
+
+LOOSE: dict[str, tuple[int, dict[str, Any]]] = {
+    "JPEG, YCbCr": (2, {"tile": (48, 32), "compression": "jpeg", "photometric": "ycbcr", "subsampling": (2, 2)}),
+    "JPEG, RGB": (2, {"tile": (48, 32), "compression": "jpeg", "compressionargs": {"outcolorspace": "rgb"}}),
+    "JPEG 2000": (1, {"tile": (64, 64), "compression": 33005, "compressionargs": {"level": 0}}),
+    "planes one after the other": (0, {"tile": (32, 32), "planarconfig": "separate", "compression": "zlib"}),
+    "planes in strips": (0, {"rowsperstrip": 7, "planarconfig": "separate"}),
+}
+
+
+def smooth(height: int = 100, width: int = 130) -> np.ndarray:
+    y, x = np.mgrid[:height, :width]
+    return np.stack([2 * x, 2 * y, 120 + 60 * np.sin(x / 9)], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", LOOSE)
+def test_what_decoders_undo_differently_is_the_whole_up_to_that(tmp_path: Path, kind: str) -> None:
+    most, options = LOOSE[kind]
+    pixels, options = smooth(), {"photometric": "rgb"} | options
+    separate = options.get("planarconfig") == "separate"
+    tifffile.imwrite(tmp_path / "a.tif", np.moveaxis(pixels, -1, 0) if separate else pixels, **options)
+    windows = TiffWindows.open(tmp_path / "a.tif", exact=False)
+    assert windows is not None
+    assert TiffWindows.open(tmp_path / "a.tif") is None
+    assert windows.notes == []
+    whole = read_pixels(tmp_path / "a.tif").astype(int)
+    for top, bottom, left, right in ((0, 100, 0, 130), (47, 50, 31, 100), (99, 100, 129, 130)):
+        found = windows[top:bottom, left:right]
+        assert np.abs(found - whole[top:bottom, left:right]).max() <= most
+        if kind != "JPEG, YCbCr":
+            assert np.abs(found.astype(int) - pixels[top:bottom, left:right]).max() <= 12  # it is the picture
+
+
+def check_against_the_whole(path: Path) -> TiffWindows:
+    windows, whole = TiffWindows.open(path, exact=False), load_image(path)
+    assert windows is not None
+    height, width = whole.pixels.shape[:2]
+    for top in range(0, height, 23):
+        for left in range(0, width, 31):
+            part = (slice(top, top + 23), slice(left, left + 31))
+            np.testing.assert_array_equal(windows[part], whole.pixels[part])
+    assert tuple(windows.notes) == whole.notes
+    return windows
+
+
+@pytest.mark.parametrize("alpha", ["mask", "opaque", "clear", "near infrared"])
+@pytest.mark.parametrize("label", ["unassalpha", "assocalpha"])
+def test_transparency_is_that_of_the_whole(tmp_path: Path, alpha: str, label: str) -> None:
+    if label == "assocalpha" and alpha == "near infrared":
+        pytest.skip("colours multiplied by such a band are no colours")
+    band = np.full((100, 130), 255, np.uint8)
+    if alpha in ("mask", "clear"):
+        band[20 if alpha == "mask" else 0 :] = 0
+    if alpha == "near infrared":
+        band[60, 70] = 17
+    pixels = np.concatenate([smooth(), band[..., None]], axis=-1)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=[label], tile=(32, 32))
+    check_against_the_whole(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("missing", ["few", "area", "none"])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_missing_values_are_filled_as_in_the_whole(tmp_path: Path, missing: str, bands: int) -> None:
+    pixels = np.random.default_rng(0).integers(100, 4000, (200, 260, bands)).astype(np.uint16)
+    if missing == "few":
+        pixels[90:103, 64:70], pixels[199, 0] = 7, 7
+    elif missing == "area":
+        pixels[:40, 30:] = 7
+    tags = [(42113, "s", 0, "7", True)]
+    kind = "rgb" if bands == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", pixels.squeeze(), photometric=kind, tile=(64, 64), extratags=tags)
+    check_against_the_whole(tmp_path / "a.tif")
+
+
+def test_nothing_but_missing_values_is_told(tmp_path: Path) -> None:
+    tags = [(42113, "s", 0, "7", True)]
+    tifffile.imwrite(tmp_path / "a.tif", np.full((64, 64), 7, np.uint16), tile=(16, 16), extratags=tags)
+    windows = TiffWindows.open(tmp_path / "a.tif", exact=False)
+    assert windows is not None
+    with pytest.raises(ImageReadError, match=r"a\.tif can't be decoded \(it holds no data"):
+        windows.notes  # noqa: B018
+
+
+def write_slide(path: Path, pixels: np.ndarray, mpp: float = 0.25) -> Path:
+    """Write a slide as Aperio's scanners do: the picture, a thumbnail, reduced copies, a label."""
+    about = f"Aperio Image Library v11.2.1\r\n{pixels.shape[1]}x{pixels.shape[0]} |AppMag = 40|MPP = {mpp}"
+    with tifffile.TiffWriter(path) as file:
+        file.write(pixels, tile=(64, 64), compression="jpeg", photometric="rgb", description=about, metadata=None)
+        file.write(pixels[::8, ::8], rowsperstrip=16, compression="jpeg", photometric="rgb", metadata=None)
+        for step in (2, 4):
+            less = pixels.reshape(pixels.shape[0] // step, step, -1, step, 3).mean(axis=(1, 3)).astype(np.uint8)
+            file.write(less, tile=(64, 64), compression="jpeg", photometric="rgb", metadata=None)
+        file.write(
+            pixels[:32, :32], photometric="rgb", description="Aperio\r\nlabel 32x32", metadata=None, subfiletype=1
+        )
+    return path
+
+
+@pytest.mark.parametrize("kind", ["svs", "subifds", "overviews"])
+def test_a_pyramid_is_read_from_the_level_that_suits(tmp_path: Path, kind: str) -> None:
+    pixels = smooth(512, 640)
+    path = tmp_path / ("a.svs" if kind == "svs" else "a.tif")
+    if kind == "svs":
+        write_slide(path, pixels)
+    elif kind == "subifds":
+        with tifffile.TiffWriter(path) as file:
+            file.write(pixels, tile=(64, 64), photometric="rgb", subifds=2)
+            file.write(pixels[::2, ::2], tile=(64, 64), photometric="rgb", subfiletype=1)
+            file.write(pixels[::4, ::4], tile=(64, 64), photometric="rgb", subfiletype=1)
+    else:
+        import rasterio
+
+        with rasterio.open(
+            path, "w", driver="COG", width=640, height=512, count=3, dtype="uint8", blocksize=128, overview_count=2
+        ) as file:
+            file.write(pixels.transpose(2, 0, 1))
+    windows = TiffWindows.open(path, exact=False)
+    assert windows is not None
+    assert windows.shape == (512, 640, 3)
+    assert [level.shape[:2] for level in windows.levels] == [(256, 320), (128, 160)]
+    for width, shape in ((640, 640), (321, 640), (320, 320), (200, 320), (160, 160), (20, 160)):
+        assert windows.level(width, width * 4 // 5).shape[1] == shape
+    resized = ResizedWindows(windows, 200, 160, "bilinear")
+    assert resized.windows.shape[1] == 320
+    whole = resize_pixels(pixels, 200, 160)
+    assert np.abs(resized[0:160, 0:200].astype(int) - whole).max() <= 8
+    assert np.abs(resized[40:60, 90:200].astype(int) - whole[40:60, 90:200]).max() <= 8
+    assert np.abs(windows.reduced(160).astype(int) - pixels[2::4, 2::4]).max() <= 16
+    if kind == "svs":
+        header = read_header(path)
+        assert (header.width, header.height, header.pixel_size) == (640, 512, pytest.approx(0.25e-6))

@@ -124,3 +124,52 @@ def test_a_density_in_larger_cells_keeps_its_sum(tmp_path):
         assert coarse.stride[0] * coarse.density.shape[1] >= prediction.width
     half = at_size(prediction, 130, 150)
     assert np.allclose(half.points[:, 0], prediction.points[:, 0] / 2)
+
+
+def test_a_slide_is_read_from_the_level_of_the_training_scale(tmp_path, small_limits, monkeypatch):
+    from tests.data.test_windows import smooth, write_slide
+
+    path = write_slide(tmp_path / "a.svs", smooth(512, 640), mpp=0.25)
+    decoded, stored = set(), TiffWindows._stored
+
+    def watched(self, top, bottom, left, right):
+        if bottom - top > 1:  # single rows are a sample of the brightness
+            decoded.add(self.shape[0])
+        return stored(self, top, bottom, left, right)
+
+    monkeypatch.setattr(TiffWindows, "_stored", watched)
+    metadata = ModelMetadata("Bright", 4, scale=ScaleRule(pixel_size=0.5e-6))
+    run = Predictor(Bright(), metadata).stream(path, out=tmp_path / "out", sinks=["csv"])
+    ((frame, found),) = list(run)
+    assert decoded == {256}
+    assert "it was resampled from 0.25 µm a pixel to the 0.5 µm of the training images" in frame.warnings
+    assert (found.width, found.height, found.stride) == (640, 512, (8, 8))
+    half = windows.resize_pixels(smooth(512, 640), 320, 256)
+    assert found.count == pytest.approx(Predictor(Bright()).predict(half).count, rel=0.02)
+
+
+@pytest.mark.parametrize("what", ["transparent", "missing", "JPEG"])
+def test_what_has_gaps_or_losses_is_counted_in_windows_as_the_whole(tmp_path, small_limits, what):
+    pixels = np.random.default_rng(0).integers(1, 256, (301, 260, 3)).astype(np.uint8)
+    options = {"tile": (64, 64), "photometric": "rgb"}
+    if what == "transparent":
+        alpha = np.full((301, 260, 1), 255, np.uint8)
+        alpha[:50] = 0
+        pixels, options = np.concatenate([pixels, alpha], axis=-1), options | {"extrasamples": ["unassalpha"]}
+    elif what == "missing":
+        pixels = pixels.astype(np.uint16) * 200
+        pixels[:50] = 0
+        options["extratags"] = [(42113, "s", 0, "0", True)]
+    else:
+        options |= {"compression": "jpeg", "photometric": "ycbcr", "subsampling": (2, 2)}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    told = []
+    predictor = Predictor(network(), tile=96)
+    predictor.progress = told.append
+    ((frame, found),) = list(predictor.stream(tmp_path / "a.tif", out=tmp_path / "out", sinks=["csv"]))
+    assert told[-1] == 1
+    ((read, whole),) = list(Predictor(network(), tile=0).predict_many(tmp_path / "a.tif"))
+    assert found.count == pytest.approx(whole.count, rel=1e-3 if what == "JPEG" else 1e-5)
+    words = {"transparent": "part of it is transparent", "missing": "17% of its pixels hold no data", "JPEG": ""}[what]
+    for each in (frame, read):
+        assert any(warning.startswith(words) for warning in each.warnings) or not words

@@ -6,6 +6,9 @@ be decoded from its beginning (see ``docs/decisions/0010-crop-aware-decoding.md`
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +17,7 @@ import numpy as np
 from dotcount.data.images import PixelArray, quiet, three_channels, unreadable
 from dotcount.data.images.tiff import TiffStack
 from dotcount.data.resizing import Filter, resize_pixels
+from dotcount.data.window_gaps import MARGIN, NO_GAPS, GapRule, SeenGaps, look
 from dotcount.files import regular_file
 from dotcount.selection import ImageSelection
 
@@ -24,9 +28,12 @@ LARGE_PIXELS = 24_000_000
 _ROWS = 2**17  # values looked at in each of three bands, to learn how bright an image is
 
 _DEPTHS = ("uint8", "uint16")
-_GREY, _RGB = 1, 2  # photometric interpretations that need no conversion
-_ALPHA = (1, 2)  # extra samples that are transparency, which has to be seen whole
+_GREY, _RGB, _YCBCR = 1, 2, 6
+_ALPHA = (1, 2)  # extra samples that are transparency
 _LOSSLESS = (1, 5, 8, 32773, 32946, 34925, 34926, 50000)  # compressions that every decoder undoes alike
+_JPEG = 7
+_TIFF = (".tif", ".tiff", ".svs")
+_LOSSY = (_JPEG, 33005, 34712, 50001)  # JPEG, JPEG 2000 (as Aperio's slides have it, and plain), WebP
 
 
 class Windows(Protocol):
@@ -42,22 +49,56 @@ class Windows(Protocol):
 class TiffWindows:
     """The first page of a TIFF as an (H, W, 3) array that is decoded where it is sliced.
 
-    ``regions[top:bottom, left:right]`` equals the same slice of :func:`dotcount.data.read_pixels`. The file is opened
-    anew each time, so that an object may be handed to other processes.
+    ``regions[top:bottom, left:right]`` equals the same slice of :func:`dotcount.data.read_pixels`; after a lossy
+    compression up to what decoders differ in, and where few pixels are missing, up to those farther than
+    :data:`~dotcount.data.window_gaps.MARGIN` px from all known ones. The file is opened anew each time, so that an
+    object may be handed to other processes.
+
+    Parameters
+    ----------
+    path
+        The file.
+    shape, dtype
+        Of the pixels.
+    gaps
+        What may be transparent or missing in it.
+    levels
+        The same picture with fewer pixels, larger ones first.
+    offset
+        Where in the file the page begins; absent: the first.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        shape: tuple[int, int, int],
+        dtype: np.dtype[Any],
+        *,
+        gaps: GapRule = NO_GAPS,
+        levels: Sequence[TiffWindows] = (),
+        offset: int | None = None,
+    ) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
+        self.gaps, self.levels, self._offset = gaps, tuple(levels), offset
+        self._whole: TiffWindows = self  # where gaps are looked for
+        for level in self.levels:
+            level._whole = self
+
+    def level(self, width: int, height: int) -> TiffWindows:
+        """Return the picture with the fewest pixels that still has ``width`` x ``height`` of them."""
+        enough = (one for one in reversed(self.levels) if one.shape[1] >= width and one.shape[0] >= height)
+        return next(enough, self)
 
     def reduced(self, side: int) -> PixelArray:
         """Return the whole image with a longer side of at most ``side`` px, every k-th pixel of every k-th row.
 
         Only the rows that are shown stay in memory.
         """
-        step = max(1, -(-max(self.shape[:2]) // side))
+        shown = self.level(min(side, self.shape[1]), min(side, self.shape[0]))
+        step = max(1, -(-max(shown.shape[:2]) // side))
         rows = []
-        for top in range(0, self.shape[0], 64 * step):
-            band = self[top : top + 64 * step, 0 : self.shape[1]]
+        for top in range(0, shown.shape[0], 64 * step):
+            band = shown[top : top + 64 * step, 0 : shown.shape[1]]
             rows.append(np.array(band[step // 2 :: step, step // 2 :: step]))
         return np.concatenate([row for row in rows if row.size])
 
@@ -73,10 +114,23 @@ class TiffWindows:
         """Size of the whole image decoded."""
         return int(np.prod(self.shape)) * self.dtype.itemsize
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of its gaps; the whole image is looked at for it, once, where it may have any."""
+        return [] if self.gaps == NO_GAPS else self._seen().notes
+
     @classmethod
-    def open(cls, path: Path) -> TiffWindows | None:
-        """Return the regions of a file, or ``None`` where it has to be read as a whole."""
-        if path.suffix.lower() not in (".tif", ".tiff"):
+    def open(cls, path: Path, *, exact: bool = True) -> TiffWindows | None:
+        """Return the regions of a file, or ``None`` where it has to be read as a whole.
+
+        Parameters
+        ----------
+        path
+            The file.
+        exact
+            Only where a window is, bit for bit and at no further cost, the slice of the whole.
+        """
+        if path.suffix.lower() not in _TIFF:
             return None
         import tifffile
 
@@ -85,36 +139,97 @@ class TiffWindows:
             with quiet, tifffile.TiffFile(path, _multifile=False) as tiff:
                 stack = TiffStack(path, tiff)
                 page = stack.key
-                plain = (
-                    not stack.whole
-                    and not stack.lead
-                    and len(page.dataoffsets) > 1
-                    and page.dtype.name in _DEPTHS
-                    and page.photometric in (_GREY, _RGB)
-                    and page.compression in _LOSSLESS
-                    and page.planarconfig == 1
-                    and stack.orientation == 1
-                    and (stack.declared is None or page.dtype == np.uint8)
-                    and not any(kind in _ALPHA for kind in page.extrasamples)
-                )
-                if not plain:
+                gaps = _gaps(page, stack)
+                if stack.whole or math.prod(stack.lead) != 1 or stack.orientation != 1 or not _in_parts(page):
+                    return None
+                if exact and (gaps != NO_GAPS or page.compression not in _LOSSLESS or page.planarconfig != 1):
                     return None
                 _segment(tiff, page, 0)  # raises where this compression is not known here
-                return cls(path, (page.imagelength, page.imagewidth, 3), page.dtype)
+                shape = (page.imagelength, page.imagewidth, 3)
+                return cls(path, shape, page.dtype, gaps=gaps, levels=_levels(cls, path, stack, gaps))
         except Exception:  # whatever is odd about the file, the whole reader words it
             return None
 
     def __getitem__(self, key: tuple[slice, slice]) -> PixelArray:
         """Return the pixels of a window of whole, positive slices without steps."""
-        import tifffile
-
         top, bottom, _ = key[0].indices(self.shape[0])
         left, right, _ = key[1].indices(self.shape[1])
+        bottom, right = max(top, bottom), max(left, right)
+        if self.gaps == NO_GAPS:
+            return three_channels(self._stored(top, bottom, left, right))
+        seen = self._seen()
+        margin = MARGIN if seen.near else 0
+        y, x = max(0, top - margin), max(0, left - margin)
+        bands = self._stored(y, min(self.shape[0], bottom + margin), x, min(self.shape[1], right + margin))
+        return three_channels(seen.filled(bands)[top - y : bottom - y, left - x : right - x])
+
+    def _stored(self, top: int, bottom: int, left: int, right: int) -> PixelArray:
+        """Return (rows, columns, bands) as stored."""
+        import tifffile
+
         try:
             with quiet, tifffile.TiffFile(self.path, _multifile=False) as tiff:
-                return _window(tiff, tiff.pages[0], top, max(top, bottom), left, max(left, right))
+                page: Any = tiff.pages[0]
+                if self._offset is not None:
+                    tiff.filehandle.seek(self._offset)
+                    page = tifffile.TiffPage(tiff, (0,))
+                return _window(tiff, page, top, bottom, left, right)
         except Exception as error:  # decoders raise anything on damaged files
             raise unreadable(self.path, error) from error
+
+    def _seen(self) -> SeenGaps:
+        state = self.path.stat()
+        try:
+            return _look(self._whole, state.st_size, state.st_mtime_ns)
+        except ValueError as error:
+            raise unreadable(self.path, error) from error
+
+    def __hash__(self) -> int:
+        return hash((self.path, self._offset))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TiffWindows) and (self.path, self._offset) == (other.path, other._offset)
+
+
+@lru_cache(maxsize=16)
+def _look(windows: TiffWindows, _size: int, _changed: int) -> SeenGaps:
+    """Look at all of an image once, as long as its file stays as it is."""
+    height, width = windows.shape[:2]
+    rows = max(64, 2**25 // width // 64 * 64)
+    return look(windows.gaps, (windows._stored(y, min(y + rows, height), 0, width) for y in range(0, height, rows)))
+
+
+def _gaps(page: Any, stack: TiffStack) -> GapRule:
+    extra = tuple(page.extrasamples)
+    alpha = page.dtype == np.uint8 and len(extra) == 1 and extra[0] in _ALPHA
+    value = stack.declared if page.dtype == np.uint16 else None  # 8-bit pixels are all taken as they are
+    whole = value is not None and value == round(value) and 0 <= value <= np.iinfo(np.uint16).max
+    return GapRule(alpha, value if whole else None)
+
+
+def _in_parts(page: Any) -> bool:
+    """Return whether a page is stored in parts whose values are brightness."""
+    plain = page.photometric in (_GREY, _RGB) and page.compression in (*_LOSSLESS, *_LOSSY)
+    photograph = page.photometric == _YCBCR and page.compression == _JPEG  # whose decoder returns red, green and blue
+    separate = page.planarconfig == 2 and not (page.extrasamples and page.extrasamples[-1] in _ALPHA)
+    return (
+        (plain or photograph)
+        and (page.planarconfig == 1 or separate)
+        and len(page.dataoffsets) > 1
+        and page.dtype is not None
+        and page.dtype.name in _DEPTHS
+    )
+
+
+def _levels(cls: type[TiffWindows], path: Path, stack: TiffStack, gaps: GapRule) -> list[TiffWindows]:
+    """Return the reduced copies of a picture that can be read in parts as well, of the same kind, larger ones first."""
+    found, key = [], stack.key
+    for level in stack.series.levels[1:]:
+        page = level.keyframe
+        alike = page.dtype == key.dtype and page.samplesperpixel == key.samplesperpixel
+        if alike and _in_parts(page) and page.photometric == key.photometric:
+            found.append(cls(path, (page.imagelength, page.imagewidth, 3), page.dtype, gaps=gaps, offset=page.offset))
+    return sorted(found, key=lambda one: -one.shape[0])
 
 
 def large_image(path: Path, selection: ImageSelection = FIRST) -> TiffWindows | None:
@@ -127,9 +242,9 @@ def large_image(path: Path, selection: ImageSelection = FIRST) -> TiffWindows | 
     selection
         What is read of it; pages and channels other than the first are read as a whole.
     """
-    if selection != FIRST or path.suffix.lower() not in (".tif", ".tiff"):
+    if selection != FIRST or path.suffix.lower() not in _TIFF:
         return None
-    windows = TiffWindows.open(path)
+    windows = TiffWindows.open(path, exact=False)
     if windows is None or windows.shape[0] * windows.shape[1] <= LARGE_PIXELS:
         return None
     return windows
@@ -141,7 +256,7 @@ class ResizedWindows:
     Parameters
     ----------
     windows
-        The image.
+        The image; of one with reduced copies that with the fewest pixels that still has enough is taken.
     width, height
         Its size after resampling, px.
     filter
@@ -149,7 +264,8 @@ class ResizedWindows:
     """
 
     def __init__(self, windows: Windows, width: int, height: int, filter: Filter) -> None:
-        self.windows, self.filter = windows, filter
+        self.windows = windows.level(width, height) if isinstance(windows, TiffWindows) else windows
+        self.filter = filter
         self.shape = (height, width, 3)
         self.dtype: np.dtype[Any] = windows.dtype
 
@@ -172,21 +288,24 @@ class ResizedWindows:
 
 
 def _window(tiff: Any, page: Any, top: int, bottom: int, left: int, right: int) -> PixelArray:
-    """Decode the tiles or strips that a window touches and put them together."""
+    """Decode the tiles or strips that a window touches and put them together, (rows, columns, bands)."""
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
-    across = -(-page.imagewidth // columns)
+    across, down = -(-page.imagewidth // columns), -(-page.imagelength // rows)
     window = np.zeros((bottom - top, right - left, page.samplesperpixel), dtype=page.dtype)
-    for row in range(top // rows, -(-bottom // rows)):
-        for column in range(left // columns, -(-right // columns)):
-            pixels = _segment(tiff, page, row * across + column)
-            if pixels is None:  # a tile that was never written
-                continue
-            y, x = row * rows, column * columns
-            from_y, from_x = max(top, y), max(left, x)
-            part = pixels[from_y - y : bottom - y, from_x - x : right - x]
-            height, width = part.shape[:2]
-            window[from_y - top : from_y - top + height, from_x - left : from_x - left + width] = part
-    return three_channels(window)
+    planes = min(3, page.samplesperpixel) if page.planarconfig == 2 else 1
+    for plane in range(planes):
+        bands = slice(plane, plane + 1) if page.planarconfig == 2 else slice(None)
+        for row in range(top // rows, -(-bottom // rows)):
+            for column in range(left // columns, -(-right // columns)):
+                pixels = _segment(tiff, page, (plane * down + row) * across + column)
+                if pixels is None:  # a tile that was never written
+                    continue
+                y, x = row * rows, column * columns
+                from_y, from_x = max(top, y), max(left, x)
+                part = pixels[from_y - y : bottom - y, from_x - x : right - x]
+                height, width = part.shape[:2]
+                window[from_y - top : from_y - top + height, from_x - left : from_x - left + width, bands] = part
+    return window
 
 
 def _segment(tiff: Any, page: Any, index: int) -> PixelArray | None:
@@ -196,5 +315,6 @@ def _segment(tiff: Any, page: Any, index: int) -> PixelArray | None:
         return None
     tiff.filehandle.seek(page.dataoffsets[index])
     data = tiff.filehandle.read(count)
-    decoded, _, shape = page.decode(data, index)
+    tables = {"jpegtables": page.jpegtables} if page.compression == _JPEG else {}
+    decoded, _, shape = page.decode(data, index, **tables)
     return None if decoded is None else np.asarray(decoded).reshape(shape[1:])

@@ -188,7 +188,7 @@ def test_what_can_not_be_read_says_what_it_is(tmp_path: Path) -> None:
     for name, word in [
         ("a.HEIC", "JPEG"),
         ("a.oib", "TIFF"),
-        ("a.svs", "QuPath"),
+        ("a.ndpi", "QuPath"),
         ("a.mp4", "frames"),
         ("a.cr2", "raw"),
         ("a.psd", "editor"),

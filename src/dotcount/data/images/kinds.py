@@ -7,7 +7,7 @@ from pathlib import Path
 SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".tif", ".tiff", ".bmp", ".webp", ".gif")
     + (".ppm", ".pgm", ".pnm", ".jp2", ".avif")
-    + (".nd2", ".czi", ".lif", ".lof", ".dcm", ".dicom")
+    + (".nd2", ".czi", ".lif", ".lof", ".dcm", ".dicom", ".svs")
 )
 
 _MICROSCOPE = "a microscope's own format; export it as TIFF or OME-TIFF, in Fiji with File > Save As"
@@ -24,7 +24,7 @@ _OTHER = "an image format that is not read here; convert it to PNG or TIFF"
 
 _UNREADABLE = {
     _MICROSCOPE: "lsm oib oif vsi zvi stk ics ids ims mrxs dv r3d sld flex xlef ome.zarr zarr",
-    _SLIDE: "svs ndpi scn bif vms vmu mirax isyntax qptiff",
+    _SLIDE: "ndpi scn bif vms vmu mirax isyntax qptiff",
     _RAW: "raw cr2 cr3 crw nef nrw arw sr2 raf orf rw2 pef srw dng 3fr iiq x3f",
     _PHONE: "heic heif hif",
     _VIDEO: "mp4 m4v avi mov mkv webm wmv flv mpg mpeg mts m2ts 3gp",

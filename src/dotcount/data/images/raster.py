@@ -49,10 +49,7 @@ class RasterStack(Stack):
             if self.image.tell() != page:
                 self.image.seek(page)
             pixels = shown(self.image, self.orientation != 1)
-            clear = _clear(self.image)
-            if clear:
-                share = "all of it is" if clear == self.image.width * self.image.height else "part of it is"
-                self.notes.append(f"{share} transparent and was read as white")
+            self.notes += transparency(self.image)
         return pixels if channels is None else chosen_channels(pixels, channels)
 
     def _deep_colour(self) -> PixelArray:
@@ -78,9 +75,12 @@ def shown(opened: Image.Image, turned: bool = True) -> PixelArray:
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _clear(image: Image.Image) -> int:
-    """Return the number of wholly transparent pixels, whose colours are not seen."""
-    return image.getchannel("A").histogram()[0] if image.mode in ("RGBA", "LA", "PA") else 0
+def transparency(image: Image.Image) -> list[str]:
+    """Return in words that pixels are wholly transparent, so that their colours are not seen."""
+    clear = image.getchannel("A").histogram()[0] if image.mode in ("RGBA", "LA", "PA") else 0
+    if not clear:
+        return []
+    return [f"{'all' if clear == image.width * image.height else 'part'} of it is transparent and was read as white"]
 
 
 def is_mask(alpha: Image.Image) -> bool:

@@ -14,7 +14,7 @@ from dotcount.data.images.opening import TIFF_MAGIC, magic, open_raster, quiet, 
 from dotcount.data.images.raster import RasterStack
 from dotcount.data.images.stack import Stack
 from dotcount.data.images.tiff import TiffStack
-from dotcount.data.images.values import PixelArray, UnitArray, fill, missing_values
+from dotcount.data.images.values import PixelArray, UnitArray, fill, missing_values, share_in_words
 from dotcount.errors import ImageReadError
 from dotcount.intensity import IntensityRule
 from dotcount.selection import ImageSelection
@@ -94,7 +94,7 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST, *, every_pag
         gaps = missing_values(pixels, stack.declared)
         if gaps is not None:
             pixels = fill(pixels, gaps)
-            notes.append(f"{_share(float(gaps.mean()))} of its pixels hold no data and were filled")
+            notes.append(f"{share_in_words(float(gaps.mean()))} of its pixels hold no data and were filled")
     return LoadedImage(pixels, tuple(dict.fromkeys(notes)), stack.pixel_size)
 
 
@@ -223,7 +223,3 @@ def _opened(path: Path) -> Iterator[Stack]:
         raise
     except Exception as error:  # decoders raise anything on damaged files
         raise unreadable(path, error) from error
-
-
-def _share(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}" if share >= 0.00095 else "less than 0.1%"

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from dotcount.data.images.opening import MAX_BYTES, check_size, open_raster
 from dotcount.data.images.pixel_size import stated_size
-from dotcount.data.images.raster import ORIENTATION, is_mask, shown
+from dotcount.data.images.raster import ORIENTATION, is_mask, shown, transparency
 from dotcount.data.images.stack import Stack
 from dotcount.data.images.values import PixelArray, chosen_channels, plain_type, three_channels, upright
 from dotcount.files import read_bytes
@@ -158,8 +158,11 @@ class TiffStack(Stack):
             image.info.pop("xmp", None)  # which might state another orientation
             if image.size != (page.imagewidth, page.imagelength):
                 raise ValueError("its pages are in an order that can't be followed")
-            if image.mode in ("RGBA", "RGBa") and not is_mask(image.convert("RGBA").getchannel("A")):
+            layered = image.convert("RGBA") if image.mode == "RGBa" else image
+            if layered.mode == "RGBA" and not is_mask(layered.getchannel("A")):
                 self.notes.append("its fourth band, labelled as transparency, holds more than a mask and was left out")
+            else:
+                self.notes += transparency(layered)
             return shown(image, turned=False)
 
     def _coloured(self, values: PixelArray, page: Any) -> PixelArray:

@@ -12,7 +12,9 @@ UnitArray = npt.NDArray[np.float32]
 
 _HUGE = 1e30  # the lowest numbers of their types stand for missing values
 _MARKS = (-9999.0, -99999.0, -32768.0, -32767.0)  # missing values that programs write without saying so
-_FEW = 0.01  # up to this share, missing pixels take the value of the nearest one that is known
+
+FEW = 0.01
+"""Up to this share, missing pixels take the value of the nearest one that is known."""
 
 
 def three_channels(pixels: PixelArray) -> PixelArray:
@@ -95,8 +97,17 @@ def _holds(dtype: np.dtype[Any], value: float) -> bool:
     return bool(np.isfinite(value)) and value == round(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
-def fill(pixels: PixelArray, gaps: npt.NDArray[np.bool_]) -> PixelArray:
+def fill(pixels: PixelArray, gaps: npt.NDArray[np.bool_], few: float = FEW) -> PixelArray:
     """Return pixels with missing ones filled: few by their nearest neighbours, areas by the darkest value known.
+
+    Parameters
+    ----------
+    pixels
+        (H, W, bands).
+    gaps
+        (H, W) where values are missing.
+    few
+        Up to which share they are few.
 
     Raises
     ------
@@ -106,7 +117,7 @@ def fill(pixels: PixelArray, gaps: npt.NDArray[np.bool_]) -> PixelArray:
     if gaps.all():
         raise ValueError("it holds no data: every value is missing")
     filled = pixels.copy()
-    if gaps.mean() <= _FEW:
+    if gaps.mean() <= few:
         from scipy import ndimage
 
         rows, columns = ndimage.distance_transform_edt(gaps, return_distances=False, return_indices=True)
@@ -114,3 +125,14 @@ def fill(pixels: PixelArray, gaps: npt.NDArray[np.bool_]) -> PixelArray:
     else:
         filled[gaps] = pixels[~gaps].min(axis=0)
     return filled
+
+
+def share_in_words(share: float) -> str:
+    """Return a share in per cent.
+
+    Examples
+    --------
+    >>> share_in_words(0.5), share_in_words(0.012), share_in_words(1e-6)
+    ('50%', '1.2%', 'less than 0.1%')
+    """
+    return f"{share:.0%}" if share >= 0.095 else f"{share:.1%}" if share >= 0.00095 else "less than 0.1%"

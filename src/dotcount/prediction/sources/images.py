@@ -57,7 +57,7 @@ class _Read:
         if large is not None:
             header = read_header(self._path, self._selection)
             self._pixel_size = header.pixel_size
-            return large, header.notes
+            return large, [*header.notes, *large.notes]
         sampled = self._sampled or SampledImages(every_page=self._every_page)
         image = sampled.take(self._path, self._selection)
         self._pixel_size = image.pixel_size
