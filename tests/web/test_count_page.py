@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import dotcount
@@ -169,9 +170,56 @@ def test_warnings_and_familiarity_are_those_of_predict(server, tmp_path):
         assert client.post("/api/results", json={"images": [key], "write": ["overlays"]}).status_code == 200
 
 
-def test_the_sum_has_an_interval_of_its_own(server, photo):
+def deep_stack(path):
+    """Three planes of 16 bits."""
+    image = generate("cells", size=96, seed=1)[0].mean(axis=2)
+    planes = (image[None] * np.array([20, 40, 60])[:, None, None]).astype(np.uint16)
+    tifffile.imwrite(path, planes, photometric="minisblack")
+
+
+def dicom(path):
+    pydicom = pytest.importorskip("pydicom")
+    image = generate("cells", size=64, seed=2)[0].mean(axis=2).astype(np.uint16)
+    found = pydicom.Dataset()
+    found.SOPClassUID, found.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.7", pydicom.uid.generate_uid()
+    found.file_meta = pydicom.dataset.FileMetaDataset()
+    found.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    found.set_pixel_data(image, "MONOCHROME2", 12)
+    found.save_as(path, enforce_file_format=True)
+
+
+@pytest.mark.parametrize(("name", "write"), [("stack.tif", deep_stack), ("scan.dcm", dicom)])
+def test_what_predict_reads_is_read(server, tmp_path, name, write):
+    write(tmp_path / name)
+    ((frame, wanted),) = dotcount.load("cells").predict_many(tmp_path / name)
+    assert wanted is not None, frame.error
     with server.client() as client:
-        found = [counted(client, photo, f"{k}.png") for k in range(2)]
+        result = counted(client, (tmp_path / name).read_bytes(), name)[2]
+    assert result["count"] == pytest.approx(wanted.count, rel=1e-6)
+    assert result["warnings"] == frame.warnings
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "scan.lsm", "drawing.svg", "table.npy", "scan.czi", "a.dcm"])
+def test_what_predict_can_not_read_is_refused_in_its_words(server, tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x00\x01 no pixels")
+    ((frame, nothing),) = dotcount.load("cells").predict_many(tmp_path / name)
+    assert nothing is None
+    with server.client() as client:
+        key = upload(client, b"\x00\x01 no pixels", name)["id"]
+        answer = client.post(f"/api/images/{key}/count")
+    assert answer.status_code == 422
+    assert answer.json()["error"] == frame.error.replace(f"image {tmp_path / name}", name).replace(f"{tmp_path}/", "")
+
+
+def test_the_sum_has_an_interval_of_its_own(server, photo):
+    small = io.BytesIO()
+    Image.fromarray(generate("cells", size=256, seed=4)[0]).save(small, "PNG")
+    with server.client() as client:
+        strange = [counted(client, photo, f"{k}.png")[1] for k in range(2)]
+        told = client.post("/api/sum", json={"images": strange}).json()
+        assert told["interval"] is None
+        assert "2 of 2" in told["reason"]
+        found = [counted(client, small.getvalue(), f"{k}.png") for k in range(2)]
         total = client.post("/api/sum", json={"images": [key for _, key, _ in found]}).json()
         assert total["count"] == pytest.approx(sum(result["count"] for *_, result in found))
         wanted = interval_of_sum(dotcount.load("cells").interval, [result["count"] for *_, result in found])

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dotcount.data.images import PixelArray, read_header
+from dotcount.data.images import SUFFIXES, PixelArray, read_header
 from dotcount.errors import DotcountError, ImageReadError
 from dotcount.inference.result import Prediction
-from dotcount.inference.scaling import of_file
-from dotcount.metadata import CountInterval, ModelMetadata
+from dotcount.metadata import CountInterval
 from dotcount.prediction.engines.base import CountedBy, Engine
 from dotcount.prediction.frame import Frame, FrameMeta
 from dotcount.prediction.sources import SourceFiles
@@ -100,11 +99,12 @@ def describe(predictor: Predictor) -> dict[str, Any]:
         "data": training.data if training is not None else "",
         "caution": validation.caution if validation is not None else "",
         "outputs": OUTPUTS,
+        "suffixes": sorted(SUFFIXES),
     }
 
 
 def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
-    """Count an image, keep its prediction and its pyramid, and return what the page shows at once.
+    """Count an image as `dotcount predict` does, keep what came of it, and return what the page shows at once.
 
     Raises
     ------
@@ -113,9 +113,6 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
     Refusal
         413 if it has more than ``most`` pixels.
     """
-    from dotcount.prediction.engines import LocalEngine
-    from dotcount.prediction.sources.images import ImageFiles
-
     try:
         header = read_header(job.upload)
     except ImageReadError as error:
@@ -123,11 +120,7 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
     if header.width * header.height > most:
         size = f"{header.width:,} x {header.height:,} px"
         raise Refusal(413, f"{job.name} has {size}, more than {most / 1e6:,.0f} million pixels; cut it into tiles")
-    source = ImageFiles()
-    source.selection = predictor.metadata.input.selection
-    frame = next(source.frames(job.upload, job.name))
-    frame.after.append(partial(_to_scale, predictor.metadata))
-    for _, prediction in LocalEngine(predictor).run([frame]):
+    for frame, prediction in predictor.predict_many(SourceFiles(((job.upload, job.name),))):
         if prediction is None:
             raise ImageReadError(_named(frame.error or "", job))
         folder = job.upload.parent
@@ -151,14 +144,6 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
             "warnings": warnings,
         }
     raise ImageReadError(f"{job.name} holds no image; choose another file")
-
-
-def _to_scale(metadata: ModelMetadata, frame: Frame) -> None:
-    """Count a GeoTIFF at the scale of the training images, as `dotcount predict` does."""
-    assert frame.meta.path is not None
-    frame.magnify, notes = of_file(metadata, frame.meta.path, frame.size)
-    for note in notes:
-        frame.warn(note)
 
 
 def _shown(frame: Frame) -> PixelArray:

@@ -1,7 +1,8 @@
 // The page that counts photos: what is dropped is counted, one after the other, and shown.
 //
 // Who counts is the backend: the server that sent the page (server.js), or the page itself (local.js). It has
-//   info()                 -> {run, model, data, level, caution, outputs}; outputs: what results() can write
+//   info()                 -> {run, model, data, level, caution, outputs, suffixes}; outputs: what results() can write;
+//                             suffixes: endings of the files that it reads
 //   count(photo)           -> {count, interval, points, width, height, rows, columns, stride, heat, warnings}
 //   show(viewer, photo), points(photo), density(photo), regions(photo, list), results(photos, output), remove(photo)
 //   sum(photos)            -> {interval, reason} of the sum of their counts; interval is [low, high], or null for a reason
@@ -23,6 +24,7 @@ const photos = []; // {name, file, row, id, result, error, regions}
 let current = null;
 let backend = null;
 let working = false;
+let suffixes = [".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif"];
 
 export async function start(counting) {
   backend = counting;
@@ -31,6 +33,8 @@ export async function start(counting) {
   try {
     const info = await backend.info();
     for (const button of document.querySelectorAll("[data-write]")) button.hidden = !info.outputs.includes(button.dataset.write);
+    suffixes = info.suffixes ?? suffixes;
+    $("files").accept = ["image/*", ...suffixes].join();
     const level = info.level ? `, intervals of ${Math.round(100 * info.level)} %` : ", no intervals";
     $("model").textContent = `${info.run}: ${info.model}${info.data ? `, trained on ${info.data}` : ""}${level}`;
     $("interval-head").textContent = info.level ? `${Math.round(100 * info.level)} % interval` : "Interval";
@@ -107,7 +111,7 @@ function take(files) {
   const passed = [];
   for (const { file, name } of files) {
     const inFolder = name.includes("/");
-    if (inFolder && (file.name.startsWith(".") || !/^image\//.test(file.type || guessed(file.name)))) passed.push(name);
+    if (inFolder && (file.name.startsWith(".") || !isPicture(file))) passed.push(name);
     else photos.push({ name, file, row: addRow(name), regions: [] });
   }
   if (passed.length) say(`${passed.length} of the files are no pictures and were left out, the first ${passed[0]}.`);
@@ -115,8 +119,8 @@ function take(files) {
   work();
 }
 
-function guessed(name) {
-  return /\.(jpe?g|jpe|jfif|png|tiff?|bmp|webp|gif|p[pgn]m|jp2|avif)$/i.test(name) ? "image/known" : "";
+function isPicture(file) {
+  return file.type.startsWith("image/") || suffixes.includes(/\.[^.]*$/.exec(file.name)?.[0].toLowerCase());
 }
 
 function addRow(name) {
