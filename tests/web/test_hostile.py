@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -14,6 +15,8 @@ import sys
 import threading
 import time
 import zipfile
+from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -191,6 +194,52 @@ def test_many_at_a_time_are_answered_or_refused(server):
     assert len(statuses) == 30 * (number // 30)
     assert set(statuses) <= {200, 503, 0}
     assert 200 in statuses
+
+
+@contextmanager
+def file_limit():
+    """Raise how many files this process may have open as far as the system allows; yields the number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = 65_536 if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    try:
+        yield max(soft, most)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def all_at_once(port: int, number: int) -> list[int]:
+    """Ask on so many connections at the same time; return the statuses, 0 for one that was closed without an answer."""
+
+    async def asked() -> int:
+        try:
+            async with asyncio.timeout(120):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                try:
+                    writer.write(request("GET", "/api/info"))
+                    return status_of(await reader.read(400))
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return 0
+
+    return list(await asyncio.gather(*(asked() for _ in range(number))))
+
+
+@pytest.mark.slow
+def test_ten_thousand_at_a_time_are_answered_or_refused(server):
+    """In waves only where the system lets a process open fewer files."""
+    statuses: list[int] = []
+    with file_limit() as files_:
+        wave = min(10_000, files_ - 200)
+        while len(statuses) < 10_000:
+            statuses += asyncio.run(all_at_once(server.port, min(wave, 10_000 - len(statuses))))
+    found = Counter(statuses)
+    print(f"waves of {wave:,}: {dict(found)}, the server's peak {peak(server.process.pid):.0f} MB")
+    assert set(found) <= {200, 503, 0}
+    assert found[200] + found[503] >= 9_900  # a connection may be lost on the way; refusals are answers
+    assert peak(server.process.pid) < MOST_SERVER
+    assert status_of(server.raw(request("GET", "/api/info"), wait=60)) == 200
 
 
 def test_slow_visitors_do_not_keep_others_out(server):

@@ -71,6 +71,7 @@ def make_server(app: ASGIApp, limits: ServerLimits = DEFAULT) -> uvicorn.Server:
         ws="none",
         lifespan="on",
         log_config=None,
+        log_level="error",  # a line for each refused request would be a flood of its own, and wait for who reads it
         access_log=False,
         server_header=False,
         proxy_headers=False,
