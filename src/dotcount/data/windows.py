@@ -142,6 +142,8 @@ class TiffWindows:
                 gaps = _gaps(page, stack)
                 if stack.whole or math.prod(stack.lead) != 1 or stack.orientation != 1 or not _in_parts(page):
                     return None
+                if page.index or stack.default_channels not in ((1,), (1, 2, 3)):  # a preview first, bands in another order
+                    return None
                 if exact and (gaps != NO_GAPS or page.compression not in _LOSSLESS or page.planarconfig != 1):
                     return None
                 _segment(tiff, page, 0)  # raises where this compression is not known here

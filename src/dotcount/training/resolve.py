@@ -170,6 +170,8 @@ def choose_images(collection: Collection, config: RunConfig) -> tuple[Collection
         bad = collection.errors()
         reason = f"; the first problem: {bad[0].error}" if bad else ""
         raise DataError(f"{data.path} has no annotated image to train on{reason}")
+    if not train.n_dots:
+        raise DataError(f"{data.path}: not one of its {len(train)} images to train on has a dot; annotate some")
     if data.train_images is not None and data.train_images < len(train):
         rng = np.random.default_rng(data.split_seed)
         chosen = sorted(rng.permutation(len(train))[: data.train_images].tolist())

@@ -175,3 +175,35 @@ def test_real_street_scenes(data_folder: Callable[[str], Path], tmp_path: Path) 
 @pytest.mark.parametrize("name", ["vgg_cells", "adipocyte", "urban_trees_socal"])
 def test_real_sets_have_no_errors(data_folder: Callable[[str], Path], name: str) -> None:
     assert [f.message for f in check(open_collection(data_folder(name), strict=False)).errors] == []
+
+
+def kinds(report: DataCheck) -> list[tuple[str, str]]:
+    return [(f.severity, f.kind) for f in report.findings]
+
+
+def test_a_set_without_any_dot_is_an_error(tmp_path: Path) -> None:
+    for k in range(4):
+        picture(tmp_path / f"{k}.png", seed=k)
+        write_csv(tmp_path / f"{k}.csv", spots(0))
+    assert kinds(check(open_collection(tmp_path, strict=False))) == [("error", "no_dots")]
+
+
+def test_mixed_depths_are_told(tmp_path: Path) -> None:
+    for k in range(4):
+        picture(tmp_path / f"{k}.png", seed=k)
+        write_csv(tmp_path / f"{k}.csv", spots(3, seed=k))
+    deep = np.random.default_rng(9).integers(0, 4096, (30, 40)).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "3.png")
+    assert kinds(check(open_collection(tmp_path, strict=False))) == [("warning", "mixed_depths")]
+
+
+def test_a_set_of_which_every_image_has_a_dot_outside_is_checked_all_the_same(tmp_path: Path) -> None:
+    for k in range(4):
+        picture(tmp_path / f"{k}.png", seed=k)
+        write_csv(tmp_path / f"{k}.csv", np.vstack([spots(30, seed=k), [[0.25, 0.5], [40, 3.25]]]))
+    with pytest.raises(DataError, match="lie outside it"):
+        open_collection(tmp_path)
+    report = check(open_collection(tmp_path, strict=False))
+    assert [f.kind for f in report.errors] == ["outside"] * 4
+    repair(report, tmp_path / "fixed")
+    assert open_collection(tmp_path / "fixed").n_dots == 4 * 32

@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from dotcount.data.images import image_size, load_image, read_header, read_pixels
+from dotcount.data.windows import TiffWindows
 from dotcount.errors import ImageReadError, InputError
 from dotcount.selection import ImageSelection
 
@@ -153,3 +154,35 @@ def test_a_choice_survives_json_and_is_described() -> None:
     assert ImageSelection(projection="max", channels=(2, 1)).described() == "maximum over all pages, channels 2, 1"
     with pytest.raises(InputError, match="selection"):
         ImageSelection.from_dict({"page": 1})
+
+
+def test_a_preview_before_the_image_is_passed_over(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(whole[::2, ::2], photometric="rgb", subfiletype=1)
+        file.write(whole, photometric="rgb", tile=(16, 16))
+    loaded = load_image(tmp_path / "a.tif")
+    assert np.array_equal(loaded.pixels, whole)
+    assert loaded.notes == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_bands_that_are_named_as_colours_are_read_as_such(tmp_path: Path, dtype: type) -> None:
+    """Satellites' files begin with blue."""
+    whole = np.random.default_rng(0).integers(0, 200, (60, 80, 4), dtype=dtype)
+    items = "".join(
+        f'<Item name="COLORINTERP" sample="{k}" role="colorinterp">{colour}</Item>'
+        for k, colour in enumerate(("Blue", "Green", "Red", "Undefined"))
+    )
+    tags = [(42112, "s", 0, f"<GDALMetadata>{items}</GDALMetadata>", True)]
+    tifffile.imwrite(tmp_path / "a.tif", whole, photometric="minisblack", planarconfig="contig", extratags=tags)
+    loaded = load_image(tmp_path / "a.tif")
+    assert np.array_equal(loaded.pixels, whole[..., [2, 1, 0]])
+    assert loaded.notes == ("bands 3, 2, 1 of 4 were read, the other one was not",)
+    assert TiffWindows.open(tmp_path / "a.tif") is None
+
+
+def test_webp_within_a_tiff(tmp_path: Path) -> None:
+    whole = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", whole, photometric="rgb", compression="webp")
+    assert np.array_equal(load_image(tmp_path / "a.tif").pixels, whole)

@@ -71,7 +71,7 @@ def check(collection: Collection, workers: int = 2) -> DataCheck:
     ``unreadable_image``, ``not_finite``), dots against their frame (``outside``, ``swapped_axes``, ``scaled``,
     ``off_by_one``, ``exif_rotated``), dots against the pictures (``misplaced``), ``duplicate_dots``, ``near_dots``,
     ``duplicate_across_splits``, ``duplicate_image``, ``empty``, ``exif``, ``class_imbalance``, ``totals``,
-    ``changed`` (since the splits were made), ``partly_read``.
+    ``changed`` (since the splits were made), ``partly_read``, ``mixed_depths``, ``no_dots``.
     """
     records = collection.records
     pictures = read_facts(records, workers)
@@ -85,6 +85,7 @@ def check(collection: Collection, workers: int = 2) -> DataCheck:
     findings += check_relation(records, pictures)
     findings += _exif(records, pictures, {f.name for f in findings if f.kind == "exif_rotated"})
     findings += _partly_read(records, pictures)
+    findings += _mixed_depths(records, pictures)
     findings += _changed(collection, pictures)
     findings += _empty(records)
     figures = statistics(collection)
@@ -122,6 +123,18 @@ def _partly_read(records: Sequence[Record], pictures: Sequence[ImageFacts]) -> I
         yield Finding("partly_read", "warning", names[0], f"{names[0]}{rest}: {note}", tuple(names[1:]))
 
 
+def _mixed_depths(records: Sequence[Record], pictures: Sequence[ImageFacts]) -> Iterator[Finding]:
+    """Tell of images of 8 bits beside deeper ones, in which the same object may be brighter or darker."""
+    read = [(r.name, p.deep) for r, p in zip(records, pictures) if p.error is None]
+    deep, shallow = ([name for name, is_deep in read if is_deep == wanted] for wanted in (True, False))
+    if deep and shallow:
+        message = (
+            f"{len(deep):,} images have more than 8 bits (such as {deep[0]}) and {len(shallow):,} have 8 (such as "
+            f"{shallow[0]}): the same object may differ in brightness; save all in one depth"
+        )
+        yield Finding("mixed_depths", "warning", "", message)
+
+
 def _changed(collection: Collection, pictures: Sequence[ImageFacts]) -> Iterator[Finding]:
     """DataCheck files that differ from when the splits were made."""
     listed = listed_digests(collection.root)
@@ -137,6 +150,10 @@ def _empty(records: Sequence[Record]) -> Iterator[Finding]:
     """DataCheck images without dots where they are rare."""
     counted = [r for r in records if r.points is not None and r.error is None]
     empty = [r for r in counted if not r.count]
+    if counted and len(empty) == len(counted):
+        message = f"not one of the {len(counted):,} images has a dot; annotate some, or name the format of the dots"
+        yield Finding("no_dots", "error", "", message)
+        return
     if 0 < len(empty) <= max(1, len(counted) // 50):
         least = min((r.count or 0 for r in counted if r.count), default=0)
         for record in empty:

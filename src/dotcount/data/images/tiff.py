@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,9 @@ from dotcount.files import read_bytes
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
 _JPEG = (6, 7, 34892)  # compressions whose decoder returns red, green and blue
 _ALPHA = (1, 2)
-_NO_DATA = 42113
+_COLOURS = ("red", "green", "blue")
+_WEBP = 50001  # which Pillow's libtiff mostly lacks
+_NO_DATA, _METADATA = 42113, 42112  # of GDAL
 _AXES = {"Z": "z", "T": "time", "C": "channels", "R": "tiles", "P": "positions", "A": "angles", "L": "wavelengths"}
 
 
@@ -36,7 +39,10 @@ class TiffStack(Stack):
         self.path, self.tiff = path, tiff
         if not len(tiff.pages):  # asked first, since it finds a chain of pages that leads back into itself
             raise ValueError("it has no page")
-        self.series = series = tiff.series[0]
+        whole = (
+            s for s in tiff.series if not (s.keyframe.is_reduced or s.keyframe.is_mask)
+        )  # a preview may come first
+        self.series = series = next(whole, tiff.series[0])
         self.key = key = series.keyframe
         if series.dtype is None or key.dtype is None:
             raise ValueError("its sample format is unknown")
@@ -62,7 +68,7 @@ class TiffStack(Stack):
         self._set_channels()
         self.pixel_size = stated_size(tiff, key)
         self.declared = _number(key.tags[_NO_DATA].value) if _NO_DATA in key.tags else None
-        others = sum(1 for s in tiff.series[1:] if not (s.keyframe.is_reduced or s.keyframe.is_mask))
+        others = sum(1 for s in tiff.series if s is not series and not (s.keyframe.is_reduced or s.keyframe.is_mask))
         if others:
             more = "another image, which was not" if others == 1 else f"{others:,} other images, which were not"
             self.notes.append(f"the file holds {more} read")
@@ -88,6 +94,8 @@ class TiffStack(Stack):
         extra = tuple(self.key.extrasamples)
         if self.key.photometric == _SEPARATED or (len(extra) == 1 and extra[0] in _ALPHA):
             self.default_channels = tuple(range(1, self.bands + 1))  # alpha is noted once it has been seen
+        elif _METADATA in self.key.tags:
+            self.default_channels = _colour_bands(str(self.key.tags[_METADATA].value)) or self.default_channels
 
     def read(self, page: int, channels: tuple[int, ...] | None) -> PixelArray:
         """Return a page; see :meth:`Stack.read`."""
@@ -99,8 +107,10 @@ class TiffStack(Stack):
             else:
                 bands = np.concatenate([plane[..., :1] for plane in planes], axis=-1)
                 pixels = chosen_channels(bands, tuple(range(1, len(planes) + 1)))
-        elif channels is None:
+        elif channels is None and self.default_channels == tuple(range(1, len(self.default_channels) + 1)):
             pixels = three_channels(self._plane(page, 0, False))
+        elif channels is None:
+            pixels = chosen_channels(self._plane(page, 0, True), self.default_channels)
         else:
             pixels = chosen_channels(self._plane(page, 0, True), channels)
         return upright(pixels, self.orientation) if self.orientation != 1 else pixels
@@ -115,7 +125,8 @@ class TiffStack(Stack):
         found = self.series.pages[number]
         if found is None:
             raise ValueError(f"page {number + 1} is missing from the file")
-        if self.key.dtype.itemsize == 1 and self.key.dtype.kind in "ub" and not every_band:
+        pillow = self.key.dtype.itemsize == 1 and self.key.dtype.kind in "ub" and self.key.compression != _WEBP
+        if pillow and not every_band:
             try:
                 return self._by_pillow(found)
             except UnidentifiedImageError:
@@ -182,6 +193,13 @@ class TiffStack(Stack):
             name = getattr(kind, "name", kind)
             raise ValueError(f"its colours are stored as {name}; save it as grey or RGB")
         return plain_type(values)
+
+
+def _colour_bands(metadata: str) -> tuple[int, ...]:
+    """Return the bands of red, green and blue as GDAL's metadata name them; empty where they do not."""
+    named = re.findall(r'name="COLORINTERP" sample="(\d{1,4})"[^>]*>(\w+)<', metadata)
+    bands = {colour.lower(): int(sample) + 1 for sample, colour in named}
+    return tuple(bands[c] for c in _COLOURS) if set(_COLOURS) <= set(bands) else ()
 
 
 def _number(text: object) -> float | None:
