@@ -142,7 +142,7 @@ class TiffWindows:
                 gaps = _gaps(page, stack)
                 if stack.whole or math.prod(stack.lead) != 1 or stack.orientation != 1 or not _in_parts(page):
                     return None
-                if page.index or stack.default_channels not in ((1,), (1, 2, 3)):  # a preview first, bands in another order
+                if page.index or not stack.bands_in_order:  # behind a preview, or from blue to red
                     return None
                 if exact and (gaps != NO_GAPS or page.compression not in _LOSSLESS or page.planarconfig != 1):
                     return None

@@ -97,6 +97,11 @@ class TiffStack(Stack):
         elif _METADATA in self.key.tags:
             self.default_channels = _colour_bands(str(self.key.tags[_METADATA].value)) or self.default_channels
 
+    @property
+    def bands_in_order(self) -> bool:
+        """Whether the bands that are read by default are the first ones, in their order."""
+        return self.default_channels == tuple(range(1, len(self.default_channels) + 1))
+
     def read(self, page: int, channels: tuple[int, ...] | None) -> PixelArray:
         """Return a page; see :meth:`Stack.read`."""
         check_size(self.width, self.height, self.bands * self.key.dtype.itemsize)
@@ -107,7 +112,7 @@ class TiffStack(Stack):
             else:
                 bands = np.concatenate([plane[..., :1] for plane in planes], axis=-1)
                 pixels = chosen_channels(bands, tuple(range(1, len(planes) + 1)))
-        elif channels is None and self.default_channels == tuple(range(1, len(self.default_channels) + 1)):
+        elif channels is None and self.bands_in_order:
             pixels = three_channels(self._plane(page, 0, False))
         elif channels is None:
             pixels = chosen_channels(self._plane(page, 0, True), self.default_channels)
