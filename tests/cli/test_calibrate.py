@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import onnx
 import pytest
 
 from dotcount.data.synthetic import write_dataset
@@ -42,3 +43,28 @@ def test_mistakes_are_told_in_the_words_of_the_command_line(dotcount, dotted, tm
     code, _, complaint = dotcount("calibrate", dotted, "cells", "--out", tmp_path / "c")
     assert code == 2
     assert "The model comes first" in complaint
+
+
+def test_an_exported_model_becomes_an_exported_model(dotcount, dotted, tmp_path):
+    exported, new = tmp_path / "cells.onnx", tmp_path / "cells-calibrated.onnx"
+    assert dotcount("export", "cells", "--out", exported)[0] == 0
+    before = exported.read_bytes()
+    code, _, complaint = dotcount("calibrate", exported, dotted, "--out", tmp_path / "folder")
+    assert code == 2
+    assert "name --out FILE.onnx" in complaint
+    code, _, complaint = dotcount("calibrate", exported, dotted)
+    assert code == 0, complaint
+    assert exported.read_bytes() == before
+    code, _, complaint = dotcount("calibrate", "cells", dotted, "--out", tmp_path / "run")
+    assert code == 0, complaint
+    image, counts = next(dotted.rglob("*.png")), []
+    for k, model in enumerate((new, tmp_path / "run", exported)):
+        assert dotcount("predict", model, image, "--out", tmp_path / f"{k}", "--no-overlays")[0] == 0
+        counts.append((tmp_path / f"{k}" / "counts.csv").read_text(encoding="utf-8"))
+    assert counts[0] == counts[1] != counts[2]
+    entries = {
+        each.key: json.loads(each.value) for each in onnx.load(new).metadata_props if each.value[0] in "{0123456789"
+    }
+    scale = json.loads((tmp_path / "run" / "model" / "config.json").read_text(encoding="utf-8"))["count_scale"]
+    assert entries["reg_output_scaling"] == scale != 1  # other programs read this one
+    assert "is there already" in dotcount("calibrate", exported, dotted)[2]

@@ -157,3 +157,44 @@ def test_a_model_no_better_than_the_mean_says_so_once(dotcount, trained, data, t
         assert code == 0, err
         assert out.count(said) == times
         assert "images counted" in out.splitlines()[-1]
+
+
+def photos_with_broken(data, tmp_path, n, broken):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    source = sorted((data / "train" / "images").iterdir())
+    for k in range(n):
+        shutil.copy(source[k % len(source)], photos / f"{k}.png")
+        if k in broken:
+            (photos / f"{k}.png").write_bytes(b"not an image")
+    return photos
+
+
+def test_a_run_stops_once_more_than_the_share_has_failed_and_goes_on_with_a_larger_one(
+    dotcount, trained, data, tmp_path
+):
+    photos, out = photos_with_broken(data, tmp_path, 10, {1, 3, 8}), tmp_path / "out"
+    words = ["predict", trained, photos, "--out", out, "--write", "csv", "--max-failures"]
+    code, _, err = dotcount(*words, "0.1")
+    assert code == 1
+    assert err.startswith("dotcount: error: 2 of 10 images failed, more than a share of 0.1; the first: image")
+    assert "1.png" in err
+    assert not (out / "counts.csv").exists()
+    assert 4 <= len((out / "counts.csv.part").read_text().splitlines()) - 1 < 9
+    code, printed, err = dotcount(*words, "0.3")
+    assert code == 0, err
+    assert "images were done by an earlier run" in printed
+    assert [row["status"] for row in rows(out / "counts.csv")].count("error") == 3
+    code, _, err = dotcount(*words, "0.2")  # a complete run is judged as well
+    assert code == 1
+    assert "3 of 10 images failed" in err
+
+
+def test_no_failure_may_be_borne_and_shares_lie_between_0_and_1(dotcount, trained, data, tmp_path):
+    photos = photos_with_broken(data, tmp_path, 3, {0})
+    words = ["predict", trained, photos, "--out", tmp_path / "out", "--write", "csv", "--max-failures"]
+    assert "1 of 3 images failed, more than a share of 0" in dotcount(*words, "0")[2]
+    for wrong in ("1.5", "-0.1", "many"):
+        code, _, err = dotcount(*words, wrong)
+        assert code == 2
+        assert "must be a share of the images, from 0 to 1" in err

@@ -1,7 +1,8 @@
 """Fit a trained model to a new kind of image without training.
 
 Counts the annotated images of DATA, about 20 of the new kind, and fits the count scale (no mean error is left), the
-least mass of a located point and the interval of a count again. Writes the model to NEWRUN; RUN stays as it is.
+least mass of a located point and the interval of a count again. Writes the model to NEWRUN; RUN stays as it is. Of an
+exported model, FILE.onnx, an exported model becomes, NEWRUN.onnx.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from dotcount.cli.common import (
     require_output_folder,
 )
 from dotcount.errors import OutputError, UsageError
+from dotcount.inference.locate import ONNX
 
 if TYPE_CHECKING:
     from dotcount.calibration import Recalibration
@@ -41,7 +43,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     parser.add_argument("data", metavar="DATA", help="folder, annotation file, or BENCHMARK:PATH with dotted images")
     parser.add_argument(
-        "--out", type=Path, metavar="NEWRUN", help="folder for the calibrated model (default: RUN-calibrated)"
+        "--out",
+        type=Path,
+        metavar="NEWRUN",
+        help="folder, or file .onnx, for the calibrated model (default: RUN-calibrated)",
     )
     parser.add_argument("--split", default="all", help="part of DATA to calibrate on (default: all)")
     parser.add_argument(
@@ -66,12 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Calibrate and write the model."""
     require_model(args.run, [args.data])
-    if args.run.suffix.lower() == ".onnx":
-        raise UsageError(f"{args.run} is an exported model; calibrate the run that it is from, and export that again")
-    out = args.out or Path(f"{args.run.name}-calibrated" if not args.run.exists() else f"{args.run}-calibrated")
-    require_output_folder(out)
-    if (out / "model").exists() or (out / "config.json").exists():
-        raise OutputError(f"{out} already holds a model; choose another `out`")
+    out = _out(args)
     from dotcount.data import open_collection
     from dotcount.evaluation import calibrate_on, select_split
     from dotcount.prediction import load
@@ -91,7 +91,30 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _out(args: argparse.Namespace) -> Path:
+    """Return where the model goes: into a folder, or, of an exported one, into a file."""
+    exported = args.run.suffix.lower() == ONNX and args.run.is_file()
+    if exported:
+        out: Path = args.out or args.run.with_name(f"{args.run.stem}-calibrated{ONNX}")
+        if out.suffix.lower() != ONNX:
+            raise UsageError(f"{args.run} is an exported model, and so is what becomes of it; name --out FILE{ONNX}")
+        if out.exists():
+            raise OutputError(f"{out} is there already; choose another `out`")
+        require_output_folder(out.parent)
+        return out
+    out = args.out or Path(f"{args.run.name}-calibrated" if not args.run.exists() else f"{args.run}-calibrated")
+    require_output_folder(out)
+    if (out / "model").exists() or (out / "config.json").exists():
+        raise OutputError(f"{out} already holds a model; choose another `out`")
+    return out
+
+
 def _save(run: Path, out: Path, found: Recalibration) -> None:
+    if run.suffix.lower() == ONNX and run.is_file():
+        from dotcount.export import with_settings
+
+        with_settings(run, out, found.metadata)
+        return
     from dotcount.files import make_folder, mark_output
     from dotcount.inference import model_folder
     from dotcount.models import io as model_io

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dotcount.export.cache import cached_onnx
     from dotcount.export.parity import Parity
     from dotcount.export.run import export
+    from dotcount.export.settings import with_settings
 
 # Imported on first use: most of it needs torch, whose import takes seconds; looking for what was exported needs none.
 _HOME = {
@@ -18,8 +19,9 @@ _HOME = {
     "cache": ("cached_onnx",),
     "parity": ("Parity",),
     "run": ("export",),
+    "settings": ("with_settings",),
 }
 
-__all__ = ["EXPORTS", "Exporter", "Parity", "TrainedModel", "cached_onnx", "export"]
+__all__ = ["EXPORTS", "Exporter", "Parity", "TrainedModel", "cached_onnx", "export", "with_settings"]
 
 __getattr__ = lazy_names(__name__, _HOME)

@@ -14,6 +14,7 @@ from dotcount.errors import ModelError
 from dotcount.export.base import EXPORTS, Exporter, TrainedModel
 from dotcount.export.graph import INPUT, onnx_bytes
 from dotcount.export.parity import Parity, made_images
+from dotcount.export.settings import OUTPUT_SCALING
 from dotcount.files import replacing
 from dotcount.inference.runtimes import as_runtime
 from dotcount.inference.runtimes.base import FloatImages
@@ -34,7 +35,7 @@ def properties(model: TrainedModel) -> dict[str, str]:
         "class_names": {"0": "objects per pixel"},
         "tile_size": SIDE,
         "tiles_overlap": overlap,
-        "reg_output_scaling": model.metadata.count_scale,
+        OUTPUT_SCALING: model.metadata.count_scale,
     }
     return {key: json.dumps(value) for key, value in values.items()}
 

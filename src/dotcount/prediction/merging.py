@@ -132,7 +132,7 @@ def _sum(parts: Sequence[Summary]) -> Summary:
 
 def _sink(name: str, folder: Path) -> Sink:
     try:
-        return create_sink(name)
+        return create_sink(name.partition(" ")[0])  # merging needs no settings
     except UsageError as error:
         raise DataError(
             f"{folder} holds what {name!r} wrote, which this dotcount does not know; merge it there"

@@ -81,7 +81,7 @@ class PredictionRun(Iterator[tuple[Frame, Prediction | None]]):
         self._engine, self._listing = engine, listing
         made = [create_sink(sink) if isinstance(sink, str) else sink for sink in sinks]
         self._sinks = sorted(made, key=lambda sink: sink.rows)  # those that state warnings come last
-        write = tuple(sink if isinstance(sink, str) else type(sink).__name__ for sink in sinks)
+        write = tuple(sink if isinstance(sink, str) else sink.described for sink in sinks)
         settings = _settings(listing, engine, write)
         names = list(dict.fromkeys(name for sink in self._sinks for name in sink.names))
         others = (name for sink in map(create_sink, writable()) for name in sink.names) if overwrite else ()

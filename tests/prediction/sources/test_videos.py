@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from dotcount.errors import InputError
+from dotcount.errors import InputError, OutputError
 from dotcount.models import create
-from dotcount.prediction import find
+from dotcount.prediction import find, merge, shard_folder
 from dotcount.prediction.predictor import Predictor
 from dotcount.prediction.sinks.timeline import Timeline
 from dotcount.prediction.video import VideoSampling, read_video, write_video
@@ -146,3 +146,18 @@ def test_pictures_of_several_sizes_make_one_video_in_their_own_time(tmp_path):
         lit = pixels[..., 1] > 40
         assert lit.sum() == pytest.approx(width * height, rel=0.05)
         assert lit[0].sum() == pytest.approx(width, abs=2)
+
+
+def test_smoothed_counts_of_shards_are_joined_and_another_smoothing_is_another_run(tmp_path, predictor):
+    (tmp_path / "clips").mkdir()
+    for name in "ab":
+        write(tmp_path / "clips" / f"{name}.mp4")
+    files, sinks = find(tmp_path / "clips"), ["csv", Timeline(1.0)]
+    list(predictor.stream(files, out=tmp_path / "plain", sinks=sinks))
+    with pytest.raises(OutputError, match=r"of another kind \(csv, timeline smoothed 1 s\)"):
+        predictor.stream(files, out=tmp_path / "plain", sinks=["csv", Timeline(2.0)])
+    for k in (1, 2):
+        list(predictor.stream(files.sharded(k, 2), out=shard_folder(tmp_path / "job", k, 2), sinks=sinks))
+    merge([tmp_path / "job"], tmp_path / "merged")
+    for name in ("counts.csv", "timeline/a.mp4.csv", "timeline/b.mp4.csv", "timeline/b.mp4.png"):
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()

@@ -49,6 +49,11 @@ class Sink(ABC):
     names: tuple[str, ...]
     rows: bool = False
 
+    @property
+    def described(self) -> str:
+        """What tells its results from those of other sinks: its registered name, and its settings behind a space."""
+        return next((name for name in SINKS if SINKS.get(name) is type(self)), type(self).__name__)
+
     @abstractmethod
     def open(self, out: OutputFolder) -> None:
         """Begin or continue."""

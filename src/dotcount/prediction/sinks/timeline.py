@@ -15,6 +15,7 @@ from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks.base import SINKS, Sink
 from dotcount.report.timeline import timeline_picture
 
+_WINDOW = 5.0
 COLUMNS = ("frame", "seconds", "count", "low", "high", "smoothed")
 
 
@@ -50,8 +51,13 @@ class Timeline(Sink):
     title = "counts of videos over time, as tables and plots"
     names = ("timeline/",)
 
-    def __init__(self, window: float = 5.0) -> None:
+    def __init__(self, window: float = _WINDOW) -> None:
         self.window = window
+
+    @property
+    def described(self) -> str:
+        """See :attr:`Sink.described`."""
+        return super().described if self.window == _WINDOW else f"{super().described} smoothed {self.window:g} s"
 
     def open(self, out: OutputFolder) -> None:
         """Begin or continue."""
