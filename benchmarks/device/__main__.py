@@ -49,6 +49,7 @@ def check(record: Record, device: torch.device, tiny: bool) -> None:
             record.item("losses", name, lambda name=name: correctness.loss(name, device, side, dots))
         record.item("certificates", "all", lambda: correctness.certificate(device, side, dots * (1 if tiny else 4)))
         record.item("compile", "compact", lambda: correctness.compiled_step(device, 64))
+        record.item("mixed", "compact", lambda: correctness.mixed_step(device, 64))
     for name in ("compact",) if tiny else ("compact", "lite0", "vgg19"):
         record.item("networks", name, lambda name=name: correctness.network(name, device, 64 if tiny else 256))
     if device.type == "cuda":
@@ -96,6 +97,8 @@ def faults(content: dict[str, Any]) -> list[str]:
                 )
             elif section == "networks" and not (item["float32"] <= 1e-4 and item["channels_last"] <= 1e-4):
                 found.append(f"{section}, {key}: the density is off by {item['float32']:.2g}")
+            elif section == "mixed" and not (item["gradient"] <= 5e-2 and item["float32"]):
+                found.append(f"{section}, {key}: the gradient is off by {item['gradient']:.2g}, or not float32")
             elif section == "tests" and item["exit_code"]:
                 found.append(f"{section}, {key}: {item['summary']}")
     return found

@@ -108,3 +108,35 @@ def compiled_step(device: torch.device, size: int) -> dict[str, float]:
     (value, gradient), (other, found) = step(model), step(torch.compile(model, backend=backend))
     torch.compiler.reset()
     return {"value": abs(value - other) / abs(value), "gradient": float((gradient - found).norm() / gradient.norm())}
+
+
+def mixed_step(device: torch.device, size: int) -> dict[str, float]:
+    """Return how far a step under bfloat16 autocast with channels last is from one in float32, and in what the loss is.
+
+    The dots are those that the loss sees within autocast, as in a training loop that does not leave it.
+    """
+    torch.manual_seed(0)
+    model: Any = models.create("compact", width=8).to(device)
+    model.initialize_density(0.02)
+    loss_of = losses.create("uot", warm_start=False)
+    generator = torch.Generator().manual_seed(2)
+    images = torch.rand(2, 3, size, size, generator=generator).to(device)
+    points = [torch.rand(m, 2, generator=generator).mul(size).to(device) for m in (5, 0)]
+
+    def step(mixed: bool) -> tuple[float, torch.Tensor, torch.dtype]:
+        model.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+            out = loss_of(model(images), points, stride=model.stride)
+        out.total.backward()
+        gradients = [p.grad.flatten() for p in model.parameters() if p.grad is not None]
+        return float(out.total.detach()), torch.cat(gradients), out.total.dtype
+
+    value, gradient, _ = step(False)
+    model.to(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)
+    other, found, kind = step(True)
+    return {
+        "value": abs(value - other) / abs(value),
+        "gradient": float((gradient - found).norm() / gradient.norm()),
+        "float32": float(kind == torch.float32),
+    }

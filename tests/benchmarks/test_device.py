@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import dotcount
-from benchmarks.device import pack, score, train
+from benchmarks.device import correctness, pack, score, train
 from benchmarks.device.__main__ import faults, main
 from benchmarks.device.record import Record
 from benchmarks.device.speed import relative_gap
@@ -113,15 +113,48 @@ def test_crops_keep_dots_on_what_they_mark(tmp_path: Path) -> None:
     assert seen > 10
 
 
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
-def test_losses_and_certificates_on_a_gpu() -> None:
-    from benchmarks.device import correctness
+GPU = torch.device("cuda")
+on_gpu = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
+gpu_only = [pytest.param(GPU, marks=on_gpu, id="gpu")]
+everywhere = [pytest.param(CPU, id="cpu"), *gpu_only]
 
-    device = torch.device("cuda")
-    for name in dotcount.losses.LOSSES:
-        assert correctness.loss(name, device, 32, (40, 0, 3))["gradient"] <= 1e-4, name
-    found = correctness.certificate(device, 32, (40, 0, 3) * 4)
+
+@pytest.mark.parametrize("device", gpu_only)
+@pytest.mark.parametrize("name", list(dotcount.losses.LOSSES))
+def test_gradients_of_a_loss_are_those_of_the_cpu(name: str, device: torch.device) -> None:
+    assert correctness.loss(name, device, 32, (40, 0, 3))["gradient"] <= 1e-4
+
+
+@pytest.mark.parametrize("device", gpu_only)
+@pytest.mark.parametrize("side", [32, 96])
+def test_certificates_hold(device: torch.device, side: int) -> None:
+    found = correctness.certificate(device, side, (40, 0, 3, 300) * 4)
     assert found["violated"] == found["unconverged"] == 0
+
+
+@pytest.mark.parametrize("device", gpu_only)
+def test_a_compiled_step_and_channels_last_change_nothing(device: torch.device) -> None:
     assert correctness.compiled_step(device, 64)["gradient"] <= 1e-3
     assert correctness.network("compact", device, 128)["channels_last"] <= 1e-3
+
+
+@pytest.mark.parametrize("device", everywhere)
+def test_a_step_in_mixed_precision_has_nearly_the_gradient_of_float32(device: torch.device) -> None:
+    found = correctness.mixed_step(device, 64)
+    assert found["value"] <= 2e-2
+    assert found["gradient"] <= 5e-2
+    assert found["float32"] == 1.0  # the loss works in float32 also within autocast
+
+
+@pytest.mark.parametrize("device", everywhere)
+def test_images_stay_on_the_device_and_crops_are_cut_there(device: torch.device, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "cells", train=3, val=0, test=1, size=96, seed=1)
+    pack.main([str(data), "--out", str(tmp_path / "cells.zip"), "--megabytes", "1", "--model", "compact"])
+    here, there = (train.read(tmp_path / "cells.zip", one) for one in (CPU, device))
+    assert all(one.device.type == device.type and one.dtype == torch.uint8 for one in there.pixels)
+    expected, dots = train.crops(here, 4, 64, np.random.default_rng(3))
+    found, moved = train.crops(there, 4, 64, np.random.default_rng(3))
+    assert found.device.type == device.type
+    torch.testing.assert_close(found.cpu(), expected, rtol=0, atol=1e-5)
+    for one, other in zip(moved, dots, strict=True):
+        torch.testing.assert_close(one.cpu(), other)

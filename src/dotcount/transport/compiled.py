@@ -31,13 +31,12 @@ from dotcount.transport.costs import Cost
 from dotcount.transport.dual import Account, Dual, Point, TensorDual
 from dotcount.transport.penalties import Penalty
 from dotcount.transport.problem import TransportProblem
+from dotcount.transport.systems import parts_along_side
 
 SWITCH = "DOTCOUNT_NUMBA"
 """Environment variable that turns the compiled loops off when it is ``0``."""
 THREADED = 10_000
 """(Block, dot) pairs of a batch from which its images are shared out among threads."""
-DOTS_OF_PART, BLOCKS_OF_PART, LARGEST_SIDE = 16, 4, 16
-"""Dots, and blocks, that a part of an image has at least on average, and most parts along a side; see ``kernels``."""
 SPARE, LOANS = 1 << 27, 4
 """Bytes, and pieces of memory, that are kept for the next solve at most."""
 
@@ -149,9 +148,7 @@ def _parts(places: np.ndarray, n_dots: list[int], n_blocks: list[int]) -> tuple[
     Parts are the boxes of a square grid over an image's dots; those of absent dots have the number of no part.
     """
     n_images, width = places.shape[:2]
-    most = max((min(m // DOTS_OF_PART, n // BLOCKS_OF_PART) for m, n in zip(n_dots, n_blocks)), default=0)
-    side = min(math.isqrt(most), LARGEST_SIDE)
-    side = side if side > 1 else 0
+    side = parts_along_side(n_dots, n_blocks)
     part: np.ndarray = np.full((n_images, width), side * side, np.int64)
     for row, dots, m in zip(part, places, n_dots):
         if side and m:

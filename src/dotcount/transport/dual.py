@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,6 +20,7 @@ from dotcount.transport.pairs import TensorPlans
 from dotcount.transport.penalties import KL, Equality
 from dotcount.transport.problem import LARGEST, LOWEST, TransportProblem
 from dotcount.transport.rounding import UNIT64, Scales, Sizes, excess, largest_error
+from dotcount.transport.systems import Systems
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class TensorDual(Dual):
         )
         self.log_dropped = neighbours.log_dropped
         self.pairs = TensorPlans(cells, neighbours, problem.dots, problem.cost, problem.dtype)
-        self._stabilise(beta)
-        self.concentration: Tensor | None = None
+        self.systems = Systems(problem, cells, self.pairs)
+        self.reference_beta = torch.full_like(beta, math.inf)  # no shares yet
 
     def _stabilise(self, beta: Tensor) -> None:
         """Compute the shares that later ones are scaled from."""
@@ -153,13 +153,23 @@ class TensorDual(Dual):
         """See :meth:`Dual.at`."""
         change = (beta - self.reference_beta).div_(self.epsilon)
         farthest = float(change.abs().max())
-        if not farthest <= self.reach:
-            bounded = (beta.abs() <= LARGEST).all(1)
-            if not bool(bounded.all()):
-                return self._refused(beta, bounded)
-            self._stabilise(beta)
-            change = torch.zeros_like(beta)
-        factor = torch.cat([change.exp_().flatten(), change.new_zeros(1)])
+        return self._evaluate(beta, change.exp_()) if farthest <= self.reach else self.anew(beta)
+
+    def anew(self, beta: Tensor) -> Point:
+        """Evaluate as :meth:`at`, with shares computed for this point, and without waiting for the device.
+
+        Images whose potentials are not bounded get a value that is worse than any other, at other potentials.
+        """
+        bounded = (beta.abs() <= LARGEST).all(1)
+        beta = torch.where(bounded[:, None], beta, 0.0)
+        self._stabilise(beta)
+        point = self._evaluate(beta, torch.ones_like(beta))
+        value, gap = point.value.masked_fill(~bounded, LOWEST), point.gap.masked_fill(~bounded, math.inf)
+        return replace(point, value=value, gap=gap)
+
+    def _evaluate(self, beta: Tensor, change: Tensor) -> Point:
+        """Return the point whose shares are those at hand times ``change`` (B, m_max)."""
+        factor = torch.cat([change.flatten(), change.new_zeros(1)])
         dtype = self.problem.dtype
         total = self.pairs.rows(factor.to(dtype)).double()
         alpha = -self.reference - self.epsilon * total.log()
@@ -177,21 +187,6 @@ class TensorDual(Dual):
         value = value.nan_to_num(LOWEST, LOWEST, LOWEST)
         gap = self._gap(gamma, beta, slope).nan_to_num(math.inf, math.inf)
         return Point(beta, alpha, factor, total, q, received, gamma, v * wanted, value, gap)
-
-    def _refused(self, beta: Tensor, bounded: Tensor) -> Point:
-        """Return a point that is worse than any other for images whose potentials are not ``bounded`` (B,)."""
-        point = self.at(torch.where(bounded[:, None], beta, self.reference_beta))
-        lost, cells = ~bounded[:, None], ~bounded[self.cells.image][:, None]
-        return replace(
-            point,
-            beta=beta,
-            alpha=point.alpha.masked_fill(cells, math.inf),
-            q=point.q.masked_fill(cells, 0.0),
-            gamma=point.gamma.masked_fill(lost, 0.0),
-            m=point.m.masked_fill(lost, 0.0),
-            value=point.value.masked_fill(~bounded, LOWEST),
-            gap=point.gap.masked_fill(~bounded, math.inf),
-        )
 
     def _gap(self, gamma: Tensor, beta: Tensor, slope: Tensor) -> Tensor:
         """Return (B,) the distance from the value to the primal cost of the plan at this point.
@@ -211,7 +206,7 @@ class TensorDual(Dual):
         return rescaling.strengths(self.problem.pixel_penalty, self.epsilon, steepest)
 
     def newton_step(
-        self, point: Point, curvature: Tensor, right: Tensor, near: bool, relative: Tensor, steps: int
+        self, point: Point, curvature: Tensor, right: Tensor, renew: bool, relative: Tensor, steps: int
     ) -> Tensor:
         """Solve ``(diag(curvature + gamma / eps) - P^T (q / eps - u phi*''(-alpha)) P) x = right``.
 
@@ -220,38 +215,30 @@ class TensorDual(Dual):
         Parameters
         ----------
         point
-            Where.
+            Where; the last that was evaluated.
         curvature
             (B, m_max) curvature of the dots' term; ``v phi*''(-beta)`` makes the matrix the exact second derivative.
         right
             (B, m_max), of a size that float32 can hold; rows of zeros give zeros.
-        near
-            Whether the shares have changed little since the last call.
+        renew
+            Whether the shares have changed much since the last call: what preconditions is set anew.
         relative
             (B,) factors by which the preconditioned residual has to fall.
         steps
             Bound on the steps of conjugate gradients.
         """
+        if point.beta is not self.reference_beta:
+            point = self.anew(point.beta)
         dtype = self.problem.dtype
         curved = self.cells.mass * self.problem.pixel_penalty.curvature(-point.alpha)
         second = ((point.q / self.epsilon - curved) / point.total / point.total).to(dtype)
-        factor = point.factor.to(dtype)
-        end = factor.new_zeros(1)
+        end = second.new_zeros(1)
         spread = torch.cat([(point.gamma.flatten() / self.epsilon).to(dtype), end])
         fixed = torch.cat([curvature.flatten().to(dtype), end]) + spread
-
-        def product(x: Tensor) -> Tensor:
-            passed = self.pairs.rows(factor * x).mul_(second)
-            return torch.addcmul(fixed * x, factor, self.pairs.columns(passed), value=-1.0)
-
-        # How concentrated a dot's mass is, sum_i w p^2 / sum_i w p, changes little: good enough to precondition with.
-        if self.concentration is None or not near:
-            shared = factor.square() * self.pairs.columns_squared(second)
-            self.concentration = torch.where(spread > 0, shared / spread, 0.0)
-        diagonal = torch.maximum(fixed - self.concentration * spread, 1e-7 * fixed)
-        diagonal = torch.where(diagonal > 0, diagonal, 1.0)
+        if renew or self.systems.concentration is None:
+            self.systems.renew(second, point.total, spread, fixed)
         flat = torch.cat([right.flatten().to(dtype), end])
-        step = conjugate_gradient(product, flat, diagonal, relative.to(dtype), steps)
+        step = self.systems.solve(second, spread, fixed, flat, relative.to(dtype), steps)
         return step[:-1].view_as(right).double()
 
     def hard_minimum(self, beta: Tensor) -> Tensor:
@@ -328,52 +315,3 @@ class TensorDual(Dual):
             found.append(excess(scales, sizes, largest_error(scales, sizes.span)))
         below, above = torch.tensor(found, dtype=torch.float64, device=point.value.device).unbind(1)
         return below, above
-
-
-def conjugate_gradient(
-    product: Callable[[Tensor], Tensor], right: Tensor, diagonal: Tensor, relative: Tensor, steps: int
-) -> Tensor:
-    """Solve ``A x = right`` for each image, preconditioned with the diagonal; images of zeros stay zero.
-
-    Parameters
-    ----------
-    product
-        Symmetric positive definite product on flat vectors, block-diagonal in the images.
-    right, diagonal
-        (rows * m + 1,), the last element of ``right`` 0.
-    relative
-        (B,): stop when every image's preconditioned residual norm has fallen by its factor.
-    steps
-        Stop after this many products.
-    """
-
-    def dot(a: Tensor, b: Tensor) -> Tensor:
-        if rows == 1:
-            return torch.dot(a, b)[None]
-        return torch.linalg.vecdot(a[:-1].view(rows, -1), b[:-1].view(rows, -1))
-
-    def spread(scalars: Tensor) -> Tensor:
-        return scalars if rows == 1 else torch.cat([scalars.repeat_interleave(width), scalars.new_zeros(1)])
-
-    rows = len(relative)
-    width = (len(right) - 1) // rows
-    tiny = torch.finfo(right.dtype).tiny
-    inverse = 1.0 / diagonal
-    x = torch.zeros_like(right)
-    residual = right.clone()
-    z = residual * inverse
-    direction = z
-    rho = dot(residual, z)
-    target = relative * relative * rho
-    for _ in range(steps):
-        image = product(direction)
-        length = spread(rho / dot(direction, image).clamp_(min=tiny))
-        x.addcmul_(direction, length)
-        residual.addcmul_(image, length, value=-1.0)
-        z = residual * inverse
-        new = dot(residual, z)
-        if bool((new <= target).all()):
-            break
-        direction = torch.addcmul(z, direction, spread(new / rho.clamp(min=tiny)))
-        rho = new
-    return x

@@ -8,6 +8,7 @@ but the sum itself, and that error is known.
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -19,10 +20,15 @@ from dotcount.transport.costs import Cost
 
 BRANCH = 4
 """Boxes along the side of a box of the next coarser level."""
-ROOT_PAIRS = 1 << 18
-"""The coarsest level is chosen so that it has at most about this many (box, dot) pairs."""
-CHUNK_PAIRS = 1 << 21
+ROOT_PAIRS, ROOT_PAIRS_ON_DEVICE = 1 << 18, 1 << 22
+"""The coarsest level is chosen so that an image has at most about this many (box, dot) pairs there.
+
+On a GPU looking at more pairs costs less than looking at more levels.
+"""
+CHUNK_PAIRS, CHUNK_PAIRS_ON_DEVICE = 1 << 21, 1 << 23
 """At most about this many (box, dot) pairs are looked at in one go, to bound the memory."""
+ALIKE = 3
+"""Images whose numbers of dots have as many octal digits are searched together, padded to the largest number."""
 UNDERFLOW = -80.0
 """Exponents below this are counted as this, lest the bound vanish in float32."""
 TILE = 32
@@ -50,9 +56,40 @@ class Neighbours:
 
 
 @dataclass(frozen=True)
-class _Level:
-    """Candidates of boxes of one size: cell coordinates of the boxes, a padded index list, the bound so far."""
+class _Lists:
+    """Lists of dots of blocks in ascending order: flat dot indices, how many each block has, the bounds."""
 
+    flat: Tensor
+    counts: Tensor
+    log_dropped: Tensor
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Numbers of the images' grids (B,): cells along y and x, side of a cell, first block, blocks along y and x."""
+
+    rows: Tensor
+    columns: Tensor
+    unit: Tensor
+    first_block: Tensor
+    block_rows: Tensor
+    block_columns: Tensor
+
+
+@functools.lru_cache(maxsize=64)
+def _layout(grids: tuple[Grid, ...], device: torch.device) -> _Layout:
+    """Return the layout of a batch, which comes again and again."""
+    names = ("rows", "columns", "first_block", "block_rows", "block_columns")
+    numbers = {name: torch.tensor([getattr(grid, name) for grid in grids], device=device) for name in names}
+    unit = torch.tensor([grid.unit for grid in grids], dtype=torch.float64, device=device)
+    return _Layout(unit=unit, **numbers)
+
+
+@dataclass(frozen=True)
+class _Level:
+    """Candidates of boxes of one size: image and cell coordinates of the boxes, a padded index list, the bound."""
+
+    image: Tensor
     x: Tensor
     y: Tensor
     index: Tensor
@@ -61,24 +98,27 @@ class _Level:
 
 @dataclass(frozen=True)
 class _Search:
-    """One image's search: dots and potentials (with a dummy appended), and the rule for keeping."""
+    """Dots and potentials of a batch, flat (with a dummy appended), and the rule for keeping."""
 
-    grid: Grid
+    layout: _Layout
     x: Tensor
     y: Tensor
     beta: Tensor
     cost: Cost
     epsilon: float
     cutoff: float
-    slack: float
+    slack: Tensor
 
-    def test(self, x: Tensor, y: Tensor, side: int, index: Tensor, log_dropped: Tensor) -> tuple[Tensor, Tensor]:
-        """Test candidates (n, K) against the boxes at columns x (n, cx) and rows y (n, cy), in cells.
+    def test(
+        self, image: Tensor, x: Tensor, y: Tensor, side: int, index: Tensor, log_dropped: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Test candidates (n, K) against the boxes of images (n,) at columns x (n, cx) and rows y (n, cy), in cells.
 
         Returns the mask of what stays (n, cy, cx, K) and the bound on what does not (n, cy, cx).
         """
-        dots_x, dots_y = self.x[index], self.y[index]
-        (low_x, high_x), (low_y, high_y) = self.edges(x, side, self.grid.columns), self.edges(y, side, self.grid.rows)
+        dots_x, dots_y, unit = self.x[index], self.y[index], self.layout.unit[image].to(self.x)[:, None]
+        low_x, high_x = _edges(x, side, self.layout.columns[image], unit)
+        low_y, high_y = _edges(y, side, self.layout.rows[image], unit)
         gap_x = torch.maximum(low_x[:, :, None] - dots_x[:, None, :], dots_x[:, None, :] - high_x[:, :, None])
         gap_y = torch.maximum(low_y[:, :, None] - dots_y[:, None, :], dots_y[:, None, :] - high_y[:, :, None])
         cost = self.cost.of_difference(gap_x.clamp_(min=0.0)[:, None], gap_y.clamp_(min=0.0)[:, :, None])
@@ -100,13 +140,15 @@ class _Search:
         share = (
             nearest.sub_(top[..., None]).mul_(1.0 / self.epsilon).clamp_(min=UNDERFLOW).exp_().masked_fill_(none, 0.0)
         )
-        bound = share.sum(-1).double().log_() + (top.double() + self.slack) / self.epsilon
+        slack = self.slack[image][:, None, None]
+        bound = share.sum(-1).double().log_() + (top.double() + slack) / self.epsilon
         return keep, torch.logaddexp(bound, log_dropped[:, None, None])
 
-    def edges(self, first: Tensor, side: int, size: int) -> tuple[Tensor, Tensor]:
-        """Return the coordinates (n, c) of the first and last cell centre of boxes, cut off at the border."""
-        last = torch.clamp(first + side, max=size).to(self.x.dtype)
-        return (first.to(self.x.dtype) + 0.5) * self.grid.unit, (last - 0.5) * self.grid.unit
+
+def _edges(first: Tensor, side: int, size: Tensor, unit: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the coordinates (n, c) of the first and last cell centre of boxes, cut off at the border ``size`` (n,)."""
+    last = torch.minimum(first + side, size[:, None]).to(unit.dtype)
+    return (first.to(unit.dtype) + 0.5) * unit, (last - 0.5) * unit
 
 
 def _pick(values: Tensor, index: Tensor) -> Tensor:
@@ -114,10 +156,15 @@ def _pick(values: Tensor, index: Tensor) -> Tensor:
     return values.gather(1, index.flatten(1)).view_as(index)
 
 
-def _ranks(counts: Tensor) -> Tensor:
-    """Return 0, 1, ... within each run of the given lengths."""
+def _ranks(counts: Tensor, total: int) -> Tensor:
+    """Return 0, 1, ... within each run of the given lengths, which add up to ``total``."""
     starts = counts.cumsum(0) - counts
-    return torch.arange(int(counts.sum()), device=counts.device) - torch.repeat_interleave(starts, counts)
+    return torch.arange(total, device=counts.device) - _repeat(starts, counts, total)
+
+
+def _repeat(values: Tensor, counts: Tensor, total: int) -> Tensor:
+    """Return each value as often as its count says, ``total`` in all."""
+    return torch.repeat_interleave(values, counts, output_size=total)
 
 
 def _refine(search: _Search, level: _Level, side: int, fan_y: int, fan_x: int) -> tuple[_Level, Tensor, Tensor]:
@@ -125,78 +172,100 @@ def _refine(search: _Search, level: _Level, side: int, fan_y: int, fan_x: int) -
 
     Returns the boxes (with an empty index), the flat sorted dot list and its (n_boxes,) counts.
     """
-    xs, ys, dropped, flats, counts = [], [], [], [], []
-    dummy = len(search.beta) - 1
-    step = max(1, CHUNK_PAIRS // max(1, level.index.shape[1] * fan_x * fan_y))
+    device = level.index.device
+    found, flats, counts = [], [], []
+    k, layout = level.index.shape[1], search.layout
+    step = max(1, (CHUNK_PAIRS if device.type == "cpu" else CHUNK_PAIRS_ON_DEVICE) // max(1, k * fan_x * fan_y))
     for part in range(0, len(level.x), step):
-        index = level.index[part : part + step]
-        x = level.x[part : part + step, None] + side * torch.arange(fan_x, device=index.device)
-        y = level.y[part : part + step, None] + side * torch.arange(fan_y, device=index.device)
-        keep, bound = search.test(x, y, side, index, level.log_dropped[part : part + step])
-        exists = ((y < search.grid.rows)[:, :, None] & (x < search.grid.columns)[:, None, :]).flatten()
-        keep = keep.flatten(0, 2)
-        if not bool(exists.all()):
-            keep = keep[exists]
-        parent = torch.arange(len(index), device=index.device).repeat_interleave(fan_x * fan_y)[exists]
-        count = keep.sum(1)
+        image, index = level.image[part : part + step], level.index[part : part + step]
+        x = level.x[part : part + step, None] + side * torch.arange(fan_x, device=device)
+        y = level.y[part : part + step, None] + side * torch.arange(fan_y, device=device)
+        keep, bound = search.test(image, x, y, side, index, level.log_dropped[part : part + step])
+        inside = (y < layout.rows[image][:, None])[:, :, None] & (x < layout.columns[image][:, None])[:, None, :]
+        exists = torch.nonzero(inside.flatten()).flatten()
+        parent = torch.div(exists, fan_x * fan_y, rounding_mode="floor")
+        keep = keep.flatten(0, 2)[exists]
         position = torch.nonzero(keep.flatten()).flatten()
-        box = torch.repeat_interleave(torch.arange(len(count), device=index.device), count)
-        k = index.shape[1]
+        box = torch.div(position, k, rounding_mode="floor")
         flats.append(index.flatten()[position + (parent[box] - box) * k])
-        counts.append(count)
-        xs.append(x[:, None, :].expand(-1, fan_y, -1).flatten()[exists])
-        ys.append(y[:, :, None].expand(-1, -1, fan_x).flatten()[exists])
-        dropped.append(bound.flatten()[exists])
-    empty = torch.full((0,), dummy, device=level.index.device)
-    return _Level(torch.cat(xs), torch.cat(ys), empty, torch.cat(dropped)), torch.cat(flats), torch.cat(counts)
+        counts.append(keep.sum(1))
+        columns = x[:, None, :].expand(-1, fan_y, -1).flatten()[exists]
+        rows = y[:, :, None].expand(-1, -1, fan_x).flatten()[exists]
+        found.append((image[parent], columns, rows, bound.flatten()[exists]))
+    image, x, y, dropped = (torch.cat(one) for one in zip(*found))
+    return _Level(image, x, y, level.index[:0], dropped), torch.cat(flats), torch.cat(counts)
 
 
-def _search_image(search: _Search) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the sorted dot list, its count for each block in row-major order, and the bounds of the blocks."""
-    grid, m = search.grid, len(search.beta) - 1
-    device = search.beta.device
-    side, boxes = SIDE, grid.n_blocks
-    while boxes > 1 and boxes * m > ROOT_PAIRS:
+def _search_images(search: _Search, grids: tuple[Grid, ...], chosen: list[int], n_dots: list[int]) -> _Lists:
+    """Return the lists of all blocks of some images; those of other images are empty."""
+    device, dummy, n_blocks = search.beta.device, len(search.beta) - 1, grids[-1].first_block + grids[-1].n_blocks
+    width, most = dummy // len(grids), max(n_dots[b] for b in chosen)
+    side, boxes = SIDE, max(grids[b].n_blocks for b in chosen)
+    while boxes > 1 and boxes * most > (ROOT_PAIRS if device.type == "cpu" else ROOT_PAIRS_ON_DEVICE):
         side *= BRANCH
-        boxes = -(-grid.rows // side) * -(-grid.columns // side)
-    zero = torch.zeros(1, dtype=torch.int64, device=device)
-    everything = torch.arange(m, device=device)[None]
-    level = _Level(zero, zero, everything, torch.full((1,), -math.inf, dtype=torch.float64, device=device))
-    fan_y, fan_x = -(-grid.rows // side), -(-grid.columns // side)
+        boxes = max(-(-grids[b].rows // side) * -(-grids[b].columns // side) for b in chosen)
+    image = torch.tensor(chosen, device=device)
+    number = torch.arange(most, device=device)
+    lengths = torch.tensor([n_dots[b] for b in chosen], device=device)
+    everything = torch.where(number < lengths[:, None], image[:, None] * width + number, dummy)
+    zero = torch.zeros_like(image)
+    level = _Level(image, zero, zero, everything, torch.full(zero.shape, -math.inf, device=device).double())
+    fan_y, fan_x = (
+        max(-(-cells // side) for cells in sizes) for sizes in zip(*((grids[b].rows, grids[b].columns) for b in chosen))
+    )
     while True:
         level, flat, counts = _refine(search, level, side, fan_y, fan_x)
         if side == SIDE:
             break
-        index = torch.full((len(counts), max(1, int(counts.max()))), m, device=device)
-        box = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)
-        index[box, _ranks(counts)] = flat
-        level = _Level(level.x, level.y, index, level.log_dropped)
+        index = torch.full((len(counts), max(1, int(counts.max()))), dummy, device=device)
+        box = _repeat(torch.arange(len(counts), device=device), counts, len(flat))
+        index[box, _ranks(counts, len(flat))] = flat
+        level = _Level(level.image, level.x, level.y, index, level.log_dropped)
         side, fan_y, fan_x = side // BRANCH, BRANCH, BRANCH
-    block = torch.div(level.y, SIDE, rounding_mode="floor") * grid.block_columns
-    block += torch.div(level.x, SIDE, rounding_mode="floor")
-    return _row_major(block, flat, counts, level.log_dropped)
-
-
-def _row_major(block: Tensor, flat: Tensor, counts: Tensor, dropped: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Reorder the lists of boxes that are blocks ``block`` (n,) by block number."""
+    layout = search.layout
+    block = torch.div(level.y, SIDE, rounding_mode="floor") * layout.block_columns[level.image]
+    block += torch.div(level.x, SIDE, rounding_mode="floor") + layout.first_block[level.image]
     order = torch.argsort(block)
-    starts = (counts.cumsum(0) - counts)[order]
-    counts = counts[order]
-    return flat[torch.repeat_interleave(starts, counts) + _ranks(counts)], counts, dropped[order]
+    starts, counts, block = (counts.cumsum(0) - counts)[order], counts[order], block[order]
+    flat = flat[_repeat(starts, counts, len(flat)) + _ranks(counts, len(flat))]
+    dropped = torch.full((n_blocks,), -math.inf, dtype=torch.float64, device=device)
+    every = torch.zeros(n_blocks, dtype=torch.int64, device=device)
+    return _Lists(flat, every.index_copy_(0, block, counts), dropped.index_copy_(0, block, level.log_dropped[order]))
 
 
-def _with_every_dot(grid: Grid, dots: Tensor, flat: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Give each dot that is on no list a place on that of the block nearest to it, so that it can be paid at all."""
-    m = len(dots)
-    missing = torch.nonzero(torch.bincount(flat, minlength=m)[:m] == 0).flatten()
+def _merge(parts: list[_Lists]) -> _Lists:
+    """Return lists of which each block has those of one part."""
+    if len(parts) == 1:
+        return parts[0]
+    device, totals = parts[0].flat.device, [len(part.flat) for part in parts]
+    blocks = torch.arange(len(parts[0].counts), device=device)
+    owner = torch.cat([_repeat(blocks, part.counts, total) for part, total in zip(parts, totals)])
+    flat = torch.cat([part.flat for part in parts])[torch.argsort(owner, stable=True)]
+    dropped = functools.reduce(torch.maximum, [part.log_dropped for part in parts])
+    return _Lists(flat, torch.stack([part.counts for part in parts]).sum(0), dropped)
+
+
+def _with_every_dot(lists: _Lists, layout: _Layout, dots: Tensor, listed: Tensor) -> _Lists:
+    """Give each dot that is on no list a place on that of the block nearest to it, so that it can be paid at all.
+
+    ``listed`` (B, m_max) says which dots have to be on one.
+    """
+    n, width = listed.shape
+    absent = torch.bincount(lists.flat, minlength=n * width)[: n * width] == 0
+    missing = torch.nonzero(absent & listed.flatten()).flatten()
     if not len(missing):
-        return flat, counts
-    place = torch.div(dots[missing] / grid.unit, SIDE, rounding_mode="floor").long()
-    column = place[:, 0].clamp(0, grid.block_columns - 1)
-    nearest = place[:, 1].clamp(0, grid.block_rows - 1) * grid.block_columns + column
-    block = torch.cat([torch.repeat_interleave(torch.arange(len(counts), device=flat.device), counts), nearest])
+        return lists
+    image = torch.div(missing, width, rounding_mode="floor")
+    place = torch.div(dots.view(-1, 2)[missing] / layout.unit[image][:, None], SIDE, rounding_mode="floor").long()
+    zero = torch.zeros_like(image)
+    column = torch.minimum(torch.maximum(place[:, 0], zero), layout.block_columns[image] - 1)
+    row = torch.minimum(torch.maximum(place[:, 1], zero), layout.block_rows[image] - 1)
+    nearest = layout.first_block[image] + row * layout.block_columns[image] + column
+    blocks = torch.arange(len(lists.counts), device=missing.device)
+    block = torch.cat([_repeat(blocks, lists.counts, len(lists.flat)), nearest])
     order = torch.argsort(block, stable=True)
-    return torch.cat([flat, missing])[order], torch.bincount(block, minlength=len(counts))
+    flat = torch.cat([lists.flat, missing])[order]
+    return _Lists(flat, torch.bincount(block, minlength=len(blocks)), lists.log_dropped)
 
 
 def find_neighbours(
@@ -220,55 +289,58 @@ def find_neighbours(
         How far below the best, in units of the cost, a score may lie and still be kept; ``inf`` keeps all pairs of
         finite cost.
     """
-    width = dots.shape[1]
-    device = dots.device
-    flats, tiles, blocks, dropped = [], [], [], []
-    for b, (grid, m) in enumerate(zip(cells.grids, n_dots)):
-        if m == 0:
-            dropped.append(torch.full((grid.n_blocks,), -math.inf, dtype=torch.float64, device=device))
-            continue
-        flat, count, bound = _neighbours_of_image(grid, dots[b, :m], beta[b, :m], cost, epsilon, cutoff)
-        n_tiles = torch.div(count + TILE - 1, TILE, rounding_mode="floor")
-        tiled = torch.full((int(n_tiles.sum()) * TILE,), width * len(n_dots), device=device)
-        first = torch.repeat_interleave((n_tiles.cumsum(0) - n_tiles) * TILE, count)
-        tiled[first + _ranks(count)] = flat + b * width
-        flats.append(tiled.view(-1, TILE))
-        tiles.append(n_tiles)
-        blocks.append(torch.arange(grid.first_block, grid.first_block + grid.n_blocks, device=device))
-        dropped.append(bound)
-    if not flats:
-        none = torch.zeros(0, dtype=torch.int64, device=device)
-        return Neighbours(none.view(0, TILE), none, torch.cat(dropped))
-    return Neighbours(
-        torch.cat(flats), torch.repeat_interleave(torch.cat(blocks), torch.cat(tiles)), torch.cat(dropped)
-    )
-
-
-def _neighbours_of_image(
-    grid: Grid, dots: Tensor, beta: Tensor, cost: Cost, epsilon: float, cutoff: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the flat dot list, the counts and the bounds of the blocks of one image."""
-    m = len(dots)
+    width, device, n_blocks = dots.shape[1], dots.device, len(cells.mass)
     if math.isinf(cutoff) and cost.delta is None:
-        everything = torch.arange(m, device=dots.device).repeat(grid.n_blocks)
-        counts = torch.full((grid.n_blocks,), m, device=dots.device)
-        return everything, counts, torch.full((grid.n_blocks,), -math.inf, dtype=torch.float64, device=dots.device)
+        lists = _all_pairs(cells, n_dots, width)
+    else:
+        lists = _searched(cells, dots, n_dots, beta, cost, epsilon, cutoff)
+    total, counts = len(lists.flat), lists.counts
+    n_tiles = torch.div(counts + TILE - 1, TILE, rounding_mode="floor")
+    all_tiles = int(n_tiles.sum())
+    tiled = torch.full((all_tiles * TILE,), width * len(n_dots), device=device)
+    first = _repeat((n_tiles.cumsum(0) - n_tiles) * TILE, counts, total)
+    tiled[first + _ranks(counts, total)] = lists.flat
+    block = _repeat(torch.arange(n_blocks, device=device), n_tiles, all_tiles)
+    return Neighbours(tiled.view(-1, TILE), block, lists.log_dropped)
+
+
+def _all_pairs(cells: CellBlocks, n_dots: list[int], width: int) -> _Lists:
+    """Return the lists of all dots of the image for every block."""
+    device, n_blocks = cells.mass.device, len(cells.mass)
+    total = sum(grid.n_blocks * m for grid, m in zip(cells.grids, n_dots))
+    counts = torch.tensor(n_dots, device=device)[cells.image]
+    flat = _ranks(counts, total) + _repeat(cells.image * width, counts, total)
+    return _Lists(flat, counts, torch.full((n_blocks,), -math.inf, dtype=torch.float64, device=device))
+
+
+def _searched(
+    cells: CellBlocks, dots: Tensor, n_dots: list[int], beta: Tensor, cost: Cost, epsilon: float, cutoff: float
+) -> _Lists:
+    """Return the lists that a search finds; see :func:`find_neighbours`."""
+    device, n_blocks, layout = dots.device, len(cells.mass), _layout(cells.grids, dots.device)
     # float32 is enough to choose; its rounding, a few ulp of the largest number, goes into the bound. Not so for wfr,
     # whose cost is singular.
     dtype = torch.float32 if cost.delta is None else torch.float64
-    largest = float(dots.abs().max()) + max(grid.rows, grid.columns) * grid.unit
-    largest = max(largest, largest * largest if cost.name == "sql2" else 0.0) + float(beta.abs().max())
-    far = torch.full((1,), -math.inf, device=dots.device, dtype=dtype)
+    largest = dots.abs().amax((1, 2)) + torch.maximum(layout.rows, layout.columns) * layout.unit
+    largest = torch.maximum(largest, largest * largest) if cost.name == "sql2" else largest
+    end = torch.full((1,), -math.inf, device=device, dtype=dtype)
     search = _Search(
-        grid=grid,
-        x=torch.cat([dots[:, 0].to(dtype), far.new_zeros(1)]),
-        y=torch.cat([dots[:, 1].to(dtype), far.new_zeros(1)]),
-        beta=torch.cat([beta.to(dtype), far]),
+        layout=layout,
+        x=torch.cat([dots[..., 0].flatten().to(dtype), torch.zeros_like(end)]),
+        y=torch.cat([dots[..., 1].flatten().to(dtype), torch.zeros_like(end)]),
+        beta=torch.cat([beta.flatten().to(dtype), end]),
         cost=cost,
         epsilon=epsilon,
         cutoff=cutoff,
-        slack=1e-6 * largest,
+        slack=1e-6 * (largest + beta.abs().amax(1)),
     )
-    flat, counts, bound = _search_image(search)
-    flat, counts = _with_every_dot(grid, dots, flat, counts)
-    return flat, counts, bound
+    alike: dict[int, list[int]] = {}
+    for b, m in enumerate(n_dots):
+        if m:
+            alike.setdefault(-(-m.bit_length() // ALIKE), []).append(b)
+    if not alike:
+        none = torch.zeros(n_blocks, dtype=torch.int64, device=device)
+        return _Lists(none[:0], none, torch.full((n_blocks,), -math.inf, dtype=torch.float64, device=device))
+    lists = _merge([_search_images(search, cells.grids, chosen, n_dots) for chosen in alike.values()])
+    listed = torch.arange(dots.shape[1], device=device) < torch.tensor(n_dots, device=device)[:, None]
+    return _with_every_dot(lists, layout, dots, listed)

@@ -7,6 +7,7 @@ whole matrix is a gather of ``n_tiles * TILE`` numbers, one batched small matrix
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -20,8 +21,8 @@ FLOOR = -80.0
 """Least exponent that is kept apart from zero in float32: ``e^-80`` is still a normal number."""
 SAFE_SPREAD = 20.0
 """Spread of the scores within a block, in units of epsilon, up to which its cells share one reference."""
-CHUNK = 2048
-"""Tiles worked on in one go where temporaries would add up, to bound the memory."""
+CHUNK, CHUNK_ON_DEVICE = 1 << 11, 1 << 16
+"""Tiles worked on in one go where temporaries would add up, to bound the memory; the latter on a GPU."""
 
 
 class TensorPlans:
@@ -56,13 +57,19 @@ class TensorPlans:
         near, step = near.to(dtype), step.to(dtype)[:, :, None]
         self._dx, self._dy = near[:, None, :, 0] - step, near[:, None, :, 1] - step
         # How much scores can differ within a block; only for costs that are norms is this known beforehand.
-        side = (SIDE - 1) * float(cells.unit.max())
+        side = (SIDE - 1) * max(grid.unit for grid in cells.grids)
         self.spread = {"l1": 2.0, "l2": math.sqrt(2.0)}.get(cost.name, math.inf) * side
         self.plans = torch.empty(len(self.block), self.k, TILE, dtype=dtype, device=dots.device)
+        self.chunk = CHUNK if dots.device.type == "cpu" else CHUNK_ON_DEVICE
+        self.matrix_units = dtype == torch.float64 or _exact_products(dots.device)
 
-    def costs(self, start: int, stop: int) -> Tensor:
+    def _chunks(self) -> Iterator[slice]:
+        for first in range(0, len(self.block), self.chunk):
+            yield slice(first, min(first + self.chunk, len(self.block)))
+
+    def costs(self, some: slice) -> Tensor:
         """Return the (n, k, TILE) costs of some tiles."""
-        dx, dy = self._dx[start:stop, None], self._dy[start:stop, :, None]
+        dx, dy = self._dx[some, None], self._dy[some, :, None]
         return self.ground.of_difference(dx, dy).flatten(1, 2)
 
     def stabilise(self, beta: Tensor, epsilon: float) -> Tensor:
@@ -82,19 +89,13 @@ class TensorPlans:
             top = _block_maximum(best, self.block, self.n_blocks)
         else:
             tops = [
-                torch.sub(
-                    score[start : start + CHUNK, None], self.costs(start, start + CHUNK), alpha=1.0 / epsilon
-                ).amax(2)
-                for start in range(0, len(self.block), CHUNK)
+                torch.sub(score[some, None], self.costs(some), alpha=1.0 / epsilon).amax(2) for some in self._chunks()
             ]
             top = _block_maximum(torch.cat([score.new_zeros(0, self.k), *tops]), self.block, self.n_blocks)
         offset = top.index_select(0, self.block)[:, :, None]
-        for start in range(0, len(self.block), CHUNK):
-            stop = start + CHUNK
-            part = self.plans[start:stop]
-            torch.sub(
-                score[start:stop, None] - offset[start:stop], self.costs(start, stop), alpha=1.0 / epsilon, out=part
-            )
+        for some in self._chunks():
+            part = self.plans[some]
+            torch.sub(score[some, None] - offset[some], self.costs(some), alpha=1.0 / epsilon, out=part)
             if self.floored:
                 part.clamp_(min=FLOOR)
             part.exp_()
@@ -110,10 +111,7 @@ class TensorPlans:
         """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""
         extended = torch.cat([beta.flatten(), beta.new_full((1,), -math.inf)])
         local = extended.index_select(0, self.index).view(-1, 1, TILE).to(self.dtype)
-        tops = [
-            (local[start : start + CHUNK] - self.costs(start, start + CHUNK)).amax(2)
-            for start in range(0, len(self.block), CHUNK)
-        ]
+        tops = [(local[some] - self.costs(some)).amax(2) for some in self._chunks()]
         out = torch.full((self.n_blocks, self.k), -math.inf, dtype=self.dtype, device=beta.device)
         if tops:
             best = torch.cat(tops)
@@ -123,20 +121,32 @@ class TensorPlans:
     def rows(self, x: Tensor) -> Tensor:
         """Return ``sum_j p_ij x_j`` (n_blocks, k) for x of the pairs' dtype whose last element is 0."""
         local = x.index_select(0, self.index).view(-1, 1, TILE)
-        partial = torch.bmm(local, self.plans.transpose(1, 2))[:, 0]
+        if self.matrix_units:
+            partial = torch.bmm(local, self.plans.transpose(1, 2))[:, 0]
+        else:
+            partial = local.new_empty(len(local), self.k)
+            for some in self._chunks():
+                torch.sum(self.plans[some] * local[some], 2, out=partial[some])
         return partial.new_zeros(self.n_blocks, self.k).index_add_(0, self.block, partial)
 
     def columns(self, w: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Return ``sum_i w_i p_ij`` for w of the pairs' dtype, added up in ``dtype`` (theirs, if None)."""
-        return self._scatter(torch.bmm(self._local(w), self.plans), dtype or self.dtype)
+        return self._scatter(self.columns_of_tiles(w), dtype or self.dtype)
+
+    def columns_of_tiles(self, w: Tensor) -> Tensor:
+        """Return ``sum_i w_i p_ij`` over the cells of each tile's block, (n_tiles, 1, TILE)."""
+        local = self._local(w)
+        if self.matrix_units:
+            return torch.bmm(local, self.plans)
+        out = local.new_empty(len(local), 1, TILE)
+        for some in self._chunks():
+            torch.sum(self.plans[some] * local[some].mT, 1, keepdim=True, out=out[some])
+        return out
 
     def columns_squared(self, w: Tensor) -> Tensor:
         """Return ``sum_i w_i p_ij^2`` for w of the pairs' dtype."""
         local = self._local(w)
-        parts = [
-            torch.bmm(local[start : start + CHUNK], self.plans[start : start + CHUNK].square())
-            for start in range(0, len(self.block), CHUNK)
-        ]
+        parts = [(self.plans[some].square() * local[some].mT).sum(1, keepdim=True) for some in self._chunks()]
         return self._scatter(torch.cat(parts) if parts else local, self.dtype)
 
     def columns_of_cost(self, w: Tensor, factor: Tensor) -> Tensor:
@@ -144,13 +154,12 @@ class TensorPlans:
         local = self._local(w)
         scale = factor.to(self.dtype).index_select(0, self.index).view(-1, 1, TILE)
         out = torch.zeros(self.n_blocks, dtype=torch.float64, device=w.device)
-        for start in range(0, len(self.block), CHUNK):
-            stop = start + CHUNK
-            paid = self.costs(start, stop)
+        for some in self._chunks():
+            paid = self.costs(some)
             if self.ground.delta is not None:
                 paid.masked_fill_(torch.isinf(paid), 0.0)
-            paid = torch.bmm(local[start:stop], paid.mul_(self.plans[start:stop])).mul_(scale[start:stop])
-            out.index_add_(0, self.block[start:stop], paid.double().sum((1, 2)))
+            paid = paid.mul_(self.plans[some]).mul_(local[some].mT).sum(1, keepdim=True).mul_(scale[some])
+            out.index_add_(0, self.block[some], paid.double().sum((1, 2)))
         return out
 
     def near_pole(self, factor: Tensor, turn: Tensor, epsilon: float) -> Tensor:
@@ -160,14 +169,13 @@ class TensorPlans:
         """
         scale = factor.to(self.dtype).index_select(0, self.index).view(-1, 1, TILE)
         out = torch.zeros(self.n_blocks, self.k, dtype=torch.float64, device=turn.device)
-        for start in range(0, len(self.block), CHUNK):
-            stop = start + CHUNK
-            block = self.block[start:stop]
-            cost = self.costs(start, stop)
+        for some in self._chunks():
+            block = self.block[some]
+            cost = self.costs(some)
             turned = turn[block][:, None, None] * torch.exp(0.5 * cost)
             error = torch.where(turned < 0.25, turned + 8.0 * UNIT64 * cost, math.inf)
             more = torch.expm1((error / epsilon).clamp(max=LARGEST_EXPONENT))
-            share = self.plans[start:stop] * scale[start:stop]
+            share = self.plans[some] * scale[some]
             out.index_add_(0, block, torch.where(share > 0, share * more, 0.0).sum(2).double())
         return out
 
@@ -177,6 +185,18 @@ class TensorPlans:
     def _scatter(self, values: Tensor, dtype: torch.dtype) -> Tensor:
         out = torch.zeros(self.n_dots, dtype=dtype, device=values.device)
         return out.scatter_add_(0, self.index, values.flatten().to(dtype))
+
+
+def _exact_products(device: torch.device) -> bool:
+    """Whether products of float32 matrices are as exact as float32.
+
+    What a user allows his network, TensorFloat-32 or bfloat16 products, is too coarse for shares: certificates bound
+    the rounding of float32. Processes have several switches for this, so on GPUs none is relied on.
+    """
+    try:
+        return device.type == "cpu" and torch.get_float32_matmul_precision() == "highest"
+    except RuntimeError:  # switches of two kinds have been set
+        return False
 
 
 def _block_maximum(values: Tensor, block: Tensor, n_blocks: int) -> Tensor:

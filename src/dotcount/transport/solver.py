@@ -114,7 +114,7 @@ class Solver:
         else:
             for k, one in enumerate(maps):
                 check_density(one, _name(k, n))
-        with few_threads(maps[0].device) as threads:
+        with torch.autocast(maps[0].device.type, enabled=False), few_threads(maps[0].device) as threads:
             self._control = replace(self._control, dtype=maps[0].dtype)
             if self._problem is None:
                 problem, self._like = self._make_problem(stack, maps, threads), like
