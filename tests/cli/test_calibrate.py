@@ -68,3 +68,20 @@ def test_an_exported_model_becomes_an_exported_model(dotcount, dotted, tmp_path)
     scale = json.loads((tmp_path / "run" / "model" / "config.json").read_text(encoding="utf-8"))["count_scale"]
     assert entries["reg_output_scaling"] == scale != 1  # other programs read this one
     assert "is there already" in dotcount("calibrate", exported, dotted)[2]
+
+
+def test_images_that_the_model_was_trained_on_are_known_again(dotcount, trained, data, tmp_path):
+    """Errors on them are no measure of others: no interval is fitted to them, and a score says what it is of."""
+    code, _, complaint = dotcount("calibrate", trained, data, "--split", "train", "--out", tmp_path / "a")
+    assert code == 1
+    assert "trained on 8 of the 8 images, which were left out" in complaint
+    code, told, complaint = dotcount("calibrate", trained, data, "--out", tmp_path / "b")
+    assert code == 0, complaint
+    assert "note: the model was trained on 8 of the 14 images, which were left out" in told
+    assert json.loads((tmp_path / "b" / "model" / "config.json").read_text())["calibration"]["images"] == 6
+    for split, seen in (("train", 8), ("test", 0)):
+        code, told, complaint = dotcount("evaluate", trained, data, "--split", split, "--out", tmp_path / split)
+        assert code == 0, complaint
+        assert ("note: The model was trained on 8 of the 8 images" in told) == bool(seen)
+        void = json.loads((tmp_path / split / "metrics.json").read_text())["void"]
+        assert any("was trained on" in sentence for sentence in void) == bool(seen)

@@ -27,6 +27,7 @@ from dotcount.cli.common import (
     positive_number,
     progress,
     quoted,
+    require_model,
     require_output_folder,
     whole_number,
 )
@@ -121,10 +122,14 @@ def _score(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Judge, or correct what was decided."""
-    from dotcount.errors import UsageError
+    from dotcount.errors import OutputError, UsageError
 
     for folder in filter(None, (args.out, args.fix)):
         require_output_folder(folder)
+    if args.fix is not None and args.fix.is_dir() and any(args.fix.iterdir()):
+        raise OutputError(f"--fix {args.fix} exists already; choose another folder or remove it")
+    if args.decisions is None and args.folds is None:
+        require_model(args.run, [args.data])
     if args.decisions is not None and args.fix is None:
         raise UsageError("--decisions needs --fix, the folder of the corrected copy")
     if args.fix is not None and args.classes:

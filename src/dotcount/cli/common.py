@@ -16,14 +16,15 @@ def add_out(parser: argparse.ArgumentParser, text: str, metavar: str = "DIR") ->
     parser.add_argument("--out", required=True, type=Path, metavar=metavar, help=text)
 
 
-def add_run(parser: argparse.ArgumentParser) -> None:
-    """Add the positional ``RUN``."""
+def add_run(parser: argparse.ArgumentParser, *, exported: bool = True) -> None:
+    """Add the positional ``RUN``; ``exported``: it may be an exported file."""
+    file = " an exported .onnx file," if exported else ""
     parser.add_argument(
         "run",
         type=Path,
         metavar="RUN",
-        help="what `dotcount train --out` wrote, its model folder, an exported .onnx file, or cells or trees, models "
-        "that come with dotcount",
+        help=f"what `dotcount train --out` wrote, its model folder,{file} or cells or trees, models that come with "
+        "dotcount",
     )
 
 

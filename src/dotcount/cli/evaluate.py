@@ -106,6 +106,7 @@ def summary(result: Evaluation) -> str:
     place, near, radius = located.greedy, located.object_radius.matched, located.object_radius.median_px
     low, high = counting.mae_ci95
     nae = "" if counting.nae is None else f", NAE {counting.nae:.3f}"
+    void = "".join(f"\nnote: {sentence}" for sentence in metrics.void)
     failed = f", {metrics.failed} more not readable" if metrics.failed else ""
     return (
         f"{counting.n} images{failed}: MAE {counting.mae:.2f} (95 % interval {low:.2f} to {high:.2f}), "
@@ -113,5 +114,5 @@ def summary(result: Evaluation) -> str:
         f"{metrics.baseline.sentence()}\n"
         f"located points within an object's radius ({radius:.1f} px): precision {near.precision:.3f}, "
         f"recall {near.recall:.3f}, F {near.f:.3f}\n"
-        f"located points, mean over 1 to 100 px: AP {place.ap:.3f}, AR {place.ar:.3f}, F {place.f:.3f}"
+        f"located points, mean over 1 to 100 px: AP {place.ap:.3f}, AR {place.ar:.3f}, F {place.f:.3f}{void}"
     )

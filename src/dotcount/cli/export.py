@@ -24,11 +24,12 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    add_run(parser)
+    add_run(parser, exported=False)
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the file to write; page: a folder")
     parser.add_argument(
         "--format",
         default="onnx",
+        choices=("onnx", "deepness", "page"),
         metavar="NAME",
         help="onnx: images of any size (default); deepness: tiles of 512 px and objects per pixel, for the QGIS "
         "plug-in Deepness; page: a page that counts photos in any browser, without a server",
@@ -51,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
     require_model(args.run, args.images)
     if args.out.exists() and not args.overwrite:
         raise UsageError(f"--out {args.out} is there already; choose another name, or set --overwrite to replace it")
+    if args.format != "page" and args.out.suffix.lower() != ".onnx":
+        raise UsageError(f"--out {args.out} must end in .onnx, by which an exported model is known")
     from dotcount.export import export
     from dotcount.prediction import find
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dotcount.calibration import Recalibration, recalibrate
 from dotcount.data import Collection
@@ -23,7 +24,8 @@ def calibrate_on(
 ) -> Recalibration:
     """Count the annotated images of a collection and calibrate the model on them; no weight changes.
 
-    The images must not be among those that the model was trained on.
+    Images that the model was trained on, as far as it knows them again, are left out: its errors on them are no
+    measure of others. ``notes`` of what is returned say so.
 
     Parameters
     ----------
@@ -51,8 +53,11 @@ def calibrate_on(
     (6, 6)
     """
     chosen = select_split(collection, split)
-    reader, pairs, errors = SetCounter(predictor, chosen), [], []
+    reader, pairs, errors, learned = SetCounter(predictor, chosen), [], [], 0
     for done, record in enumerate(chosen.records, start=1):
+        if reader.learned(record):
+            learned += 1
+            continue
         counted = reader.count(record)
         if counted.prediction is not None and record.points is not None:
             pairs.append((counted.prediction, record.points))
@@ -60,8 +65,9 @@ def calibrate_on(
             errors.append(counted.error)
         if progress is not None:
             progress(done, len(chosen.records))
+    known = f"the model was trained on {learned:,} of the {len(chosen.records):,} images, which were left out"
     try:
-        return recalibrate(
+        found = recalibrate(
             predictor.metadata,
             pairs,
             data=collection.name,
@@ -71,4 +77,5 @@ def calibrate_on(
         )
     except DataError as error:
         first = f" ({len(errors)} can't be read; the first: {errors[0]})" if errors else ""
-        raise DataError(f"{error}{first}") from error
+        raise DataError(f"{error}{first}{f'; {known}' if learned else ''}") from error
+    return replace(found, notes=(known, *found.notes)) if learned else found

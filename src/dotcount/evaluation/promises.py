@@ -50,8 +50,10 @@ def coverage_by_subset(
     return found
 
 
-def void_promises(held: IntervalCoverage | None, rows: Sequence[Row]) -> tuple[str, ...]:
+def void_promises(held: IntervalCoverage | None, rows: Sequence[Row], learned: int = 0) -> tuple[str, ...]:
     """Return why the promise of the interval does not hold on these images, a sentence each.
+
+    ``learned`` is the number of them that the model was trained on.
 
     Examples
     --------
@@ -62,6 +64,11 @@ def void_promises(held: IntervalCoverage | None, rows: Sequence[Row]) -> tuple[s
     if rows and strange > max(1, STRANGERS * len(rows)):
         found.append(
             f"{strange:,} of {len(rows):,} images are unlike the training images: intervals promise nothing for them."
+        )
+    if learned:
+        found.append(
+            f"The model was trained on {learned:,} of the {len(rows):,} images: errors on them are smaller than on "
+            "others, and no interval is promised for them."
         )
     if held is not None and held.fails:
         found.append(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from dotcount.data import Collection, Record
+from dotcount.data.digests import file_digest, unpacked
 from dotcount.data.images import PixelArray, load_image, to_unit
 from dotcount.data.survey import survey
 from dotcount.errors import DataError, InputError
@@ -89,6 +90,15 @@ class SetCounter:
             return CountedImage.of(found, pixels, rule)
         except (DataError, InputError) as error:
             return CountedImage(None, str(error))
+
+    def learned(self, record: Record) -> bool:
+        """Return whether the model was trained on this image, as far as its digest tells."""
+        return bool(self._digests) and file_digest(record.image) in self._digests
+
+    @cached_property
+    def _digests(self) -> frozenset[str]:
+        facts = self._predictor.metadata.training
+        return frozenset() if facts is None else unpacked(facts.digests)
 
     @cached_property
     def _intensity(self) -> IntensityRule:

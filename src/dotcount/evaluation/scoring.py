@@ -183,7 +183,7 @@ def evaluate(
         game=tuple(float(value) for value in np.mean(patches, axis=0)),
         interval=interval,
         interval_by_subset=coverage_by_subset(predictor.interval, scored, groupings),
-        void=void_promises(interval, scored),
+        void=void_promises(interval, scored, sum(map(reader.learned, records))),
         failed=len(rows) - len(scored),
         split=split or "all",
         recipe=collection.format,

@@ -97,6 +97,8 @@ class TrainingFacts(Strict):
         Of weights, order of the data and augmentation.
     loss
         What was minimised.
+    digests
+        Of the training images, see :func:`dotcount.data.digests.packed`; empty if they are not known.
 
     Examples
     --------
@@ -117,6 +119,7 @@ class TrainingFacts(Strict):
     pretrained: bool = False
     seed: Number = 0
     loss: LossFacts = field(default_factory=LossFacts)
+    digests: str = ""
 
     @property
     def mean_count(self) -> float:

@@ -219,7 +219,9 @@ class Summary:
 
         if interval is None and self.rule is not None:
             interval = CountInterval.from_dict(self.rule)
-        reason = void(self.counted, self.without_interval, self.unlike) if interval is not None else ""
+        reason = ""
+        if interval is not None:
+            reason = interval.reason or void(self.counted, self.without_interval, self.unlike)
         if reason:
             return CombinedCount(weight * self.count, None, None, None, reason)
         if interval is not None and self.counted == 1:

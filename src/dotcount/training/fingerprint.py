@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import numpy as np
 
 from dotcount.data import Record
-
-WHOLE = 32 << 20
-"""Bytes up to which a file is read whole; of a larger one so many are read, in blocks spread over it."""
-
-BLOCK = 1 << 20
+from dotcount.data.digests import file_digest
 
 
 def dots_digest(records: Iterable[Record]) -> str:
@@ -24,26 +19,6 @@ def dots_digest(records: Iterable[Record]) -> str:
         if record.points is not None:
             digest.update(np.ascontiguousarray(record.points.xy).tobytes())
     return digest.hexdigest()[:16]
-
-
-def file_digest(path: Path) -> str:
-    """Return a digest of the size and content of a file; empty if it can't be read.
-
-    A copy of the file has the same. Of a file of more than :data:`WHOLE` bytes only so many are looked at.
-    """
-    try:
-        size = path.stat().st_size
-        digest = hashlib.blake2b(str(size).encode(), digest_size=8)
-        starts: Iterable[int] = range(0, size, BLOCK)
-        if size > WHOLE:
-            starts = np.linspace(0, size - BLOCK, WHOLE // BLOCK).astype(np.int64).tolist()
-        with path.open("rb") as file:
-            for start in starts:
-                file.seek(start)
-                digest.update(file.read(BLOCK))
-    except OSError:
-        return ""
-    return digest.hexdigest()
 
 
 def image_digests(records: Iterable[Record]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from torch import nn
 
 from dotcount.calibration import Calibration, CalibrationOptions, calibrate_model, choose_checkpoint
 from dotcount.data import ResizeRule
+from dotcount.data.digests import file_digest, packed
 from dotcount.metadata import (
     Checkpoint,
     CountRange,
@@ -123,4 +124,5 @@ def training_facts(plan: Plan, state: RunState) -> TrainingFacts:
         pretrained=config.model.pretrained is not False,
         seed=training.seed,
         loss=LossFacts.of(config.loss.name, config.loss.options),
+        digests=packed(state.images.get(record.name) or file_digest(record.image) for record in plan.train.records),
     )
