@@ -90,6 +90,20 @@ def write_api() -> None:
 write_api()
 
 
+def write_notebooks() -> None:
+    """Write the notebooks as pages; the tests run them."""
+    import json
+
+    from notebooks import page
+
+    for path in Path(__file__).parent.rglob("*.ipynb"):
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        path.with_suffix(".md").write_text(page(notebook, path.with_suffix("")), encoding="utf-8")
+
+
+write_notebooks()
+
+
 def write_help(_app: object) -> None:
     """Write the command line's own help texts, so that the page can't say anything else."""
     import argparse
