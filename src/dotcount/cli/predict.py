@@ -278,7 +278,8 @@ def _share(text: str) -> float:
 def _bear(going: PredictionRun, most: float | None, images: int) -> None:
     """Stop a run of which too much has failed."""
     summary = going.summary
-    if most is not None and summary.failed > most * max(images, summary.total):
+    images = max(images, summary.total)  # a file may hold many
+    if most is not None and summary.failed > most * images:
         going.close()
         raise DataError(
             f"{summary.failed:,} of {images:,} images failed, more than a share of {most:g}; the first: "

@@ -27,6 +27,8 @@ LARGE_PIXELS = 24_000_000
 
 _ROWS = 2**17  # values looked at in each of three bands, to learn how bright an image is
 
+_LOOKED_AT = 2**23  # pixels looked at together for gaps
+
 _DEPTHS = ("uint8", "uint16")
 _GREY, _RGB, _YCBCR = 1, 2, 6
 _ALPHA = (1, 2)  # extra samples that are transparency
@@ -66,6 +68,8 @@ class TiffWindows:
         The same picture with fewer pixels, larger ones first.
     offset
         Where in the file the page begins; absent: the first.
+    rows
+        Height of a tile or strip, which is decoded as a whole.
     """
 
     def __init__(
@@ -77,9 +81,11 @@ class TiffWindows:
         gaps: GapRule = NO_GAPS,
         levels: Sequence[TiffWindows] = (),
         offset: int | None = None,
+        rows: int = 64,
     ) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
         self.gaps, self.levels, self._offset = gaps, tuple(levels), offset
+        self.rows = rows
         self._whole: TiffWindows = self  # where gaps are looked for
         for level in self.levels:
             level._whole = self
@@ -148,7 +154,8 @@ class TiffWindows:
                     return None
                 _segment(tiff, page, 0)  # raises where this compression is not known here
                 shape = (page.imagelength, page.imagewidth, 3)
-                return cls(path, shape, page.dtype, gaps=gaps, levels=_levels(cls, path, stack, gaps))
+                rows = page.tilelength if page.is_tiled else page.rowsperstrip
+                return cls(path, shape, page.dtype, gaps=gaps, levels=_levels(cls, path, stack, gaps), rows=rows)
         except Exception:  # whatever is odd about the file, the whole reader words it
             return None
 
@@ -197,7 +204,8 @@ class TiffWindows:
 def _look(windows: TiffWindows, _size: int, _changed: int) -> SeenGaps:
     """Look at all of an image once, as long as its file stays as it is."""
     height, width = windows.shape[:2]
-    rows = max(64, 2**25 // width // 64 * 64)
+    part = windows.rows if windows.rows * width <= 4 * _LOOKED_AT else 1
+    rows = max(1, _LOOKED_AT // width // part) * part
     return look(windows.gaps, (windows._stored(y, min(y + rows, height), 0, width) for y in range(0, height, rows)))
 
 

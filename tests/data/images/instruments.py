@@ -182,6 +182,18 @@ def write_lif(path, images, *, um=None):
     return path
 
 
+def write_lof(path, name, values, axes):
+    """Write one image as a file of its own."""
+    kind = "LMS_Object_File"
+    text = kind.encode("utf-16-le")
+    xml = f'<LMSDataContainerHeader Version="2">{_lif_image(name, values, axes, 0, None)}</LMSDataContainerHeader>'
+    out = struct.pack("<IIBI", 0x70, len(text) + 5, 0x2A, len(kind)) + text + struct.pack("<BIBI", 0x2A, 2, 0x2A, 0)
+    out += struct.pack("<BQ", 0x2A, values.nbytes) + np.ascontiguousarray(values).tobytes()
+    header = struct.pack("<IIBI", 0x70, 2 * len(xml) + 5, 0x2A, len(xml))
+    path.write_bytes(out + header + xml.encode("utf-16-le"))
+    return path
+
+
 def _lif_block(name, data):
     text = name.encode("utf-16-le")
     return struct.pack("<IIBQBI", 0x70, 0, 0x2A, len(data), 0x2A, len(name)) + text + data

@@ -11,7 +11,7 @@ from dotcount.data import open_collection
 from dotcount.data.images import load_image, read_header, read_pixels
 from dotcount.errors import ImageReadError
 from dotcount.selection import ImageSelection
-from tests.data.images.instruments import scene, write_czi, write_dicom, write_lif, write_nd2
+from tests.data.images.instruments import scene, write_czi, write_dicom, write_lif, write_lof, write_nd2
 
 
 def grey(plane):
@@ -136,6 +136,13 @@ def test_lif_images_and_planes(tmp_path):
 def test_lif_of_colours(tmp_path):
     values = scene((6, 8, 3), dtype=np.uint8)
     np.testing.assert_array_equal(read_pixels(write_lif(tmp_path / "a.lif", {"a": (values, "YXS")})), values)
+
+
+def test_lof_is_one_image(tmp_path):
+    values = scene((2, 6, 8))
+    path = write_lof(tmp_path / "a.lof", "one", values, "ZYX")
+    assert read_header(path).pages == 2
+    np.testing.assert_array_equal(read_pixels(path, page(2)), grey(values[1]))
 
 
 # DICOM
