@@ -93,7 +93,9 @@ write_api()
 def write_notebooks() -> None:
     """Write the notebooks as pages; the tests run them."""
     import json
+    import sys
 
+    sys.path.insert(0, str(Path(__file__).parent))
     from notebooks import page
 
     for path in Path(__file__).parent.rglob("*.ipynb"):

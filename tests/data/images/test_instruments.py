@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+import imagecodecs
 import numpy as np
+import pydicom
 import pytest
+from pydicom.encaps import encapsulate
 
 from dotcount.data import open_collection
 from dotcount.data.images import load_image, read_header, read_pixels
@@ -191,6 +195,48 @@ def test_dicom_padding_is_filled_and_said(tmp_path):
 def test_dicom_that_can_not_be_read_is_told(tmp_path, tags, words):
     with pytest.raises(ImageReadError, match=words):
         read_pixels(write_dicom(tmp_path / "a.dcm", scene((4, 4)), **tags))
+
+
+@pytest.mark.parametrize("name", ["MR_small_jpeg_ls_lossless", "MR_small_jp2klossless", "MR_small_RLE"])
+def test_dicom_of_other_programs_is_read_alike_whatever_its_compression(name):
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    if not (folder / f"{name}.dcm").is_file():
+        pytest.skip("pydicom was installed without its files")
+    plain, packed = load_image(folder / "MR_small.dcm"), load_image(folder / f"{name}.dcm")
+    assert plain.pixels.max() == 2145
+    np.testing.assert_array_equal(packed.pixels, plain.pixels)
+
+
+@pytest.mark.parametrize("kind", ["80", "70", "91"])
+@pytest.mark.parametrize("dtype", [np.uint16, np.int16])
+def test_dicom_compressions_keep_frames_apart(tmp_path, kind, dtype):
+    values = (scene((3, 24, 40)).astype(np.int64) % 4096 - (2048 if dtype is np.int16 else 0)).astype(dtype)
+    path = write_dicom(tmp_path / "a.dcm", values, bits=12)
+    encode = {
+        "80": imagecodecs.jpegls_encode,
+        "70": lambda x: imagecodecs.ljpeg_encode(x, bitspersample=12),
+        "91": lambda x: imagecodecs.jpeg2k_encode(x, level=0, codecformat="j2k", bitspersample=12),
+    }[kind]
+    if kind == "91" and dtype is np.int16:
+        pytest.skip("pydicom reads these itself")
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = pydicom.uid.UID(f"1.2.840.10008.1.2.4.{kind}")
+    data.PixelData = encapsulate([encode((frame.view(np.uint16) & 4095).copy()) for frame in values])
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path, enforce_file_format=True)
+    for number in range(3):
+        np.testing.assert_array_equal(read_pixels(path, page(number + 1))[..., 0], values[number])
+
+
+def test_a_dicom_compression_that_is_not_read_is_named(tmp_path):
+    path = write_dicom(tmp_path / "a.dcm", scene((8, 8)))
+    data = pydicom.dcmread(path)
+    data.file_meta.TransferSyntaxUID = pydicom.uid.MPEG2MPML
+    data.PixelData = encapsulate([b"none"])
+    data["PixelData"].is_undefined_length = True
+    data.save_as(path, enforce_file_format=True)
+    with pytest.raises(ImageReadError, match=r"a\.dcm is compressed as MPEG2 .*; export it"):
+        read_pixels(path)
 
 
 # All

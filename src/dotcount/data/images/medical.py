@@ -18,6 +18,12 @@ from dotcount.errors import ImageReadError
 MAGIC = b"DICM"
 """At byte 128."""
 
+_DECODERS = {
+    "50": "jpeg_decode", "51": "jpeg_decode", "57": "jpeg_decode", "70": "jpeg_decode",
+    "80": "jpegls_decode", "81": "jpegls_decode", "90": "jpeg2k_decode", "91": "jpeg2k_decode",
+}  # fmt: skip
+"""Decoders of imagecodecs by the last number of the transfer syntax."""
+
 _GREY, _PALETTE = ("MONOCHROME1", "MONOCHROME2"), "PALETTE COLOR"
 _COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420", _PALETTE)
 
@@ -55,7 +61,10 @@ class DicomStack(PartStack):
         from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
 
         frame = index["F"]
-        values = np.asarray(pixel_array(self._path, index=frame))
+        try:
+            values = np.asarray(pixel_array(self._path, index=frame))
+        except (RuntimeError, NotImplementedError):  # a compression that pydicom has no decoder for
+            values = self._decompressed(frame)
         if self._kind == _PALETTE:
             return np.asarray(apply_color_lut(values, self._header))[..., :3]
         if self._kind in _COLOURS:
@@ -69,6 +78,27 @@ class DicomStack(PartStack):
         if slope == round(slope) and intercept == round(intercept):
             return np.asarray(values.astype(np.int64) * int(slope) + int(intercept))
         return np.asarray(values * slope + intercept, dtype=np.float32)
+
+    def _decompressed(self, frame: int) -> PixelArray:
+        """Return the values of a frame by the decoders that read TIFF files here."""
+        import imagecodecs
+        import pydicom
+        from pydicom.encaps import get_frame
+
+        whole = pydicom.dcmread(self._path)
+        kind = whole.file_meta.TransferSyntaxUID
+        name = next((name for ending, name in _DECODERS.items() if kind == f"1.2.840.10008.1.2.4.{ending}"), None)
+        if name is None:
+            raise ImageReadError(
+                f"image {self._path} is compressed as {kind.name}, which is not read here; export it as PNG or TIFF"
+            )
+        data = get_frame(whole.PixelData, frame, number_of_frames=self.pages)
+        values = np.asarray(getattr(imagecodecs, name)(data))
+        if not self._header.get("PixelRepresentation"):
+            return values
+        unused = 8 * values.itemsize - int(self._header.BitsStored)
+        signed = values.astype(values.dtype.str.replace("u", "i"))
+        return np.asarray((signed << unused) >> unused)  # the sign is in the highest bit that is used
 
     def _upright(self, values: PixelArray) -> PixelArray:
         """Return values that grow with brightness."""
