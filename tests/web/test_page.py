@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import re
+import zipfile
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 import dotcount
 from dotcount import models
 from dotcount.data import ResizeRule
+from dotcount.data.formats import FORMATS
 from dotcount.data.synthetic import generate
 from dotcount.errors import OutputError
 from dotcount.metadata import CountInterval, InputRule, ModelMetadata, PeakRule
@@ -132,6 +134,63 @@ def test_twenty_photos_are_counted_as_in_python(visit, exported, photos, name, r
     assert float(shown.nth(1).inner_text().replace(",", "")) == pytest.approx(found.area, rel=0.02)
     page.click("#show-density")
     assert "objects per" in page.text_content("#unit")
+
+
+def test_strangers_are_told_in_the_words_of_predict(visit, exported, photos, tmp_path):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (300, 200, 3), dtype=np.uint8)).save(odd / "noise.png")
+    Image.new("RGB", (64, 40), "black").save(odd / "dark.png")
+    generated = generate("crowd", size=1800, seed=1)[0]  # in tiles, here and there in others
+    Image.fromarray(generated).save(odd / "large.png")
+    Image.fromarray(generate("cells", size=256, seed=3)[0]).resize((700, 700)).save(odd / "near.png")
+    chosen = [*photos[:6], *sorted(odd.iterdir())]
+    rows, _ = counted(visit, exported / "cells", chosen, tmp_path)
+    wanted = [next(dotcount.load("cells", device="cpu").predict_many(path)) for path in chosen]
+    assert [row["warning"] for row in rows] == ["; ".join(frame.warnings) for frame, _ in wanted]
+    found = [float(row["familiarity"]) for row in rows]
+    assert found == pytest.approx([prediction.familiarity for _, prediction in wanted], abs=2e-3)
+    assert [row["low"] == "" for row in rows] == [prediction.interval is None for _, prediction in wanted]
+    told = " ".join(row["warning"] for row in rows)
+    for words in ("unlike the training images", "mean brightness", "times as large", "neighbours lie", "count outside"):
+        assert words in told, words
+
+
+def downloaded(page, button, path):
+    with page.expect_download() as saved:
+        page.click(button)
+    saved.value.save_as(path)
+    return saved.value.suggested_filename
+
+
+def test_points_and_pictures_are_files_for_each_photo(visit, exported, tmp_path):
+    paths = []
+    for k, (name, size) in enumerate((("a.png", 256), ("b.jpg", 96))):
+        paths.append(tmp_path / name)
+        Image.fromarray(generate("cells", size=size, seed=k)[0]).save(paths[-1])
+    _, page = counted(visit, exported / "cells", paths, tmp_path)
+    assert downloaded(page, "[data-write=geojson]", tmp_path / "points.zip") == "geojson.zip"
+    predictor = dotcount.load("cells", device="cpu")
+    with zipfile.ZipFile(tmp_path / "points.zip") as files:
+        assert files.testzip() is None
+        assert files.namelist() == ["a.geojson", "b.geojson"]
+        for path, name in zip(paths, files.namelist()):
+            (tmp_path / name).write_bytes(files.read(name))
+            prediction = predictor.predict(path)
+            dots = FORMATS.create("geojson").read(tmp_path / name, prediction.width, prediction.height)
+            np.testing.assert_allclose(np.sort(dots.xy, 0), np.sort(prediction.points, 0), atol=0.01)
+    assert downloaded(page, "[data-write=overlays]", tmp_path / "pictures.zip") == "overlays.zip"
+    with zipfile.ZipFile(tmp_path / "pictures.zip") as files:
+        assert files.testzip() is None
+        for path, name in zip(paths, files.namelist(), strict=True):
+            picture, photo = (np.asarray(Image.open(one).convert("RGB")) for one in (files.open(name), path))
+            height = 512  # small photos are enlarged
+            assert (picture.shape[1], name) == (height, path.with_suffix(".png").name)
+            assert picture.shape[0] > height
+            blue = (picture[:height, :height].astype(int) - (56, 189, 248)).__abs__().sum(axis=2) < 60
+            assert blue.any()  # rings, of which the photo has none
+            assert not ((photo.astype(int) - (56, 189, 248)).__abs__().sum(axis=2) < 60).any()
 
 
 def test_what_a_browser_would_read_otherwise_is_refused(visit, exported, tmp_path):

@@ -11,8 +11,8 @@ from dotcount.metadata import ModelMetadata
 from dotcount.points import spacing
 from dotcount.prediction.frame import Frame
 
-_POINTS = 10
-_MARGIN = 1.25
+LEAST_POINTS = 10
+SIZE_MARGIN = 1.25
 """Distances of so many neighbours are foreign beyond those of the training images, widened by this factor."""
 
 
@@ -113,10 +113,10 @@ class Scaling:
 def foreign_size(metadata: ModelMetadata, prediction: Prediction, magnify: float) -> str | None:
     """Return in words that located points lie unlike far from each other; ``None`` where they lie as in training."""
     known = metadata.scale.object_sizes
-    if known is None or len(prediction.points) < _POINTS:
+    if known is None or len(prediction.points) < LEAST_POINTS:
         return None
     found = spacing(prediction.points) * magnify
-    if known[0] / _MARGIN <= found <= known[1] * _MARGIN:
+    if known[0] / SIZE_MARGIN <= found <= known[1] * SIZE_MARGIN:
         return None
     return (
         f"neighbours lie {found:.3g} px apart, {known[0]:.3g} to {known[1]:.3g} px in the training images; if the "

@@ -20,7 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from dotcount.folders import writing_folder
 from dotcount.metadata import Familiarity, ModelMetadata
-from dotcount.metadata.familiarity import BRIGHTNESS_MARGIN, TIMES_AS_LARGE
+from dotcount.metadata.familiarity import BRIGHTNESS_MARGIN, TIMES_AS_LARGE, WARN_BELOW
+from dotcount.prediction.frame import Frame
+from dotcount.prediction.scale import LEAST_POINTS, SIZE_MARGIN, Scaling
 
 if TYPE_CHECKING:
     from dotcount.export import Parity
@@ -28,7 +30,10 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 STATIC, VENDOR = HERE / "static", HERE / "vendor"
-MODULES = ("api", "viewer", "layers", "regions", "count", "pixels", "peaks", "network", "local")
+MODULES = (
+    *("api", "viewer", "layers", "regions", "count"),
+    *("pixels", "peaks", "familiarity", "network", "results", "local"),
+)
 """The scripts of the page, each after those that it imports from."""
 
 
@@ -83,8 +88,6 @@ def page_settings(run: str, metadata: ModelMetadata, facts: dict[str, Any]) -> d
     interval, training, validation = metadata.interval, metadata.training, metadata.validation
     deep = "the model was trained on images of more than 8 bits; in those of 8 bits objects may look different"
     cautions = [validation.caution] if validation is not None and validation.caution else []
-    if metadata.familiarity is not None:
-        cautions.append("this page does not notice photos unlike the training images; `dotcount predict` does")
     return {
         "info": {
             "run": run,
@@ -92,7 +95,7 @@ def page_settings(run: str, metadata: ModelMetadata, facts: dict[str, Any]) -> d
             "data": training.data if training is not None else "",
             "level": interval.level if interval is not None and interval.finite else None,
             "caution": "; ".join(cautions),
-            "outputs": ["csv"],
+            "outputs": ["csv", "overlays", "geojson"],
         },
         "metadata": {
             "input": {"resize": metadata.input.resize.to_dict()},
@@ -108,21 +111,35 @@ def page_settings(run: str, metadata: ModelMetadata, facts: dict[str, Any]) -> d
         "facts": {name: facts[name] for name in ("stride", "size_multiple", "receptive_radius", "ground")},
         "count_range": {"min": training.count.min, "max": training.count.max} if training is not None else None,
         "known": _known(metadata.familiarity),
-        "notes": [deep] if metadata.input.intensity.low is not None else [],
+        "distances": _distances(metadata.scale.object_sizes),
+        "notes": [*_of_scale(metadata), *([deep] if metadata.input.intensity.low is not None else [])],
     }
 
 
 def _known(rule: Familiarity | None) -> dict[str, Any] | None:
-    """Return of what a model knows of its training images, what a page can compare without the network's features."""
+    """Return what a model knows of its training images: :class:`~dotcount.metadata.Familiarity` in the page's words."""
     if rule is None:
         return None
-    dark, bright = rule.brightness
     return {
-        "area": rule.area,
+        **{
+            name: getattr(rule, name) for name in ("statistics", "variances", "rest", "threshold", "area", "brightness")
+        },
+        "warn_below": WARN_BELOW,
         "most": TIMES_AS_LARGE * rule.area,
-        "brightness": [dark, bright],
         "margin": BRIGHTNESS_MARGIN,
     }
+
+
+def _distances(sizes: tuple[float, float] | None) -> dict[str, Any] | None:
+    """Return what distances of neighbours are foreign to a model."""
+    return None if sizes is None else {"range": sizes, "points": LEAST_POINTS, "margin": SIZE_MARGIN}
+
+
+def _of_scale(metadata: ModelMetadata) -> list[str]:
+    """Return what is to be said of every photo, none of which states the size of its pixels."""
+    photo = Frame("photo", error="none")
+    Scaling(metadata)(photo)
+    return photo.warnings
 
 
 def page_html(settings: dict[str, Any], network: bytes) -> str:

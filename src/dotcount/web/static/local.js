@@ -1,10 +1,11 @@
 // Counting in the page itself: the network and all its settings are part of the page, and no photo leaves it.
 
-import { csvBlob } from "./api.js";
 import { start } from "./count.js";
+import { cellsInside, doubts, familiarityOf, oddCount, oddDistances } from "./familiarity.js";
 import { densityOf } from "./network.js";
 import { findPeaks } from "./peaks.js";
 import { readPhoto, resize, resizedSize } from "./pixels.js";
+import { resultsOf } from "./results.js";
 
 const FAINT = 0.1; // objects a smoothed patch below which nothing is stretched to the brightest colour
 
@@ -24,10 +25,11 @@ class Local {
     const { width, height } = image;
     const small = resize(image, ...resizedSize(metadata.input.resize, width, height));
     const tellShare = (share) => tell(share ? `counting… ${Math.round(100 * share)} %` : "counting…");
-    const { density, rows, columns } = await densityOf(this.run, small, facts, metadata.mirror, tellShare);
+    const { density, rows, columns, features } = await densityOf(this.run, small, facts, metadata.mirror, tellShare);
+    const [rowsInside, columnsInside] = [cellsInside(rows, facts.stride, small.height), cellsInside(columns, facts.stride, small.width)];
     let count = 0;
     for (let k = 0; k < density.length; k++) {
-      const outside = Math.floor(k / columns) >= inside(rows, facts.stride, small.height) || k % columns >= inside(columns, facts.stride, small.width);
+      const outside = Math.floor(k / columns) >= rowsInside || k % columns >= columnsInside;
       density[k] = outside ? 0 : Math.fround(density[k] * Math.fround(metadata.count_scale));
       count += density[k];
     }
@@ -37,11 +39,15 @@ class Local {
     const stride = [facts.stride * scale[0], facts.stride * scale[1]];
     photo.picture = image.bitmap;
     photo.cells = density;
-    photo.located = Float32Array.from(peaks.flatMap(([x, y, score]) => [x * scale[0], y * scale[1], score]));
-    const doubts = compared(settings.known, small);
-    const warnings = [...image.notes, ...settings.notes, ...doubts.told, ...unlike(settings.count_range, count)];
-    const interval = doubts.larger ? null : around(count, metadata.interval?.scale);
-    return { count, interval, points: peaks.length, width, height, rows, columns, stride, heat: heat(density, stride), warnings };
+    photo.peaks = peaks.map(([x, y, score]) => [x * scale[0], y * scale[1], score]);
+    photo.located = Float32Array.from(photo.peaks.flat());
+    const familiarity = familiarityOf(settings.known, features);
+    const { told, larger } = doubts(settings.known, familiarity, small);
+    const odd = [...oddDistances(settings.distances, photo.peaks), ...told, ...oddCount(settings.count_range, count)];
+    const warnings = [...image.notes, ...settings.notes, ...odd];
+    const interval = larger ? null : around(count, metadata.interval?.scale);
+    const found = { count, interval, points: peaks.length, familiarity, warnings };
+    return { ...found, width, height, rows, columns, stride, heat: heat(density, stride) };
   }
 
   show(viewer, photo) {
@@ -57,8 +63,8 @@ class Local {
   }
 
   async regions(photo, regions) {
-    const { width, height, columns, stride } = photo.result;
-    const part = this.settings.metadata.interval?.part_scale;
+    const { width, height, columns, stride, interval } = photo.result;
+    const part = interval && this.settings.metadata.interval?.part_scale;
     return regions.map(({ corners }) => {
       let count = 0;
       for (let k = 0; k < photo.cells.length; k++) {
@@ -76,12 +82,8 @@ class Local {
     return { interval: null, reason: "It is not computed on this page." };
   }
 
-  async results(photos) {
-    const rows = [["image", "count", "low", "high", "points", "warning"]];
-    for (const { name, result } of photos) {
-      rows.push([name, result.count, ...(result.interval ?? ["", ""]), result.points, result.warnings.join("; ")]);
-    }
-    return { blob: csvBlob(rows), name: "counts.csv" };
+  results(photos, output) {
+    return resultsOf(photos, output);
   }
 
   remove(photo) {
@@ -89,41 +91,10 @@ class Local {
   }
 }
 
-// Return how many of the cells along a side have their middle inside an image of this length.
-function inside(cells, stride, length) {
-  let found = 0;
-  while (found < cells && stride * (found + 0.5) < length) found += 1;
-  return found;
-}
-
 function around(count, scale) {
   if (scale === null || scale === undefined) return null;
   const reach = scale * Math.sqrt(count + 1);
   return [Math.max(0, count - reach), count + reach];
-}
-
-function unlike(range, count) {
-  if (!range || !range.max) return [];
-  if (count <= range.max * 1.1 + 1 && count >= range.min * 0.9 - 1) return [];
-  return [`count outside the ${range.min.toLocaleString("en")} to ${range.max.toLocaleString("en")} of the training images`];
-}
-
-// Compare size and brightness with those of the training images; see dotcount.metadata.Familiarity.doubts.
-function compared(known, { data, width, height }) {
-  if (!known) return { told: [], larger: false };
-  let sum = 0;
-  for (let k = 0; k < data.length; k++) sum += data[k];
-  const [brightness, [dark, bright]] = [sum / data.length / 255, known.brightness];
-  const told = [];
-  if (brightness < dark - known.margin || brightness > bright + known.margin) {
-    told.push(`mean brightness ${brightness.toFixed(2)} outside the ${dark.toFixed(2)} to ${bright.toFixed(2)} of training`);
-  }
-  const larger = known.area > 0 && width * height > known.most;
-  if (larger) {
-    const times = Math.round((width * height) / known.area);
-    told.push(`${times.toLocaleString("en")} times as large as the largest training image: no interval is promised`);
-  }
-  return { told, larger };
 }
 
 function heat(density, [sx, sy]) {
@@ -179,7 +150,7 @@ async function network() {
   worker.onmessage = ({ data }) => {
     const { done, failed } = waiting.shift();
     if (data.error) failed(new Error(data.error));
-    else done(data.cells);
+    else done(data);
   };
   worker.onerror = (event) => {
     event.preventDefault();
@@ -191,7 +162,7 @@ async function network() {
   });
   const code = new Blob([ort], { type: "text/javascript" });
   await ask({ code, wasm, model }, [wasm, model]);
-  return (planes, height, width) => ask({ planes, height, width }, [planes.buffer]);
+  return (planes, height, width, pooled) => ask({ planes, height, width, pooled }, [planes.buffer]);
 }
 
 start(new Local());

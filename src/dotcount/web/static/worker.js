@@ -8,9 +8,11 @@ onmessage = async ({ data }) => {
     if (data.model) await load(data);
     if (data.planes) {
       const input = new ort.Tensor("float32", data.planes, [1, 3, data.height, data.width]);
-      const output = await session.run({ images: input }, ["density"]);
-      const { data: cells } = output.density;
-      postMessage({ cells: new Float32Array(cells) });
+      const names = data.pooled ? session.outputNames.filter((name) => name.startsWith("features_")).sort() : [];
+      const output = await session.run({ images: input }, ["density", ...names]);
+      const features = names.map((name) => ({ data: new Float32Array(output[name].data), shape: output[name].dims.slice(1) }));
+      const cells = new Float32Array(output.density.data);
+      postMessage({ cells, features }, [cells.buffer, ...features.map((one) => one.data.buffer)]);
     } else postMessage({});
   } catch (error) {
     const memory = /memory|alloc|bad_alloc|abort/i.test(String(error));
