@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -29,11 +29,15 @@ class Mention:
 
 @dataclass
 class Mentions:
-    """What all files say, by image, relative to the root; ``problems``: names that lead to no image."""
+    """What all files say, by image, relative to the root; ``problems``: names that lead to no image.
+
+    ``counts``: how many dots a file ``images.csv`` states for an image.
+    """
 
     root: Path
     by_image: dict[Path, list[Mention]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    counts: dict[Path, int] = field(default_factory=dict)
 
 
 def find_mentions(root: Path, images: Sequence[Path], lists: Sequence[Path], format: Table) -> Mentions:
@@ -80,14 +84,16 @@ def find_mentions(root: Path, images: Sequence[Path], lists: Sequence[Path], for
 
 
 def _add_empty(found: Mentions, resolver: Resolver, manifest: Path) -> None:
-    """Add images that ``images.csv`` lists, and no table: they were looked at, and hold nothing."""
+    """Add images that ``images.csv`` lists with count 0, and no table: they were looked at, and hold nothing."""
     for name, count in read_manifest(found.root / manifest).items():
         try:
             image = resolver.find(name, manifest)
         except DataError as error:
             found.problems.append(f"manifest {found.root / manifest} names {error}")
             continue
-        if not count and image not in found.by_image:
+        if count:
+            found.counts[image] = count
+        elif image not in found.by_image:
             found.by_image[image] = [Mention(found.root / manifest, Listed(no_dots))]
 
 
@@ -105,13 +111,13 @@ def as_layout(found: Mentions, images: Sequence[Path], format: str) -> Layout:
         stated = [m.listed.split for m in mentions if m.listed.split and m.listed.split.lower() != _NO_SPLIT]
         split = (split_named(stated[0]) or stated[0]) if stated else split_of(image)
         labels: Mapping[str, str] = mentions[0].listed.labels if mentions else {}
-        read = partial(agreed, image.as_posix(), mentions) if mentions else None
+        read = partial(agreed, image.as_posix(), mentions, found.counts.get(image)) if mentions else None
         entries.append(Entry(found.root / image, image.as_posix(), read, split, labels))
     return Layout(format, entries, found.problems)
 
 
-def agreed(image: str, mentions: Sequence[Mention], width: int, height: int) -> Dots:
-    """Return the dots that all mentions of an image agree on.
+def agreed(image: str, mentions: Sequence[Mention], counted: int | None, width: int, height: int) -> Dots:
+    """Return the dots that all mentions of an image agree on; ``counted``: how many ``images.csv`` states.
 
     Raises
     ------
@@ -136,6 +142,8 @@ def agreed(image: str, mentions: Sequence[Mention], width: int, height: int) -> 
         raise AnnotationError(
             f"annotation {mentions[0].table}: image {image} is listed in the splits {names}; keep one"
         )
+    if counted is not None and counted != len(dots.xy):
+        dots = replace(dots, left_out=(*dots.left_out, f"another number of dots is stated in {MANIFEST}"))
     return dots
 
 

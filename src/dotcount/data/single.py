@@ -67,6 +67,6 @@ def _listed(rows: Rows, file: Path, image: Path, size: tuple[int, int]) -> Dots:
     for fits in (lambda name: path.endswith(f"/{name}"), lambda name: fold(Path(name).stem) == fold(image.stem)):
         found = [Mention(file, listed) for name, listed in rows if fits(name.replace("\\", "/"))]
         if found:
-            return agreed(image.name, found, *size)
+            return agreed(image.name, found, None, *size)
     hint = did_you_mean(image.name, [name for name, _ in rows])
     raise AnnotationError(f"dots {file} have no rows for image {image.name}.{hint} Name it in the column image.")

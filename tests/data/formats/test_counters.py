@@ -183,5 +183,6 @@ def test_imagej_regions_around_points_are_no_objects(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("region.roi", region.tobytes())
         archive.writestr("dots.roi", selection([(1.5, 2), (3, 4)]))
+        archive.writestr("__MACOSX/._dots.roi", b"\0\5\26\7Mac OS X")
     found = dots_in("imagej", tmp_path / "a.zip")
     assert (found.xy.tolist(), found.left_out) == ([[1.5, 2], [3, 4]], ("1 x region around objects",))

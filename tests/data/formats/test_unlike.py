@@ -205,3 +205,21 @@ def test_degrees_in_columns_called_x_and_y(tmp_path: Path, rows: str, refused: b
             opened(tmp_path)
     else:
         assert sum(map(len, opened(tmp_path).values())) == 2
+
+
+def test_counts_in_images_csv_that_contradict_the_dots_are_told(tmp_path: Path) -> None:
+    table(tmp_path, "image,x,y\na.png,10,12\nb.png,1,2\n")
+    (tmp_path / "images.csv").write_text("image,count\na.png,1\nb.png,7\n")
+    found = open_collection(tmp_path)
+    assert [(each.path, each.reason) for each in found.left_out] == [
+        ("b.png", "another number of dots is stated in images.csv")
+    ]
+
+
+def test_via_rect_of_zeros_is_no_place(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", *SIZE)
+    shape = {"name": "rect", "x": 0, "y": 0, "width": 0, "height": 0}
+    regions = [{"shape_attributes": shape, "region_attributes": {}}]
+    (tmp_path / "via.json").write_text(json.dumps({"a": {"filename": "a.png", "size": 1, "regions": regions}}))
+    with pytest.raises(AnnotationError, match=r"a rect of a\.png is 0, 0, 0, 0"):
+        opened(tmp_path)

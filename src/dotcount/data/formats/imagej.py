@@ -45,7 +45,7 @@ class ImageJ(Sidecar):
                 return False
             if path.suffix.lower() == ".zip":
                 with zipfile.ZipFile(path) as archive:
-                    return any(name.lower().endswith(".roi") for name in archive.namelist())
+                    return any(map(_is_selection, archive.namelist()))
             with path.open("rb") as file:
                 return file.read(4) == _MAGIC
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
@@ -95,7 +95,7 @@ def _members(path: Path) -> list[bytes]:
         return [content]
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = [m for m in archive.infolist() if m.filename.lower().endswith(".roi")]
+            members = [m for m in archive.infolist() if _is_selection(m.filename)]
             if len(members) > _MAX_MEMBERS or sum(m.file_size for m in members) > _MAX_BYTES:
                 raise AnnotationError(f"annotation {path} unpacks to more than ROI archives hold; it may be a trap")
             return [archive.read(m) for m in members]
@@ -103,6 +103,11 @@ def _members(path: Path) -> list[bytes]:
         raise
     except Exception as error:  # zipfile, zlib and their kin on damaged members
         raise AnnotationError(f"annotation {path} is not a readable ROI archive ({error}); save it again") from error
+
+
+def _is_selection(name: str) -> bool:
+    """Return whether a member of an archive is a selection, not what macOS keeps beside each file."""
+    return name.lower().endswith(".roi") and not name.rpartition("/")[2].startswith("._")
 
 
 def _decoded(data: bytes, path: Path) -> ImagejRoi:

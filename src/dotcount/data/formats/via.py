@@ -121,7 +121,8 @@ def _centre(shape: Mapping[str, Any], path: Path, image: str) -> tuple[float, fl
         x, y = (number(shape.get(k), path, f"{k} of a {kind} of {image}") for k in ("cx", "cy"))
         return x, y
     if kind == "rect":
-        return box_centre(*[number(shape.get(k), path, f"{k} of {image}") for k in ("x", "y", "width", "height")])
+        values = [number(shape.get(k), path, f"{k} of {image}") for k in ("x", "y", "width", "height")]
+        return _box_centre(values, path, image)
     if kind in ("polygon", "polyline"):
         xs = demand(shape.get("all_points_x"), list, path, f"all_points_x of {image}")
         ys = demand(shape.get("all_points_y"), list, path, f"all_points_y of {image}")
@@ -131,6 +132,12 @@ def _centre(shape: Mapping[str, Any], path: Path, image: str) -> tuple[float, fl
     raise AnnotationError(
         f"annotation {path}: region shape {str(kind)[:40]!r} of {image} is unknown or empty; export it again"
     )
+
+
+def _box_centre(values: Sequence[float], path: Path, image: str) -> tuple[float, float]:
+    if not any(values):
+        raise AnnotationError(f"annotation {path}: a rect of {image} is 0, 0, 0, 0, which is no place; remove it")
+    return box_centre(*values)
 
 
 def _of_csv(path: Path) -> dict[str, dict[str, Any]]:
@@ -223,7 +230,7 @@ def _centre_3(code: float, values: Sequence[float], path: Path, image: str) -> t
     if len(values) == sizes.get(code):
         x, y = values[:2]
         if code == 2:
-            return box_centre(*values)
+            return _box_centre(values, path, image)
         return (x, y) if code != 5 else line_centre([values[:2], values[2:]])
     if code in (6, 7) and len(values) >= 4 and len(values) % 2 == 0:
         return (line_centre if code == 6 else polygon_centre)(list(zip(values[::2], values[1::2])))
