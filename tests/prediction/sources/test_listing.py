@@ -123,3 +123,16 @@ def test_the_nearest_path_is_suggested(tmp_path):
         find(tmp_path / "photos")
     with pytest.raises(DataError, match=r"Did you mean '.*/Photos'"):
         find(tmp_path / "Fotos" / "a.png")
+
+
+def test_masks_of_images_are_left_out_unless_named(tmp_path):
+    touch(tmp_path, "a.tif", "a_cp_masks.tif", "images/b.png", "masks/b.png", "masks/other.png", "lone_mask.png")
+    found = find(tmp_path)
+    assert names(found) == ["a.tif", "images/b.png", "lone_mask.png", "masks/other.png"]
+    assert {Path(item.name).relative_to(tmp_path).as_posix() for item in found.left_out} == {
+        "a_cp_masks.tif",
+        "masks/b.png",
+    }
+    assert "look like masks" in found.note
+    assert names(find([tmp_path / "a_cp_masks.tif"])) == ["a_cp_masks.tif"]
+    assert names(find(tmp_path / "masks")) == ["b.png", "other.png"]

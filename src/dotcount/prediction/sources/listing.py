@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dotcount.data.cache import SampledImages
 from dotcount.data.images import PixelArray, read_pixels
+from dotcount.data.pairing import pair, split_masks
 from dotcount.data.region_files import RegionSet
 from dotcount.data.survey import SAMPLE, survey
 from dotcount.errors import DataError, UsageError
@@ -214,6 +215,12 @@ def find(
     return SourceFiles(files, tuple(left_out.values()), selection, downloads=downloads)
 
 
+def _masks_among(images: Sequence[Path], folder: Path) -> set[Path]:
+    """Return the pictures that by their names or folders are masks of others: ``a_cp_masks.tif`` beside ``a.tif``."""
+    pictures, masks = split_masks([path.relative_to(folder) for path in images])
+    return {folder / mask for mask in pair(pictures, masks).values()}
+
+
 def _names_of(files: Sequence[Path | Url], folder: Path | None) -> Iterator[str]:
     """Yield the names of files: what differs in where they lie."""
     paths = [path for path in files if isinstance(path, Path)]
@@ -301,9 +308,12 @@ class _Search:
         met = sorted(self._below(folder), key=lambda path: natural_key(path.relative_to(folder).as_posix()))
         known = {path: source for path in met if (source := self._source(path)) is not None}
         images = any(source.beside_images for source in known.values())
+        masks = _masks_among([path for path, source in known.items() if source.beside_images], folder)
         for path in met:
             if path not in known:
                 self._leave_out(path)
+            elif path in masks:
+                self._put(path, "pictures that look like masks", "beside their images; name them to count them")
             elif images and not known[path].beside_images:
                 self._put(path, f"{path.suffix.lower()} files", "beside images; name them to count their frames")
             else:
