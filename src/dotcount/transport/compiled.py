@@ -142,22 +142,6 @@ def _groups(n_images: int, n: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-def _parts(places: np.ndarray, n_dots: list[int], n_blocks: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the part that each dot of ``places`` (B, m_max, 2) belongs to, flat, and room for the parts' matrices.
-
-    Parts are the boxes of a square grid over an image's dots; those of absent dots have the number of no part.
-    """
-    n_images, width = places.shape[:2]
-    side = parts_along_side(n_dots, n_blocks)
-    part: np.ndarray = np.full((n_images, width), side * side, np.int64)
-    for row, dots, m in zip(part, places, n_dots):
-        if side and m:
-            low, high = dots[:m].min(0), dots[:m].max(0)
-            box = np.clip((dots[:m] - low) * (side / np.maximum(high - low, 1e-100)), 0, side - 1).astype(np.int64)
-            row[:m] = box[:, 1] * side + box[:, 0]
-    return part.ravel(), np.zeros((n_images, side * side, side * side))
-
-
 _FIELDS = [field.name for field in dataclasses.fields(Account)]
 
 
@@ -202,13 +186,14 @@ class CompiledDual(Dual):
             self._loans, apart = [_Loan(size, torch.float64), _Loan(size, torch.float32)], 0
         else:
             self._loans, apart = [_Loan(2 * size, problem.dtype)], size
-        block = [np.zeros(len(kept), np.int64) for _ in range(3)]
+        block = np.zeros((3, len(kept)), np.int64)
+        side = parts_along_side(n_dots, [grid.n_blocks for grid in cells.grids])
         self._pairs = self.kernels.PairLists(
             np.array([grid.first_block for grid in cells.grids] + [len(kept)]),
             np.concatenate([[0], np.cumsum(kept)]), index, self._loans[0].array, self._loans[-1].array, apart,
             np.zeros(cells.mass.shape), *block, np.empty(len(kept)),
             np.full(n_images * width, -1.0, self._loans[-1].array.dtype),
-            *_parts(places, n_dots, [grid.n_blocks for grid in cells.grids]),
+            self.kernels.parts_of_dots(places, np.array(n_dots), side), np.zeros((n_images, side * side, side * side)),
         )  # fmt: skip
         corners = np.concatenate([places.reshape(-1, 2), np.zeros((1, 2))])
         trim = self.cutoff if self.whole else math.inf  # the search has trimmed already

@@ -140,7 +140,7 @@ def make_problem(
     units = [terms.stride / scale for scale in scales]
     sides = [max(one.shape) * unit for one, unit in zip(densities, units)]
     far = [float(reach) + side for reach, side in zip(dots.abs().amax((1, 2)).tolist(), sides)]
-    check_scales(far, mass[present], units)
+    check_scales(far, [weight for weight in weights if weight is not None], units)
     made = TransportProblem(
         densities=mask(densities, valid),
         units=units,
@@ -159,15 +159,16 @@ def make_problem(
     return made.in_double() if made.dtype == torch.float32 and made.relative_rounding(UNIT32) > SINGLE else made
 
 
-def check_scales(far: Sequence[float], weights: Tensor, units: Sequence[float]) -> None:
+def check_scales(far: Sequence[float], weights: Sequence[Tensor], units: Sequence[float]) -> None:
     """Raise an InputError for distances and weights whose arithmetic would leave the range of float64."""
     if not max(far) <= LARGEST_SCALE or min(units) < 1.0 / LARGEST_SCALE:
         raise InputError(
             f"distances between dots and cells are up to {max(far):.3g} length scales, cells {min(units):.3g}; both "
             f"must be between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}; check points, stride and length_scale"
         )
-    if len(weights) and not (float(weights.min()) >= 1.0 / LARGEST_SCALE and float(weights.max()) <= LARGEST_SCALE):
-        raise InputError(f"weights must be between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}")
+    for one in weights:
+        if len(one) and not (float(one.min()) >= 1.0 / LARGEST_SCALE and float(one.max()) <= LARGEST_SCALE):
+            raise InputError(f"weights must be between {1 / LARGEST_SCALE:g} and {LARGEST_SCALE:g}")
 
 
 def mask(densities: Tensor | Sequence[Tensor], valid: Sequence[Tensor | None]) -> Tensor | list[Tensor]:

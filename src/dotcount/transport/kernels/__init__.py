@@ -23,7 +23,7 @@ from dotcount.transport.kernels.layout import (
     State,
 )
 from dotcount.transport.kernels.maximise import maximise
-from dotcount.transport.kernels.search import hard_minimum, search
+from dotcount.transport.kernels.search import hard_minimum, parts_of_dots, search
 
 __all__ = [
     "LOG_FLOORED",
@@ -42,5 +42,6 @@ __all__ = [
     "account",
     "hard_minimum",
     "maximise",
+    "parts_of_dots",
     "search",
 ]

@@ -10,7 +10,7 @@ from dotcount.transport import rounding
 from dotcount.transport.cells import SIDE
 from dotcount.transport.kernels.arithmetic import exp64
 from dotcount.transport.kernels.evaluate import steepest_slope
-from dotcount.transport.kernels.ground import ground_cost, paid_by_rows
+from dotcount.transport.kernels.ground import paid_by_rows
 from dotcount.transport.kernels.jit import SUMS, Array, entry_point, jit
 from dotcount.transport.kernels.layout import (
     EQUALITY,
@@ -64,24 +64,24 @@ def _near_pole(b: int, ground: Ground, lists: PairLists, state: State, far: floa
     """
     start, n, delta, epsilon = lists.first[b], lists.kept[b], ground.delta, ground.epsilon
     unit, turn = ground.unit[b], 8.0 * UNIT64 * (far / delta + 1.0)
-    close = 0.9 * 0.5 * math.pi * delta  # up to here e^{c / 2} is below 6.4 and the cost below 3.8
-    little = math.expm1(min((6.4 * turn + 30.4 * UNIT64) / epsilon, LARGEST_EXPONENT))
-    out[:] = 0.0
+    reach = 0.5 * math.pi * delta
+    close = 0.9 * reach  # up to here e^{c / 2} is below 6.4 and the cost below 3.8
+    out[:] = math.expm1(min((6.4 * turn + 30.4 * UNIT64) / epsilon, LARGEST_EXPONENT))  # as if all were close
     for e in range(n):
         d = lists.dots[start + e]
         x, y = ground.dots[d, 0] - ground.corner[b, 0], ground.dots[d, 1] - ground.corner[b, 1]
+        across, along = max(x, (SIDE - 1) * unit - x), max(y, (SIDE - 1) * unit - y)
+        if across * across + along * along <= close * close:  # to the farthest cell of the block
+            continue
         for i in range(K):
-            share = lists.conditional[K * start + i * n + e] * state.factor[d] / state.total[b, i]
-            if share > 0.0:
-                dx, dy = x - i % SIDE * unit, y - i // SIDE * unit
-                if dx * dx + dy * dy <= close * close:
-                    out[i] += share * little
-                    continue
-                cost = ground_cost(WFR, delta, dx, dy)
-                if cost < math.inf:
-                    turned = turn * math.exp(0.5 * cost)
-                    error = turned + 8.0 * UNIT64 * cost if turned < 0.25 else math.inf
-                    out[i] += share * math.expm1(min(error / epsilon, LARGEST_EXPONENT))
+            dx, dy = x - i % SIDE * unit, y - i // SIDE * unit
+            squared = dx * dx + dy * dy
+            share = lists.conditional[K * start + i * n + e] * state.factor[d]
+            if close * close < squared < reach * reach and share > 0.0:
+                cosine = math.cos(math.sqrt(squared) / delta)  # e^{-c / 2}; c is at most twice its inverse
+                t = (turn + 16.0 * UNIT64) / (cosine * epsilon) if turn < 0.25 * cosine else math.inf
+                more = t + t * t if t < 1.0 else math.expm1(min(t, LARGEST_EXPONENT))
+                out[i] += share / state.total[b, i] * more
 
 
 @jit()
@@ -121,21 +121,23 @@ def _dot_sizes(image: int, objective: Objective, state: State) -> tuple[float, f
 
 @jit(fastmath=SUMS)
 def _left_out(
-    b: int, grown: tuple[float, float], epsilon: float, lists: PairLists, alpha: Array, anchor: Anchor, room: Array,
+    b: int, grown: tuple[float, float], epsilon: float, lists: PairLists, state: State, anchor: Anchor, room: Array,
     out: Array,
 ) -> None:  # fmt: skip
     """Bound the sum of the conditional plans that each cell of block b lacks, relative to that of those it has."""
+    alpha, reference = state.alpha, lists.reference
+    dropped, truncated = anchor.log_dropped[b], lists.log_truncated[b]
     out[:] = 0.0
-    for base, grew, relative in (
-        (anchor.log_dropped[b], grown[0], 0.0),
-        (lists.log_truncated[b], grown[1], 1.0),
-    ):
-        if base > -math.inf:
-            for i in range(K):
-                t = base + (grew + alpha[i] + relative * lists.reference[b, i]) / epsilon
-                room[i] = min(max(t, -700.0), 700.0)
-            for i in range(K):
-                out[i] += exp64(room[i])
+    if dropped > -math.inf:
+        for i in range(K):
+            room[i] = min(max(dropped + (grown[0] + alpha[b, i]) / epsilon, -700.0), 700.0)
+        for i in range(K):
+            out[i] = exp64(room[i])
+    if truncated > -math.inf:
+        for i in range(K):
+            room[i] = min(max(truncated + (grown[1] + alpha[b, i] + reference[b, i]) / epsilon, -700.0), 700.0)
+        for i in range(K):
+            out[i] += exp64(room[i])
 
 
 @jit(fastmath=SUMS)
@@ -167,7 +169,7 @@ def account(
         lost, largest, spill, price, whole, moved, potential, stiff = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         grown = _grown(image, state, anchor)
         for b in range(first_block[image], first_block[image + 1]):
-            _left_out(b, grown, epsilon, lists, alpha[b], anchor, room, ratio)
+            _left_out(b, grown, epsilon, lists, state, anchor, room, ratio)
             if ground.kind == WFR:
                 _near_pole(b, ground, lists, state, anchor.far[image], stiffness)
                 for i in range(K):

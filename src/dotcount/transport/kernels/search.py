@@ -72,20 +72,12 @@ class Candidates(NamedTuple):
     bounds: Array
 
 
-class _Nearby(NamedTuple):
-    """Room for a box's candidates: places, potentials, scores."""
-
-    x: Array
-    y: Array
-    beta: Array
-    score: Array
-
-
 @jit()
-def _guaranteed(rule: Rule, box: tuple[float, float, float, float], nearby: _Nearby, count: int) -> float:
+def _guaranteed(
+    rule: Rule, box: tuple[float, float, float, float], x: Array, y: Array, beta: Array, count: int, score: Array
+) -> float:  # fmt: skip
     """Set the scores at the nearest point of a box; return what the best of them guarantees at the farthest."""
     low_x, high_x, low_y, high_y = box
-    x, y, beta, score = nearby
     if count == 0:
         return -math.inf
     scores_of_box(rule.kind, rule.delta, low_x, high_x, low_y, high_y, x, y, beta, count, score)
@@ -112,22 +104,23 @@ def _refine(
     rule: Rule, field: Field, side: int, ratio: int, parents: tuple[int, int], given: Candidates
 ) -> Candidates:  # fmt: skip
     """Split the parent boxes (columns, rows) into ``ratio`` x ``ratio`` of ``side`` cells and test their dots."""
-    unit, m = field.unit, len(field.beta)
+    unit, m, dots, every_beta = field.unit, len(field.beta), field.dots, field.beta
+    of_parents, before, before_bounds = given.flat, given.starts, given.bounds
     boxes_x, boxes_y = (field.columns + side - 1) // side, (field.rows + side - 1) // side
     starts, counts = np.zeros(boxes_x * boxes_y, np.int64), np.zeros(boxes_x * boxes_y, np.int64)
     bounds, flat, used = np.empty(boxes_x * boxes_y), np.empty(max(64, 4 * m), np.int64), 0
-    nearby = _Nearby(np.empty(m), np.empty(m), np.empty(m), np.empty(m))
+    x, y, beta, score = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
     for parent in range(parents[0] * parents[1]):
         parent_y, parent_x = parent // parents[0], parent % parents[0]
-        count, o = given.counts[parent], given.starts[parent]
+        count, o = given.counts[parent], before[parent]
         for k in range(count):
-            d = given.flat[o + k]
-            nearby.x[k], nearby.y[k], nearby.beta[k] = field.dots[d, 0], field.dots[d, 1], field.beta[d]
+            d = of_parents[o + k]
+            x[k], y[k], beta[k] = dots[d, 0], dots[d, 1], every_beta[d]
         for box_y in range(parent_y * ratio, min((parent_y + 1) * ratio, boxes_y)):
             low_y, high_y = (box_y * side + 0.5) * unit, (min((box_y + 1) * side, field.rows) - 0.5) * unit
             for box_x in range(parent_x * ratio, min((parent_x + 1) * ratio, boxes_x)):
                 low_x, high_x = (box_x * side + 0.5) * unit, (min((box_x + 1) * side, field.columns) - 0.5) * unit
-                guaranteed = _guaranteed(rule, (low_x, high_x, low_y, high_y), nearby, count)
+                guaranteed = _guaranteed(rule, (low_x, high_x, low_y, high_y), x, y, beta, count, score)
                 top = guaranteed if guaranteed > -math.inf else 0.0
                 least = max(guaranteed - rule.cutoff, LEAST)
                 flat = _room(flat, used + count + 1)
@@ -135,22 +128,23 @@ def _refine(
                 starts[box] = used
                 # Without branches: the place after the last is written to in vain.
                 for k in range(count):
-                    flat[used] = given.flat[o + k]
-                    used += nearby.score[k] >= least
-                counts[box], bounds[box] = used - starts[box], given.bounds[parent]
+                    flat[used] = of_parents[o + k]
+                    used += score[k] >= least
+                counts[box], bounds[box] = used - starts[box], before_bounds[parent]
                 if counts[box] < count:
-                    bounds[box] = _bound(rule, given.bounds[parent], nearby.score[:count], least, top)
+                    bounds[box] = _bound(rule, before_bounds[parent], score[:count], least, top)
     return Candidates(starts, counts, flat, bounds)
 
 
 @jit()
 def _nearest_blocks(field: Field, blocks: Candidates, block_columns: int, block_rows: int) -> Array:
     """Return for each dot on no list the block nearest to it, so that it can be paid at all; -1 for the others."""
+    starts, counts, flat, _ = blocks
     m = len(field.beta)
     listed, nearest = np.zeros(m, np.bool_), np.full(m, -1)
-    for b in range(len(blocks.counts)):
-        for k in range(blocks.starts[b], blocks.starts[b] + blocks.counts[b]):
-            listed[blocks.flat[k]] = True
+    for b in range(len(counts)):
+        for k in range(starts[b], starts[b] + counts[b]):
+            listed[flat[k]] = True
     for d in range(m):
         if not listed[d]:
             row = nearest_block(field.dots[d, 1], field.unit, block_rows)
@@ -161,18 +155,20 @@ def _nearest_blocks(field: Field, blocks: Candidates, block_columns: int, block_
 @jit()
 def _padded_lists(blocks: Candidates, nearest: Array, dummy: int, offset: int) -> tuple[Array, Array]:
     """Return the lists one after the other, padded with ``dummy``, and the length of each."""
-    extra = np.zeros(len(blocks.counts), np.int64)
+    starts, counts, flat, _ = blocks
+    extra = np.zeros(len(counts), np.int64)
     for d in range(len(nearest)):
         if nearest[d] >= 0:
             extra[nearest[d]] += 1
-    lengths = (blocks.counts + extra + PAD - 1) // PAD * PAD
+    lengths = (counts + extra + PAD - 1) // PAD * PAD
     index = np.full(lengths.sum(), dummy, np.uint32)
     place = np.zeros(len(lengths), np.int64)
     start = 0
     for b in range(len(lengths)):
-        for k in range(blocks.counts[b]):
-            index[start + k] = blocks.flat[blocks.starts[b] + k] + offset
-        place[b] = start + blocks.counts[b]
+        o, count = starts[b], counts[b]
+        for k in range(count):
+            index[start + k] = flat[o + k] + offset
+        place[b] = start + count
         start += lengths[b]
     for d in range(len(nearest)):
         if nearest[d] >= 0:
@@ -204,3 +200,25 @@ def search(rule: Rule, field: Field, dummy: int, offset: int) -> tuple[Array, Ar
         side //= BRANCH
     index, lengths = _padded_lists(found, _nearest_blocks(field, found, block_columns, block_rows), dummy, offset)
     return index, lengths, found.bounds
+
+
+@entry_point()
+def parts_of_dots(dots: Array, n_dots: Array, side: int) -> Array:
+    """Return the part that each dot of ``dots`` (B, m_max, 2) belongs to, flat.
+
+    Parts are the boxes of a grid of ``side`` x ``side`` over an image's dots; absent dots have the number of no part.
+    """
+    n_images, width = dots.shape[:2]
+    part = np.full(n_images * width, side * side, np.int64)
+    for image in range(n_images if side else 0):
+        own = dots[image, : n_dots[image]]
+        for axis in range(2):
+            low, high = math.inf, -math.inf
+            for j in range(len(own)):
+                low, high = min(low, own[j, axis]), max(high, own[j, axis])
+            scale = side / max(high - low, 1e-100)
+            for j in range(len(own)):
+                box = min(int((own[j, axis] - low) * scale), side - 1)
+                o = image * width + j
+                part[o] = box if axis == 0 else box * side + part[o]
+    return part

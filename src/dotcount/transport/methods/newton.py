@@ -114,14 +114,14 @@ def _serves(dual: Dual, problem: TransportProblem, cutoff: float) -> bool:
 
 def epsilon_schedule(problem: TransportProblem) -> list[tuple[float, int]]:
     """Return the (epsilon, pooling factor) of the phases before the last, the strongest blur first."""
-    first = problem.cost.blur(FIRST_WIDTH * problem.extent)
-    unit = max(problem.units)
+    extent, unit = problem.extent, max(problem.units)
+    first = problem.cost.blur(FIRST_WIDTH * extent)
     phases = []
     epsilon = 2.0 * problem.epsilon
     while epsilon <= first:
         factor = 1
         width = min(problem.cost.width(epsilon), 0.25 * problem.cost.reach)
-        while 2 * factor * unit <= CELL_TO_BLUR * width and 2 * factor * unit <= 0.5 * problem.extent:
+        while 2 * factor * unit <= CELL_TO_BLUR * width and 2 * factor * unit <= 0.5 * extent:
             factor *= 2
         phases.append((epsilon, factor))
         epsilon *= 2.0
