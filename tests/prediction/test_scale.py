@@ -151,3 +151,14 @@ def test_a_geotiff_has_one_count_whoever_asks(tmp_path, way):
         count, warnings = result["count"], result["warnings"]
     assert count == wanted > 0
     assert told in warnings
+
+
+def test_what_a_map_declares_to_be_no_data_is_told(tmp_path):
+    pixels = blocks(64, 1)
+    pixels[:16] = 255  # a quarter
+    path = write_tif(tmp_path / "a.tif", pixels, 0.6)
+    with rasterio.open(path, "r+") as file:
+        file.nodata = 255
+    ((frame, _),) = trained().predict_many(path)
+    share = (pixels == 255).all(axis=-1).mean()
+    assert frame.warnings == [f"{share:.0%} of its pixels hold no data, and are part of its area"]

@@ -5,7 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from dotcount.errors import DataError
+from dotcount.files import csv_line
 from dotcount.prediction import find
+from dotcount.prediction.sources.manifests import names_in
 from tests.prediction.oracles import write_dotted
 
 
@@ -75,3 +77,9 @@ def test_without_pyarrow_the_pip_line_is_told(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DataError, match=r"pip install 'dotcount\[tables\]'"):
         find(tmp_path / "a.parquet")
+
+
+def test_a_table_that_was_written_here_is_a_list_whatever_the_names(tmp_path):
+    names = ["=1.png", "-a.png", "'=b.png", "c.png"]
+    (tmp_path / "counts.csv").write_text(csv_line("image", "count") + "".join(csv_line(name, 1.0) for name in names))
+    assert names_in(tmp_path / "counts.csv") == names

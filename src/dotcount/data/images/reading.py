@@ -14,7 +14,7 @@ from dotcount.data.images.opening import TIFF_MAGIC, magic, open_raster, quiet, 
 from dotcount.data.images.raster import RasterStack
 from dotcount.data.images.stack import Stack
 from dotcount.data.images.tiff import TiffStack
-from dotcount.data.images.values import PixelArray, UnitArray, fill, missing_values, share_in_words
+from dotcount.data.images.values import FEW, PixelArray, UnitArray, declared_share, fill, missing_values, share_in_words
 from dotcount.errors import ImageReadError
 from dotcount.intensity import IntensityRule
 from dotcount.selection import ImageSelection
@@ -95,6 +95,9 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST, *, every_pag
         if gaps is not None:
             pixels = fill(pixels, gaps)
             notes.append(f"{share_in_words(float(gaps.mean()))} of its pixels hold no data and were filled")
+        empty = declared_share(pixels, stack.declared) if gaps is None else 0.0
+        if empty > FEW:
+            notes.append(f"{share_in_words(empty)} of its pixels hold no data, and are part of its area")
     return LoadedImage(pixels, tuple(dict.fromkeys(notes)), stack.pixel_size)
 
 

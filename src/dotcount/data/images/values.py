@@ -91,6 +91,13 @@ def missing_values(pixels: PixelArray, declared: float | None = None) -> npt.NDA
     return found if found.any() else None
 
 
+def declared_share(pixels: PixelArray, declared: float | None) -> float:
+    """Return the share of pixels that have the value that the file declares to be no data, in all bands."""
+    if declared is None or not _holds(pixels.dtype, declared):
+        return 0.0
+    return float((pixels == pixels.dtype.type(declared)).all(axis=-1).mean())
+
+
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
     if dtype.kind == "f":
         return bool(np.isfinite(value))

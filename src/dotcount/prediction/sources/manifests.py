@@ -11,6 +11,7 @@ from urllib.request import url2pathname
 
 from dotcount.errors import DataError
 from dotcount.files import read_bytes
+from dotcount.names import plain_cell
 from dotcount.remote import DownloadLimits, Url, fetch
 from dotcount.tables import read_texts
 
@@ -90,4 +91,4 @@ def _column(path: Path, text: str) -> list[str]:
     column = next((columns[name] for name in COLUMNS if name in columns), None)
     if column is None:
         raise DataError(f"list {path} has no column of paths; name one of its columns {', '.join(COLUMNS)}")
-    return [row[column] or "" for row in table]
+    return [plain_cell(row[column] or "") for row in table]
