@@ -86,6 +86,7 @@ def test_five_steps_of_every_loss_stay_finite(name):
 
 PATIENT = ("chfl", "pml")  # these stay on a plateau for as long as mass and dots are not near each other
 STEPS, RATE = {True: 70, False: 40}, {True: 3e-3, False: 1e-3}
+RATES = {"decidenet": 1e-3, "sanet": 3e-3}  # shallow with large filters, and normalised: slow otherwise
 
 
 @pytest.mark.parametrize("name", COMPARED)
@@ -116,7 +117,7 @@ CROWDED = (30, 0, 24, 1, 40)
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("loss", list(LOSSES))
 def test_one_batch_is_overfitted_by_every_model(name, loss):
-    rate, steps = 1e-4 if name in HEAVY or name in COMPARED else 1e-3, STEPS[loss in PATIENT]
+    rate, steps = RATES.get(name, 1e-4 if name in HEAVY or name in COMPARED else 1e-3), STEPS[loss in PATIENT]
 
     def lower(values):
         """A tenth lower than at first, five steps long."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from dotcount.errors import InputError
 from dotcount.transport import compiled, solve, solve_batch, systems
 from dotcount.transport.ascent import ascend
 from dotcount.transport.cells import make_cells
@@ -17,7 +19,7 @@ from dotcount.transport.compiled import make_dual
 from dotcount.transport.costs import Cost
 from dotcount.transport.pairs import TensorPlans
 from dotcount.transport.penalties import KL
-from dotcount.transport.problem import ProblemTerms, make_problem
+from dotcount.transport.problem import ProblemTerms, check_values, make_problem, sound_values
 
 ascent = importlib.import_module("dotcount.transport.ascent")
 has_gpu = torch.cuda.is_available()
@@ -170,8 +172,39 @@ def test_the_coarse_matrix_is_that_of_dots_that_move_together():
     matrix = together.T @ (fixed[:, None] * together - columns)
     for k in (0, 2):
         own = slice(k * (p + 1), k * (p + 1) + p)
-        torch.testing.assert_close(inverse[k] @ matrix[own, own], torch.eye(p), rtol=0, atol=1e-5)
+        torch.testing.assert_close(inverse[k, :p, :p] @ matrix[own, own], torch.eye(p), rtol=0, atol=1e-5)
+        assert not inverse[k, p].any()
     assert not inverse[1].any()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        (None, 0.0),
+        (0, math.nan),
+        (0, -1.0),
+        (0, math.inf),
+        (0, 1e61),
+        (1, math.nan),
+        (1, math.inf),
+        (2, 0.0),
+        (2, -1.0),
+    ],
+)
+def test_one_look_at_a_batch_finds_what_a_look_at_each_image_does(field, value):
+    batch = [
+        [torch.ones(3, 4, dtype=torch.float64 if value == 1e61 else None), torch.ones(5, 2), torch.ones(5)],
+        [torch.ones(2, 2), torch.ones(0, 2), None],
+    ]
+    if field is not None:
+        batch[0][field].view(-1)[-1] = value
+    refused = 0
+    for density, points, weights in batch:
+        try:
+            check_values(density, points, weights, "")
+        except InputError:
+            refused += 1
+    assert sound_values(*map(list, zip(*batch))) == (refused == 0) == (field is None)
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -179,15 +179,37 @@ def mask(densities: Tensor | Sequence[Tensor], valid: Sequence[Tensor | None]) -
     return torch.stack(masked) if all(one.shape == masked[0].shape for one in masked) else masked
 
 
+def sound_values(densities: Sequence[Tensor], points: Sequence[Tensor], weights: Sequence[Tensor | None]) -> bool:
+    """Whether the values of a batch are what :func:`check_values` asks, found in a single look at the device.
+
+    Shapes have to be right; False also where tensors are not on one device.
+    """
+    if len({one.device for one in (*densities, *points)}) > 1:
+        return False
+    lowest, highest = zip(*(torch.aminmax(one.detach()) for one in densities))
+    good = (torch.stack(lowest) >= 0) & (torch.stack(highest).double() <= LARGEST_MASS)
+    parts = [good.all(), torch.isfinite(torch.cat(list(points))).all()]
+    given = [one for one in weights if one is not None]
+    if given:
+        every = torch.cat(given)
+        parts.append(((every > 0) & torch.isfinite(every)).all())
+    return bool(torch.stack(parts).all())
+
+
 def check_image(
-    density: Tensor, points: Tensor, weights: Tensor | None, beta: Tensor | None, valid: Tensor | None, name: str
+    density: Tensor,
+    points: Tensor,
+    weights: Tensor | None,
+    beta: Tensor | None,
+    valid: Tensor | None,
+    name: str,
 ) -> None:
     """Check the tensors of one image; ``name`` goes into the messages.
 
     Raises
     ------
     InputError
-        For wrong shapes, dtypes or devices, NaN, infinite or negative values.
+        For wrong shapes, dtypes or devices.
     """
     if not isinstance(density, Tensor) or density.ndim != 2 or 0 in density.shape:
         raise InputError(f"{name}density must be a tensor (h, w) with at least one cell; got {_shape(density)}")
@@ -210,6 +232,10 @@ def check_image(
             raise InputError(f"{name}{label} is on {value.device}, density on {density.device}; move one with .to(...)")
     if valid is not None and (valid.shape != density.shape or valid.dtype != torch.bool):
         raise InputError(f"{name}valid must be bool of the density's shape {tuple(density.shape)}; got {_shape(valid)}")
+
+
+def check_values(density: Tensor, points: Tensor, weights: Tensor | None, name: str) -> None:
+    """Raise an InputError for values of an image that are not finite or out of range."""
     check_density(density, name)
     if len(points) and not bool(torch.isfinite(points).all()):
         raise InputError(f"{name}points holds coordinates that are not finite; remove these dots")

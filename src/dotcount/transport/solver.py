@@ -26,8 +26,10 @@ from dotcount.transport.problem import (
     TransportProblem,
     check_density,
     check_image,
+    check_values,
     make_problem,
     mask,
+    sound_values,
 )
 from dotcount.transport.reach import check_reach
 from dotcount.transport.solution import Geometry, Solution, Terms
@@ -112,8 +114,9 @@ class Solver:
             self._check(maps, known)
             self._problem = self._outcome = None
         else:
-            for k, one in enumerate(maps):
-                check_density(one, _name(k, n))
+            if maps[0].device.type == "cpu" or not sound_values(maps, self.points, self.weights):
+                for k, one in enumerate(maps):
+                    check_density(one, _name(k, n))
         with torch.autocast(maps[0].device.type, enabled=False), few_threads(maps[0].device) as threads:
             self._control = replace(self._control, dtype=maps[0].dtype)
             if self._problem is None:
@@ -137,6 +140,9 @@ class Solver:
             check_image(density, self.points[k], self.weights[k], beta[k], self.valid[k], name)
             if density.device != maps[0].device or density.dtype != maps[0].dtype:
                 raise InputError(f"{name}density is {density.dtype} on {density.device}; all must be as the first")
+        if maps[0].device.type == "cpu" or not sound_values(maps, self.points, self.weights):
+            for k, density in enumerate(maps):
+                check_values(density, self.points[k], self.weights[k], _name(k, len(maps)))
 
     def _make_problem(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], threads: int) -> TransportProblem:
         options = self.options

@@ -18,8 +18,11 @@ from dotcount.transport.problem import TransportProblem
 
 DOTS_OF_PART, BLOCKS_OF_PART, LARGEST_SIDE = 16, 4, 16
 """Dots, and blocks, that a part of an image has at least on average, and most parts along a side."""
-LOOK = 8
-"""Steps of conjugate gradients from one look to the next at whether all images are done."""
+LOOK = 2
+"""Steps of conjugate gradients from one look to the next at whether all images are done.
+
+On a GPU starting a step takes ten times as long as a look: few steps for nothing are worth more than few looks.
+"""
 RIDGE = 1e-6
 """Share of its diagonal that is added to the matrix between parts, lest rounding make it indefinite."""
 
@@ -116,10 +119,10 @@ class Systems:
             self.coarse = self._coarse_inverse(self.parts, second, total.to(second), fixed)
 
     def _coarse_inverse(self, parts: Parts, second: Tensor, total: Tensor, fixed: Tensor) -> Tensor:
-        """Return the (B, P, P) inverses of Newton's matrices between parts.
+        """Return the (B, P + 1, P + 1) inverses of Newton's matrices between parts.
 
-        The cells of a block count as one, which makes a matrix a little larger than it is. Parts without dots, and
-        images whose matrix rounding has spoiled, get zeros: nothing is corrected there.
+        The cells of a block count as one, which makes a matrix a little larger than it is. Parts without dots, the one
+        of absent dots, and images whose matrix rounding has spoiled, get zeros: nothing is corrected there.
         """
         n, p = self.images, parts.number
         bent = second.clamp(min=0.0) * total
@@ -127,10 +130,11 @@ class Systems:
         sums = second.new_zeros(n * parts.rows * (p + 1))
         sums.scatter_add_(0, parts.of_pair, self.pairs.columns_of_tiles(bent).flatten())
         weight = torch.where(mass > 0, mass, math.inf).rsqrt()
-        scaled = (sums.view(n, parts.rows, p + 1) * weight.view(n, parts.rows, 1))[..., :p].double()
+        scaled = (sums.view(n, parts.rows, p + 1) * weight.view(n, parts.rows, 1)).double()
         diagonal = torch.zeros(n * (p + 1), dtype=torch.float64, device=fixed.device)
-        diagonal = diagonal.index_add_(0, parts.of_dot, fixed.double()).view(n, p + 1)[:, :p]
-        there = diagonal > 0
+        diagonal = diagonal.index_add_(0, parts.of_dot, fixed.double()).view(n, p + 1)
+        there = (diagonal > 0) & (torch.arange(p + 1, device=fixed.device) < p)
+        scaled = scaled * there[:, None]
         matrix = torch.diag_embed(torch.where(there, diagonal * (1.0 + RIDGE), 1.0)) - scaled.mT @ scaled
         factor, spoiled = torch.linalg.cholesky_ex(matrix)
         inverse = torch.cholesky_inverse(factor)
@@ -143,21 +147,18 @@ class Systems:
         """Return about the inverse of the matrix times ``right``; see :func:`conjugate_gradient` for the rest."""
         assert self.concentration is not None, "renew comes first"
         diagonal = torch.maximum(fixed - self.concentration * spread, 1e-7 * fixed)
-        inverse = 1.0 / torch.where(diagonal > 0, diagonal, 1.0)
+        inverse, negative = 1.0 / torch.where(diagonal > 0, diagonal, 1.0), -second
 
         def product(x: Tensor) -> Tensor:
-            passed = self.pairs.rows(x).mul_(second)
-            return torch.addcmul(-self.pairs.columns(passed), fixed, x)
+            return self.pairs.columns(self.pairs.rows(x).mul_(negative)).addcmul_(fixed, x)
 
         def precondition(residual: Tensor) -> Tensor:
-            out = residual * inverse
             if self.parts is None or self.coarse is None:
-                return out
-            n, p = self.images, self.parts.number
-            moved = residual.new_zeros(n * (p + 1)).index_add_(0, self.parts.of_dot, residual).view(n, p + 1)
-            moved[:, :p] = torch.bmm(self.coarse, moved[:, :p, None])[..., 0]
-            moved[:, p] = 0.0
-            return out.add_(moved.flatten().index_select(0, self.parts.of_dot))
+                return residual * inverse
+            moved = residual.new_zeros(self.images * (self.parts.number + 1))
+            moved.index_add_(0, self.parts.of_dot, residual)
+            moved = torch.bmm(self.coarse, moved.view(self.images, -1, 1)).flatten()
+            return moved.index_select(0, self.parts.of_dot).addcmul_(residual, inverse)
 
         return conjugate_gradient(product, right, precondition, relative, steps)
 
