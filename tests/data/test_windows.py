@@ -252,3 +252,18 @@ def test_a_pyramid_is_read_from_the_level_that_suits(tmp_path: Path, kind: str) 
     if kind == "svs":
         header = read_header(path)
         assert (header.width, header.height, header.pixel_size) == (640, 512, pytest.approx(0.25e-6))
+
+
+@pytest.mark.parametrize("bands", [2, 5])
+def test_bands_that_are_not_shown_say_nothing_about_missing_values(tmp_path: Path, bands: int) -> None:
+    pixels = np.random.default_rng(0).integers(100, 4000, (100, 130, bands)).astype(np.uint16)
+    pixels[:40, :, : min(bands, 4) - 1] = 7  # in all that are shown, and not in the last one
+    options = {"photometric": "rgb" if bands > 3 else "minisblack", "planarconfig": "contig", "tile": (32, 32)}
+    extra = ["unspecified"] * (bands - (3 if bands > 3 else 1))
+    tags = [(42113, "s", 0, "7", True)]
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extrasamples=extra, extratags=tags, **options)
+    windows, whole = TiffWindows.open(tmp_path / "a.tif", exact=False), load_image(tmp_path / "a.tif")
+    assert windows is not None
+    assert (whole.pixels[:40] > 7).all()
+    np.testing.assert_array_equal(windows[0:100, 0:130], whole.pixels)
+    assert windows.notes == [note for note in whole.notes if "no data" in note]

@@ -34,7 +34,8 @@ class GapRule:
     def missing(self, bands: PixelArray) -> npt.NDArray[np.bool_]:
         """Return (H, W) where the value says that nothing was measured."""
         known = bands[..., :-1] if self.alpha else bands
-        return np.asarray((known[..., :3] == bands.dtype.type(self.declared or 0)).all(axis=-1))
+        shown = known[..., : 3 if known.shape[-1] > 2 else 1]
+        return np.asarray((shown == bands.dtype.type(self.declared or 0)).all(axis=-1))
 
 
 NO_GAPS = GapRule()
