@@ -148,3 +148,9 @@ def test_two_files_for_one_image_are_refused(tmp_path: Path) -> None:
         write_csv(tmp_path / folder / "a.csv", spots(n))
     with pytest.raises(DataError, match=r"points/a\.csv is of an image that labels/a\.csv is of as well"):
         open_collection(tmp_path)
+
+
+def test_a_file_goes_with_an_image_of_two_endings(tmp_path: Path) -> None:
+    picture(tmp_path / "a.ome.tif", 64, 48)
+    (tmp_path / "a.csv").write_text("x,y\n10,12\n")
+    assert open_collection(tmp_path).n_dots == 1

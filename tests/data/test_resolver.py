@@ -78,3 +78,16 @@ def test_accents_of_another_system(form: str) -> None:
 def test_nothing_is_guessed(name: str, images: list[str], message: str) -> None:
     with pytest.raises(DataError, match=message):
         find(name, images)
+
+
+def test_names_without_the_ending_of_ome() -> None:
+    resolver = Resolver([Path("a.ome.tif"), Path("b.tif"), Path("b.ome.tif")])
+    assert resolver.find("a") == Path("a.ome.tif")
+    assert resolver.find("b.ome") == Path("b.ome.tif")
+    with pytest.raises(DataError, match=r"may be b\.tif, b\.ome\.tif"):
+        resolver.find("b")
+
+
+def test_a_kind_that_can_not_be_read_is_named() -> None:
+    with pytest.raises(DataError, match=r"'b\.heic', which is a phone's format; export it as JPEG"):
+        Resolver([Path("a.jpg")]).find("photos/b.heic".rpartition("/")[2])

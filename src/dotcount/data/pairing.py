@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from dotcount.data.resolver import fold
+from dotcount.data.resolver import OME, fold
 
 # Folders that say what kind of file they hold, not which images: left out when files of two folders are paired.
 ROLE = re.compile(
@@ -67,6 +67,7 @@ def pair(images: Sequence[Path], annotations: Sequence[Path]) -> dict[Path, Path
             or exact.get((place, whole))
             or literal.get((place, stem))
             or exact.get((place, fold(stem)))
+            or exact.get((place, fold(stem).removesuffix(OME)))
             or loose.get((place, fold(stem)))
             or loose.get((place, _keys(stem)[1]))
         )

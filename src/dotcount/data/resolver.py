@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from dotcount.data.images import unreadable_kind
 from dotcount.data.layout import split_named
 from dotcount.errors import DataError
 from dotcount.registry import did_you_mean
@@ -24,6 +25,7 @@ _ALIKE = {".jpeg": ".jpg", ".jpe": ".jpg", ".jfif": ".jpg", ".tiff": ".tif"}
 _WORDS = re.compile(r"[^\W_]+")
 _HINTS = 20  # names for which the nearest is looked up; more would take long and help nobody
 _SHOWN = 4
+OME = ".ome"  # of names such as a.ome.tif, which tools mean by a
 
 
 class Resolver:
@@ -53,7 +55,9 @@ class Resolver:
             self._exact[image.as_posix()] = image
             name = fold(image.name)
             self._by_name[name].append(image)
-            self._by_stem[fold(image.stem)].append(image)
+            stem = fold(image.stem)
+            for key in {stem, stem.removesuffix(OME)}:
+                self._by_stem[key].append(image)
             self._uploaded[_as_uploaded(name)].append(image)
             self._folders.update(map(fold, image.parts[:-1]))
         self._hints = _HINTS
@@ -94,6 +98,9 @@ class Resolver:
                 if found:
                     listed = ", ".join(i.as_posix() for i in found[:_SHOWN]) + (", ..." if len(found) > _SHOWN else "")
                     raise DataError(f"image {name!r}, which may be {listed}; write its path in full")
+        kind = unreadable_kind(name)
+        if kind is not None:
+            raise DataError(f"image {name!r}, which is {kind}")
         raise DataError(f"image {name!r}, which is not there{self._hint(spelled)}; restore it or correct the name")
 
     def _literal(self, parts: Sequence[str], table: Path) -> Path | None:

@@ -207,3 +207,13 @@ def test_a_set_of_which_every_image_has_a_dot_outside_is_checked_all_the_same(tm
     assert [f.kind for f in report.errors] == ["outside"] * 4
     repair(report, tmp_path / "fixed")
     assert open_collection(tmp_path / "fixed").n_dots == 4 * 32
+
+
+def test_a_set_of_which_nothing_would_remain_says_why(tmp_path: Path) -> None:
+    for k in range(3):
+        picture(tmp_path / f"{k}.png", seed=k)
+        write_csv(tmp_path / f"{k}.csv", np.array([[40, 30], [5, 6]]))  # counted from 1
+    report = check(open_collection(tmp_path, strict=False))
+    with pytest.raises(DataError, match=r"no image would remain \(0\.png: left out"):
+        repair(report, tmp_path / "fixed")
+    assert not (tmp_path / "fixed").exists()

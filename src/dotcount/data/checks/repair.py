@@ -53,6 +53,9 @@ def repair(report: DataCheck, out: str | Path, format: str = "csv") -> list[str]
             changes.append(f"{record.name}: left out ({unproven})")
             continue
         records.append(_corrected(record, record.points, changes))
+    if not records:
+        reason = changes[0] if changes else "it holds none"
+        raise DataError(f"{report.collection.root} can't be corrected: no image would remain ({reason})")
     copy = replace(report.collection, records=tuple(records), problems=())
     notes = {CHANGES: "".join(f"{line}\n" for line in changes)}
     convert(copy, out, format, notes=notes, created_by="dotcount data check")
