@@ -57,8 +57,11 @@ def check(record: Record, device: torch.device, tiny: bool) -> None:
 
 
 def cuda_tests() -> dict[str, Any]:
-    """Run the tests that need a GPU in a process of their own."""
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider"]
+    """Run the tests that need a GPU in a process of their own; only files that hold such are read."""
+    files = [
+        str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.cuda" in path.read_text("utf-8")
+    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return {"exit_code": done.returncode, "summary": (done.stdout.strip().splitlines() or [""])[-1]}
 
