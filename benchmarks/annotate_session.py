@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -71,22 +73,34 @@ def train(page: Page, minutes: float, runs: int) -> float:
     return float(page.locator("#history tbody tr").nth(runs - 1).locator("td").last.inner_text())
 
 
-def session(page: Page, truth: dict[str, np.ndarray], minutes: float) -> list[float]:
+def session(page: Page, truth: dict[str, np.ndarray], minutes: float, parts: dict[str, float]) -> list[float]:
     """Do what a newcomer does; return the errors after both trainings."""
     names = list(truth)
-    for name in names[:CLICKED]:
-        page.get_by_role("button", name=name).click()
-        expect(page.locator("#name")).to_have_text(name)
-        expect(page.locator("#count")).to_have_text("not annotated")
-        click_dots(page, truth[name])
-    first = train(page, minutes, runs=1)
-    for name in names[CLICKED:]:
-        page.get_by_role("button", name=name).click()
-        expect(page.locator("#suggestion-note")).to_contain_text("suggestions left", timeout=LONG)
-        expect(page.locator("#name")).to_have_text(name)
-        page.click("#accept-all")
-        expect(page.locator("#saved")).to_have_text("Saved")
-    return [first, train(page, minutes, runs=2)]
+    with timed(parts, "clicks"):
+        for name in names[:CLICKED]:
+            page.get_by_role("button", name=name).click()
+            expect(page.locator("#name")).to_have_text(name)
+            expect(page.locator("#count")).to_have_text("not annotated")
+            click_dots(page, truth[name])
+    with timed(parts, "first training"):
+        first = train(page, minutes, runs=1)
+    with timed(parts, "suggestions"):
+        for name in names[CLICKED:]:
+            page.get_by_role("button", name=name).click()
+            expect(page.locator("#suggestion-note")).to_contain_text("suggestions left", timeout=LONG)
+            expect(page.locator("#name")).to_have_text(name)
+            page.click("#accept-all")
+            expect(page.locator("#saved")).to_have_text("Saved")
+    with timed(parts, "second training"):
+        return [first, train(page, minutes, runs=2)]
+
+
+@contextmanager
+def timed(parts: dict[str, float], name: str) -> Iterator[None]:
+    """Note how many seconds the block takes."""
+    began = time.monotonic()
+    yield
+    parts[name] = round(time.monotonic() - began, 1)
 
 
 def count_new(run: Path, folder: Path) -> float:
@@ -101,7 +115,7 @@ def count_new(run: Path, folder: Path) -> float:
 
 def measure(minutes: float) -> dict[str, object]:
     """Run the session and return what came of it."""
-    began = time.monotonic()
+    began, parts = time.monotonic(), dict[str, float]()
     with tempfile.TemporaryDirectory() as place, sync_playwright() as playwright:
         folder = Path(place, "cells")
         truth = write_images(folder, 0, IMAGES)
@@ -116,15 +130,18 @@ def measure(minutes: float) -> dict[str, object]:
             page.on("pageerror", lambda error: complaints.append(str(error)))
             page.goto(address)
             page.wait_for_selector("html[data-ready=true]", timeout=60_000)
-            errors = session(page, truth, minutes)
+            parts["start"] = round(time.monotonic() - began, 1)
+            errors = session(page, truth, minutes, parts)
             browser.close()
         finally:
             server.terminate()
             server.wait(60)
-        new = count_new(Path(place, "cells-runs", "run-002"), Path(place, "new"))
+        with timed(parts, "counting new images"):
+            new = count_new(Path(place, "cells-runs", "run-002"), Path(place, "new"))
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "minutes": (time.monotonic() - began) / 60,
+        "parts_s": parts,
         "cpu_minutes": (children.ru_utime + children.ru_stime) / 60,
         "error_after_clicks": errors[0],
         "error_after_suggestions": errors[1],

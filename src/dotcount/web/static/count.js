@@ -263,7 +263,9 @@ function drawRegion(byKey = false) {
   viewer.onview = byKey ? () => aim(tool) : null;
   $("draw-region").setAttribute("aria-pressed", "true");
   $("hint").hidden = false;
-  $("hint").textContent = "Click the corners and then the first one again, or drag a rectangle. Esc gives it up.";
+  $("hint").textContent = byKey
+    ? "Enter sets a corner at the cross, Backspace takes it back, F closes the region. Esc gives it up."
+    : "Click the corners and then the first one again, or drag a rectangle. Esc gives it up.";
   viewer.canvas.focus();
   viewer.redraw();
 }
