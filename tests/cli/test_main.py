@@ -92,3 +92,13 @@ def test_verbs_have_their_modules():
         module = import_module(f"dotcount.cli.{verb}")
         assert module.EXAMPLES.startswith("examples:")
         assert f"dotcount {verb}" in module.EXAMPLES
+
+
+def test_a_package_that_is_missing_is_named_whichever_it_is():
+    from dotcount.cli.main import _unforeseen
+
+    told = _unforeseen(ModuleNotFoundError("No module named 'shapely'", name="shapely.geometry"))
+    assert told == "this needs shapely, which is not installed; run `pip install dotcount`"
+    assert "may be a defect" in _unforeseen(
+        ModuleNotFoundError("No module named 'dotcount.gone'", name="dotcount.gone")
+    )

@@ -93,17 +93,14 @@ _SYSTEM = {
 """What the system refuses for reasons of its own, and what to do about it."""
 
 
-_WITH_TORCH = ("torch", "torchvision", "timm", "lightning", "safetensors", "onnx", "onnxscript", "numba")
-"""What an installation that only predicts can do without, see docs/how-to/export.md."""
-
-
 def _unforeseen(error: Exception) -> str:
     text = " ".join(str(error).split())[:300]
     if isinstance(error, OSError) and error.errno in _SYSTEM:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}; {_SYSTEM[error.errno]}, then run again"
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _WITH_TORCH:
-        return f"this needs {error.name}, which is not installed; run `pip install dotcount`"
+    missing = (error.name or "").split(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing not in ("", "dotcount"):  # an installation that only predicts, or one that lost a package
+        return f"this needs {missing}, which is not installed; run `pip install dotcount`"
     if isinstance(error, MemoryError):
         return "not enough memory; close other programs, or choose smaller sizes"
     advice = "this may be a defect: run again with DOTCOUNT_DEBUG=1 and report the trace"
