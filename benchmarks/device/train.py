@@ -37,7 +37,7 @@ CONTESTANTS: dict[str, tuple[str, dict[str, Any], float]] = {
     "l2": ("gaussian_l2", {"sigma": 4.0}, 3e-4),
     "bayesian": ("bayesian", {"background_ratio": 4.0}, 1e-3),
     "uot_paper": ("uot", {}, 1e-3),
-    "uot_calibrated": ("uot", {"rho": (1.0, 1e4)}, 1e-3),
+    "uot_calibrated": ("uot", {"rho": (1.0, "inf")}, 1e-3),
 }
 """Name -> loss, its options, learning rate. The last counts an object seen with probability p as p."""
 

@@ -42,8 +42,8 @@ _HOME = {
     "train": "training",
 }
 _SUBMODULES = (
-    "audit", "calibration", "config", "data", "density", "errors", "evaluation", "inference", "losses", "metadata",
-    "metrics", "models", "points", "prediction", "report", "training", "transport",
+    "active", "audit", "calibration", "config", "data", "density", "errors", "evaluation", "export", "inference",
+    "losses", "metadata", "metrics", "models", "points", "prediction", "regions", "report", "training", "transport",
 )  # fmt: skip
 
 __all__ = [

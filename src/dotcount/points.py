@@ -174,16 +174,29 @@ class Points:
         return Points(self.xy * (width / self.width, height / self.height), width, height, self.ids)
 
 
+def nearest_distances(xy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the (m,) distances of each point to the nearest other, px; infinite where there is none.
+
+    >>> nearest_distances([[0, 0], [3, 4], [3, 10]]).tolist()
+    [5.0, 5.0, 6.0]
+    """
+    from scipy.spatial import KDTree  # takes a tenth of a second
+
+    places = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+    if len(places) < 2:
+        return np.full(len(places), np.inf)
+    distances: npt.NDArray[np.float64] = KDTree(places).query(places, k=2)[0][:, 1]
+    return distances
+
+
 def spacing(xy: npt.ArrayLike) -> float:
     """Return the median distance of a point to the nearest other, px; infinite for less than two points.
 
     >>> spacing([[0, 0], [3, 4], [3, 10]])
     5.0
     """
-    from scipy.spatial import KDTree  # takes a tenth of a second
-
-    places = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
-    return float(np.median(KDTree(places).query(places, k=2)[0][:, 1])) if len(places) > 1 else np.inf
+    distances = nearest_distances(xy)
+    return float(np.median(distances)) if len(distances) > 1 else np.inf
 
 
 def concatenate(parts: Sequence[Points]) -> Points:

@@ -293,3 +293,10 @@ def test_where_dots_crowd_cells_are_pooled_and_the_gradient_is_that_of_pooled_ce
     spread_out = [torch.rand(40, 2, generator=g, dtype=torch.float64) * 120, points[1]]
     narrow = losses.create("uot", epsilon=0.002, warm_start=False)
     assert narrow(density, spread_out, stride=8, image_size=[(100, 120)] * 2).terms["pooled"] == 1
+
+
+@pytest.mark.parametrize("name", ["uot", "generalized"])
+@pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), "wide", "spacing"])
+def test_length_scales_that_are_none_are_errors(name, value):
+    with pytest.raises(InputError, match="length_scale"):
+        losses.create(name, length_scale=value)

@@ -212,6 +212,15 @@ def check_batch(
     return LossInput(work[:, 0], dots, float(stride), valid, size, check_keys(keys, dots))
 
 
+def check_length_scale(value: float | None) -> None:
+    """Raise an InputError unless this is a length in pixels, or None."""
+    if value is None or (isinstance(value, int | float) and 0 < value < float("inf")):
+        return
+    if value == "spacing":
+        raise InputError("length_scale 'spacing' becomes a number of pixels when a training is planned; give a number")
+    raise InputError(f"length_scale must be a positive number of pixels or None; got {value!r}")
+
+
 def check_points(points: Tensor, k: int, like: Tensor) -> Tensor:
     """Return the dots of image ``k`` in the dtype of ``like``."""
     if not isinstance(points, Tensor) or points.ndim != 2 or points.shape[1] != 2:

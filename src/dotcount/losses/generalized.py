@@ -8,7 +8,7 @@ from torch import Tensor
 from dotcount.errors import InputError
 from dotcount.losses._cells import ImageCells, image_cells
 from dotcount.losses._sinkhorn import sinkhorn
-from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput
+from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput, check_length_scale
 
 _LARGEST_EXPONENT = 60.0  # e^60 is far beyond any reach and still a float32
 _DUST = 1e-9  # objects per cell, so that a density of all zeros has a logarithm
@@ -38,7 +38,7 @@ class GeneralizedLoss(DensityLoss):
     tau
         Weight of the dot and cell terms.
     length_scale
-        L, px; None: the longer side of the largest image or crop of the batch.
+        L, px; None: the longer side of the largest image or crop of the batch; ``spacing`` as for the loss ``uot``.
     max_iter, tol
         Of the Sinkhorn iteration, see :func:`dotcount.losses._sinkhorn.sinkhorn`.
 
@@ -68,6 +68,7 @@ class GeneralizedLoss(DensityLoss):
         tol: float = 1e-3,
     ) -> None:
         super().__init__()
+        check_length_scale(length_scale)
         lengths_ok = scale > 0 and (length_scale is None or length_scale > 0)
         if not (lengths_ok and epsilon > 0 and rho > 0 and tau >= 0 and max_iter >= 1 and tol >= 0):
             raise InputError(

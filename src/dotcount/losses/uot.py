@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from dotcount.errors import InputError
 from dotcount.losses._pooling import pool, pooling, spread
-from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput
+from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput, check_length_scale
 from dotcount.transport import Solution, solve, solve_batch
 
 
@@ -111,7 +110,8 @@ class UOTLoss(DensityLoss):
         YAML, ``math.inf`` or ``"inf"``): every dot is paid exactly, and the count has no bias for any length scale. A
         map that holds nothing where dots are is an error then.
     length_scale
-        Unit of length, px. None: the longer side of the largest image or crop of the batch.
+        Unit of length, px. None: the longer side of the largest image or crop of the batch. In the configuration of a
+        training it may be ``spacing``, the median distance between neighbouring dots, which is recorded as a number.
     delta
         Length of the ``wfr`` cost, in units of the length scale.
     tol
@@ -161,8 +161,7 @@ class UOTLoss(DensityLoss):
         n_dots: int = 0,
     ) -> None:
         super().__init__()
-        if length_scale is not None and not 0 < length_scale < float("inf"):
-            raise InputError(f"length_scale must be a positive number of pixels or None; got {length_scale}")
+        check_length_scale(length_scale)
         self.length_scale = length_scale
         self.options: dict[str, Any] = {
             "cost": cost,

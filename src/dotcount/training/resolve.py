@@ -26,6 +26,7 @@ from dotcount.models.names import TIMM_PREFIX
 from dotcount.models.names import check as check_model_options
 from dotcount.selection import ImageSelection
 from dotcount.training.fingerprint import dots_digest
+from dotcount.training.scale import typical_spacing
 from dotcount.training.schedule import cooldown_epochs
 
 DEFAULT_EPOCHS, LEAST_STEPS = 100, 50
@@ -133,7 +134,7 @@ def make_plan(config: RunConfig) -> Plan:
     schedule = config.schedule
     if epochs is not None and schedule.name == "trapezoid":
         schedule = dataclasses.replace(schedule, cooldown_epochs=cooldown_epochs(schedule, epochs))
-    loss = dataclasses.replace(config.loss, options=loss_options(config, crop))
+    loss = dataclasses.replace(config.loss, options=loss_options(config, crop, train))
     model = dataclasses.replace(config.model, options=model_options(config))
     config = dataclasses.replace(config, training=training, schedule=schedule, loss=loss, model=model, augment=augment)
     images = survey([record.image for record in train.records], ImageSelection.of(config.data))
@@ -183,11 +184,16 @@ def choose_images(collection: Collection, config: RunConfig) -> tuple[Collection
     return train, validation
 
 
-def loss_options(config: RunConfig, crop: int) -> dict[str, Any]:
-    """Return all options of the loss; its unit of length, where it has one, is the crop's side unless given."""
+def loss_options(config: RunConfig, crop: int, train: Collection) -> dict[str, Any]:
+    """Return all options of the loss; its unit of length, where it has one, is the crop's side unless given.
+
+    ``spacing`` stands for the typical distance between neighbouring dots of the training images after resizing.
+    """
     options = explicit(LOSSES.get(config.loss.name), config.loss.options)
     if "length_scale" in options and options["length_scale"] is None:
         options["length_scale"] = float(crop)
+    if options.get("length_scale") == "spacing":
+        options["length_scale"] = typical_spacing(train.records, ResizeRule.of(config.data))
     options.pop("n_dots", None)  # follows from the data
     return options
 

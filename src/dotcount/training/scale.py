@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dotcount.data import Record
+from dotcount.data import Record, ResizeRule
 from dotcount.data.images import read_header
+from dotcount.data.samples import scaled_size
 from dotcount.errors import DataError, ImageReadError
 from dotcount.geo import georeference, is_georeferenced
 from dotcount.metadata import ScaleRule
-from dotcount.points import spacing
+from dotcount.points import nearest_distances, spacing
 
 _DOTS = 10
 """Least number of dots of an image whose distances say something."""
@@ -41,6 +42,30 @@ def training_scale(records: Sequence[Record], pixel_size: float | None = None) -
         return ScaleRule(pixel_size=size)
     low, middle, high = (round(float(q), 3) for q in np.quantile(known, (0.05, 0.5, 0.95)))
     return ScaleRule(size, middle, (low, high)) if low > 0 else ScaleRule(size)
+
+
+def typical_spacing(records: Sequence[Record], resize: ResizeRule) -> float:
+    """Return the median distance, px after resizing, from a dot to the nearest other dot of its image.
+
+    The median is over the dots of all images; those of images with a single dot have no neighbour.
+
+    Raises
+    ------
+    DataError
+        If no image has two dots at different places.
+    """
+    distances = []
+    for record in records:
+        if record.points is not None and len(record.points) > 1:
+            factors = np.divide(scaled_size(record, resize), (record.points.width, record.points.height))
+            distances.append(nearest_distances(record.points.xy * factors))
+    typical = round(float(np.median(np.concatenate(distances))), 3) if distances else 0.0
+    if not typical > 0:
+        raise DataError(
+            "length_scale is 'spacing', but most dots to train on have no neighbour at another place; "
+            "give loss.options.length_scale in pixels"
+        )
+    return typical
 
 
 def stated_pixel_size(records: Sequence[Record]) -> float | None:

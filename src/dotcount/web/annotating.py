@@ -163,11 +163,11 @@ class AnnotationSession:
 
     def trained(self) -> dict[str, Any]:
         """Return how training stands; a model that was finished since the last call is taken into use."""
-        told = self.training.told()
-        if len(told["finished"]) > self._seen and self.training.state == "finished":
-            self._seen = len(told["finished"])
+        status = self.training.status()
+        if len(status["finished"]) > self._seen and self.training.state == "finished":
+            self._seen = len(status["finished"])
             self._use(self.training.run)
-        return told | {"model": None if self.run is None else self.run.name}
+        return status | {"model": None if self.run is None else self.run.name}
 
     def _use(self, run: Path | None) -> None:
         if self._looking is not None:

@@ -37,7 +37,7 @@ class FinishedRun:
     mae: float | None
     minutes: float
 
-    def told(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return it for JSON."""
         return self.__dict__ | {}
 
@@ -129,7 +129,7 @@ class BackgroundTraining:
 
     close = cancel
 
-    def told(self) -> dict[str, Any]:
+    def status(self) -> dict[str, Any]:
         """Return how the last training stands, and what the finished ones came to, for JSON."""
         run = self.run
         rows = _rows(run) if run is not None else []
@@ -139,7 +139,7 @@ class BackgroundTraining:
             "minutes": minutes_of(run) if run is not None else None,
             "rows": rows,
             "message": self._failure_of_process(),
-            "finished": [each.told() for each in self.finished()],
+            "finished": [each.status() for each in self.finished()],
         }
 
     def finished(self) -> list[FinishedRun]:

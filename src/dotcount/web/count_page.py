@@ -100,7 +100,7 @@ class CountPage:
     async def info(self, _: Request) -> Response:
         """Tell of the model and the limits."""
         limits = {"bytes": self.limits.upload_bytes, "pixels": self.limits.pixels}
-        return JSONResponse({**await self._told(), "run": self.model.run.name, "limits": limits})
+        return JSONResponse({**await self._described(), "run": self.model.run.name, "limits": limits})
 
     async def upload(self, request: Request) -> Response:
         """Receive a file."""
@@ -178,13 +178,13 @@ class CountPage:
         interval = None if found.low is None else [found.low, found.high]
         return JSONResponse({"count": found.value, "interval": interval, "reason": found.reason})
 
-    async def _told(self) -> dict[str, Any]:
+    async def _described(self) -> dict[str, Any]:
         if self._info is None:
             self._info = await self.worker.run(None)
         return self._info
 
     async def _interval(self) -> CountInterval | None:
-        values = (await self._told())["interval"]
+        values = (await self._described())["interval"]
         return None if values is None else CountInterval.from_dict(values)
 
     async def results(self, request: Request) -> Response:
@@ -230,7 +230,7 @@ def _count_regions(folder: Path, asked: list[tuple[str, Any]]) -> dict[str, Any]
     prediction = kept(folder)
     regions = [Region(name, [[corners]]) for name, corners in asked]
     found = count_regions(prediction.density, prediction.stride, regions, (prediction.width, prediction.height))
-    told = [
+    rows = [
         {
             "count": one.count,
             "area": one.area,
@@ -239,7 +239,7 @@ def _count_regions(folder: Path, asked: list[tuple[str, Any]]) -> dict[str, Any]
         }
         for one in found.regions
     ]
-    return {"regions": told, "rest": found.rest, "shared": found.shared}
+    return {"regions": rows, "rest": found.rest, "shared": found.shared}
 
 
 @dataclass(frozen=True)

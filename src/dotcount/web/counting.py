@@ -251,14 +251,14 @@ def write_results(predictor: Predictor, job: WriteJob) -> tuple[Path, str]:
         taken[_free(name, taken)] = folder
     listing = _KeptImages(tuple((folder, name) for name, folder in taken.items()))
     run = PredictionRun(_KeptEngine(predictor), listing, job.write, job.out)
-    told = []  # what could not be written; what was to be said of the counts is in the tables
+    unsaid = []  # what could not be written; what was to be said of the counts is in the tables
     for frame, prediction in run:
         known = prediction.warnings if prediction is not None else ()
-        told += [f"{frame.name}: {warning}" for warning in frame.warnings if warning not in known]
+        unsaid += [f"{frame.name}: {warning}" for warning in frame.warnings if warning not in known]
     files = sorted(path for path in job.out.rglob("*") if path.is_file() and not path.name.startswith("."))
     files = [path for path in files if path.name not in ("dotcount.json", "prediction.json")]
-    if told and "csv" not in job.write:
-        raise DotcountError("; ".join(told[:3]))
+    if unsaid and "csv" not in job.write:
+        raise DotcountError("; ".join(unsaid[:3]))
     if len(files) == 1:
         return files[0], files[0].name
     archive = job.out / ".results.zip"

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from dotcount.data.checks.dots import border_share
 from dotcount.data.records import Collection
 from dotcount.data.resizing import crop_for
+from dotcount.points import nearest_distances
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def statistics(collection: Collection) -> Statistics | None:
         return None
     all_points = [r.points for r in records if r.points is not None]
     counts = np.array([len(p) for p in all_points])
-    apart = [cKDTree(p.xy).query(p.xy, k=2)[0][:, 1] for p in all_points if len(p) > 1]
+    apart = [nearest_distances(p.xy) for p in all_points if len(p) > 1]
     spacing = np.percentile(np.concatenate(apart), [10, 50, 90]).tolist() if apart else None
     widths, heights = [p.width for p in all_points], [p.height for p in all_points]
     splits = {s: (len(c := collection.split(s).annotated()), c.n_dots) for s in collection.splits}

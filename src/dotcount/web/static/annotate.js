@@ -189,11 +189,11 @@ function show() {
   part("empty").disabled = !editable() || dots > 0;
   part("empty").setAttribute("aria-pressed", String(Boolean(edits?.empty)));
   part("accept-all").disabled = !editable() || !state.suggestions.length;
-  const told = part("suggestion-note").dataset.text;
-  if (told) {
+  const note = part("suggestion-note").dataset.text;
+  if (note) {
     const left = state.suggestions.length;
     const caution = held ? " This image is held out: make its dots by hand, or the error will flatter the model." : "";
-    part("suggestion-note").textContent = `${told} ${left} suggestion${left === 1 ? "" : "s"} left.${caution}`;
+    part("suggestion-note").textContent = `${note} ${left} suggestion${left === 1 ? "" : "s"} left.${caution}`;
   }
   classes.show(list.classes, state.marks.labels());
   viewer.redraw();

@@ -23,12 +23,12 @@ export class ImageList {
   }
 
   async refresh() {
-    const told = await getJson("/api/set");
-    this.images = told.images;
-    this.run = told.run;
-    this.classes = told.classes;
-    this.part.set.textContent = told.root;
-    this.part.set.title = told.note;
+    const set = await getJson("/api/set");
+    this.images = set.images;
+    this.run = set.run;
+    this.classes = set.classes;
+    this.part.set.textContent = set.root;
+    this.part.set.title = set.note;
     await this.filter();
   }
 
@@ -48,11 +48,11 @@ export class ImageList {
     return Boolean(this.images.find((image) => image.name === name)?.held_out);
   }
 
-  update(name, told) {
+  update(name, changed) {
     const image = this.images.find((each) => each.name === name);
     if (!image) return;
-    const fresh = image.state !== told.state;
-    Object.assign(image, told);
+    const fresh = image.state !== changed.state;
+    Object.assign(image, changed);
     if (fresh) this.show();
     else this._label(image);
     this._progress();

@@ -42,21 +42,21 @@ export class TrainingPanel {
     this.look();
   }
 
-  _show(told) {
+  _show(status) {
     const { train, cancel, resume, curve } = this.part;
-    this.state = told.state;
-    const running = told.state === "running";
+    this.state = status.state;
+    const running = status.state === "running";
     train.hidden = running;
     cancel.hidden = !running;
-    resume.hidden = !(told.state === "stopped" || told.state === "failed");
-    this.part["training-note"].textContent = this._sentence(told);
-    const points = told.rows.filter((row) => row.val_mae !== null);
+    resume.hidden = !(status.state === "stopped" || status.state === "failed");
+    this.part["training-note"].textContent = this._sentence(status);
+    const points = status.rows.filter((row) => row.val_mae !== null);
     curve.hidden = !points.length;
     if (points.length) drawCurve(curve, points);
-    this._history(told.finished);
-    if (told.model !== this.model) {
-      this.model = told.model;
-      this.hooks.model(told.model);
+    this._history(status.finished);
+    if (status.model !== this.model) {
+      this.model = status.model;
+      this.hooks.model(status.model);
     }
   }
 

@@ -88,25 +88,25 @@ export function familiarityOf(known, features) {
   return 1 / (1 + (distance / known.threshold) ** 2);
 }
 
-// Return {told, larger}: warnings, and whether the photo is too large for an interval. small: what the network saw.
+// Return {warnings, larger}: what to say, and whether the photo is too large for an interval. small: what the network saw.
 export function doubts(known, familiarity, { data, width, height }) {
-  if (!known) return { told: [], larger: false };
-  const told = [];
+  if (!known) return { warnings: [], larger: false };
+  const warnings = [];
   if (familiarity !== null && familiarity < known.warn_below) {
-    told.push(`unlike the training images (familiarity ${familiarity.toFixed(2)}): the interval may not hold`);
+    warnings.push(`unlike the training images (familiarity ${familiarity.toFixed(2)}): the interval may not hold`);
   }
   let sum = 0;
   for (let k = 0; k < data.length; k++) sum += data[k];
   const [brightness, [dark, bright]] = [sum / data.length / 255, known.brightness];
   if (brightness < dark - known.margin || brightness > bright + known.margin) {
-    told.push(`mean brightness ${brightness.toFixed(2)} outside the ${dark.toFixed(2)} to ${bright.toFixed(2)} of training`);
+    warnings.push(`mean brightness ${brightness.toFixed(2)} outside the ${dark.toFixed(2)} to ${bright.toFixed(2)} of training`);
   }
   const larger = known.area > 0 && width * height > known.most;
   if (larger) {
     const times = Math.round((width * height) / known.area);
-    told.push(`${times.toLocaleString("en")} times as large as the largest training image: no interval is promised`);
+    warnings.push(`${times.toLocaleString("en")} times as large as the largest training image: no interval is promised`);
   }
-  return { told, larger };
+  return { warnings, larger };
 }
 
 // Return what is to be said of a count beyond those of the training images.

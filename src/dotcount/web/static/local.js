@@ -42,8 +42,8 @@ class Local {
     photo.peaks = peaks.map(([x, y, score]) => [x * scale[0], y * scale[1], score]);
     photo.located = Float32Array.from(photo.peaks.flat());
     const familiarity = familiarityOf(settings.known, features);
-    const { told, larger } = doubts(settings.known, familiarity, small);
-    const odd = [...oddDistances(settings.distances, photo.peaks), ...told, ...oddCount(settings.count_range, count)];
+    const { warnings: doubted, larger } = doubts(settings.known, familiarity, small);
+    const odd = [...oddDistances(settings.distances, photo.peaks), ...doubted, ...oddCount(settings.count_range, count)];
     const warnings = [...image.notes, ...settings.notes, ...odd];
     const interval = larger ? null : around(count, metadata.interval?.scale);
     const found = { count, interval, points: peaks.length, familiarity, warnings };
