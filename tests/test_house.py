@@ -17,7 +17,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 KERNELS = SOURCE / "transport" / "kernels"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
-# Their contracts name every option of a solve, so that these can be completed and looked up.
+# Their contracts name every option of a solve, so that these can be completed and looked up (docs/decisions/0046).
 MANY_PARAMETERS = {"transport/api.py: solve", "losses/uot.py: __init__"}
 
 
