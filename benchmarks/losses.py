@@ -33,6 +33,8 @@ def main() -> None:
     seconds = {name: float(f"{min(one[name] for one in rounds[1:]):.2g}") for name in LOSSES}
     machine = {"cpu": platform.processor() or platform.machine(), "torch": torch.__version__, "threads": 1}
     setting = {"cells": CELLS, "stride_px": STRIDE, "dots": [DOTS, 0]}
+    for name, taken in sorted(seconds.items(), key=lambda one: one[1]):
+        print(f"{name}: {taken:g} s, {times(taken / seconds[BASELINE])} times {BASELINE}")
     RESULTS.write_text(json.dumps({"machine": machine, "setting": setting, "seconds": seconds}, indent=1) + "\n")
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     for place, line in enumerate(lines):
