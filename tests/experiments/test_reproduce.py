@@ -61,7 +61,7 @@ def test_a_record_is_written_as_readable_json(tmp_path):
 
 @pytest.mark.parametrize("may_stop", [True, False])
 def test_a_training_that_stops_is_a_record_where_that_is_a_result(tmp_path, monkeypatch, may_stop):
-    write_dataset(tmp_path / "out" / "data" / "cells", "cells", train=2, val=1, test=1, size=32, count=(1, 3), seed=0)
+    write_dataset(tmp_path / "out" / "data" / "cells", "cells", train=2, val=1, test=1, size=64, count=(40, 60), seed=0)
     monkeypatch.setattr(CountingModule, "training_step", break_model)
     tree = {
         "model": {"name": "compact", "options": {"width": 4}},

@@ -20,7 +20,7 @@ class Scripted:
     def __init__(self, predictions):
         self.predictions = iter(predictions)
 
-    def predict_pixels(self, pixels, *, intensity=None):
+    def predict_file(self, path, pixels, *, intensity=None):
         return next(self.predictions)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import math
@@ -303,7 +304,8 @@ class Journal:
         """Close the file; remove it when the results have their final names."""
         if remove:
             self.path.unlink(missing_ok=True)
-        self._file.close()
+        with contextlib.suppress(OSError):  # a line that the disk refused, and that has been told of, is tried again
+            self._file.close()
 
     def _append(self, text: str) -> None:
         try:
