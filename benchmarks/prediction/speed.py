@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -73,10 +73,11 @@ def command(model: Path, images: Path, write: str, runtime: str) -> float:
         return time.perf_counter() - start
 
 
-def measure(model: Path, folder: Path, share: float, rounds: int) -> dict[str, object]:
+def measure(model: Path, folder: Path, share: float, rounds: int, sets: Sequence[str]) -> dict[str, object]:
     """Return Mpx/s of everything for one model."""
     found: dict[str, object] = {}
-    for name, (number, width, height) in SETS.items():
+    for name in sets:
+        number, width, height = SETS[name]
         number = max(2, round(number * share))
         paths = make_images(folder / name, number, width, height)
         pixels = number * width * height / 1e6
@@ -111,6 +112,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--share", type=float, default=1.0, help="share of the images, for a quick look")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--sets", nargs="+", choices=list(SETS), default=list(SETS))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/prediction.json"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
@@ -119,7 +121,7 @@ def main() -> int:
         module.initialize_density(0.002)
         model = model_io.save(module, Path(place) / "model", ModelMetadata("lite0", module.stride))
         cached_onnx(model)
-        found = measure(model, Path(place), args.share, args.rounds)
+        found = measure(model, Path(place), args.share, args.rounds, args.sets)
     versions = {}
     for package in ("torch", "onnxruntime", "openvino", "pillow", "numpy"):
         try:
@@ -131,6 +133,7 @@ def main() -> int:
         "threads": torch.get_num_threads(),
         "versions": versions,
         "model": "lite0",
+        "rounds": args.rounds,
         "sets": found,
     }
     args.out.write_text(json.dumps(result, indent=1) + "\n")
