@@ -18,10 +18,10 @@ from xml.etree import ElementTree
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head
 from dotcount.data.formats.boxes import corners_centre
+from dotcount.data.formats.outlines import Outline, corners_of, dots_and_outlines
 from dotcount.data.formats.structured import (
     deferred,
     demand,
-    dots_of,
     line_centre,
     load_xml,
     number,
@@ -86,7 +86,7 @@ def _split(subset: str | None) -> str | None:
 
 
 def _dots(image: ElementTree.Element, path: Path, name: str) -> Dots:
-    xy, classes = [], []
+    xy, classes, outlines = [], [], []
     outside = 0
     for shape in image:
         if shape.tag == "tag" and not _PLACES & set(shape.attrib):  # of the whole image
@@ -97,8 +97,18 @@ def _dots(image: ElementTree.Element, path: Path, name: str) -> Dots:
         for centre in _centres(shape, path, f"{shape.tag} of image {name}"):
             xy.append(centre)
             classes.append(shape.get("label", ""))
-    dots = dots_of(xy, classes)
-    return Dots(dots.xy, dots.classes, (f"{outside} shapes marked outside",) if outside else ())
+            outlines.append(_outline(shape, path))
+    dots = dots_and_outlines(xy, classes, outlines, path)
+    more = (f"{outside} shapes marked outside",) if outside else ()
+    return Dots(dots.xy, dots.classes, dots.left_out + more)
+
+
+def _outline(shape: ElementTree.Element, path: Path) -> Outline | None:
+    if shape.tag == "points":
+        return None
+    if shape.tag == "box":
+        return corners_of(*(number(shape.get(n), path, f"{n} of a box") for n in ("xtl", "ytl", "xbr", "ybr")))
+    return _pairs(shape, path, "a polygon") if shape.tag == "polygon" else ()
 
 
 def _centres(shape: ElementTree.Element, path: Path, what: str) -> Sequence[tuple[float, float]]:

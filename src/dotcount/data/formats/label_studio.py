@@ -20,10 +20,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, require_size
+from dotcount.data.formats.outlines import Outline, corners_of, dots_and_outlines
 from dotcount.data.formats.structured import (
     NO_CLASS,
     demand,
-    dots_of,
     line_centre,
     load_json,
     number,
@@ -175,7 +175,7 @@ def _dots(annotations: Sequence[Mapping[str, Any]], path: Path, image: str, widt
             f"annotation {path}: {len(people)} people annotated image {image} and differ in the number of objects; "
             "mark one annotation as ground truth, or cancel the others"
         )
-    return Dots(dots.xy, dots.classes, (f"{others} earlier annotations of the same image",))
+    return Dots(dots.xy, dots.classes, (*dots.left_out, f"{others} earlier annotations of the same image"))
 
 
 def _annotated(annotation: Mapping[str, Any], path: Path, image: str, width: int, height: int) -> Dots:
@@ -196,7 +196,20 @@ def _annotated(annotation: Mapping[str, Any], path: Path, image: str, width: int
     if lost:
         raise AnnotationError(f"annotation {path}: labels of image {image} belong to no region; export it again")
     xy = [_centre(value, path, image, width, height) for _, value, _ in shapes]
-    return dots_of(xy, [named or labels.get(owner, "") or NO_CLASS for owner, _, named in shapes])
+    classes = [named or labels.get(owner, "") or NO_CLASS for owner, _, named in shapes]
+    return dots_and_outlines(xy, classes, [_outline(value, width, height) for _, value, _ in shapes], path)
+
+
+def _outline(value: Mapping[str, Any], width: int, height: int) -> Outline | None:
+    """Return the outline of a shape whose centre has been read; of a box that was not turned."""
+    if value["kind"] == "keypoint":
+        return None
+    if value["kind"] == "polygon":
+        return [(float(x) * width / 100, float(y) * height / 100) for x, y in value["points"]]
+    if value["kind"] == "rectangle" and not value.get("rotation"):
+        x, y, w, h = (float(value.get(k) or 0) for k in ("x", "y", "width", "height"))
+        return [(a * width / 100, b * height / 100) for a, b in corners_of(x, y, x + w, y + h)]
+    return ()
 
 
 def _first(names: Any) -> str:

@@ -3,7 +3,8 @@
 A shape of type ``point`` gives its point, a ``circle`` its centre, ``rectangle``, ``oriented_rectangle``, ``rotation``
 (of X-AnyLabeling), ``mask``, ``polygon``, ``line`` and ``linestrip`` their centre; any other shape is an error. Shapes
 with one ``group_id`` and one label are parts of one object, as LabelMe's own converters have it: they give one dot, at
-the centre of the box around them. LabelMe's canvas puts the image's corner at (0, 0), so coordinates are positions.
+the centre of the box around them. An outline around several points is a region. LabelMe's canvas puts the image's
+corner at (0, 0), so coordinates are positions.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from dotcount.data.formats.base import FORMATS, Sidecar, require_size
+from dotcount.data.formats.outlines import Outline, corners_of, dots_and_outlines
 from dotcount.data.formats.structured import (
     box_around,
     demand,
-    dots_of,
     identity,
     line_centre,
     load_json,
@@ -64,9 +65,11 @@ class LabelMe(Sidecar):
             alone = group is None or group == ""
             key = (k,) if alone else (identity(group, path, "group_id of a shape"), str(shape.get("label") or ""))
             objects.setdefault(key, []).append(shape)
-        return dots_of(
+        return dots_and_outlines(
             [_place(parts, path) for parts in objects.values()],
             [str(parts[0].get("label") or "") for parts in objects.values()],
+            [_outline(parts, path) for parts in objects.values()],
+            path,
         )
 
     def write(self, path: Path, record: Record) -> None:
@@ -107,6 +110,16 @@ def _place(parts: Sequence[Mapping[str, Any]], path: Path) -> tuple[float, float
         reach = math.dist(*xy) if part.get("shape_type") == "circle" and len(xy) == 2 else 0.0
         corners += xy if not reach else [(x - reach, y - reach), (x + reach, y + reach)]
     return box_around(corners)
+
+
+def _outline(parts: Sequence[Mapping[str, Any]], path: Path) -> Outline | None:
+    kind = (parts[0].get("shape_type") or "polygon") if len(parts) == 1 else "group"
+    if kind == "point":
+        return None
+    if kind not in ("polygon", "rectangle", "oriented_rectangle", "rotation"):
+        return ()
+    xy = pairs(parts[0].get("points"), path, "a shape")
+    return corners_of(*xy[0], *xy[1]) if len(xy) == 2 else xy
 
 
 def _centre(shape: Mapping[str, Any], path: Path) -> tuple[float, float]:

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from dotcount.data.formats.structured import dots_of
+from dotcount.data.layout import Dots
 from dotcount.errors import AnnotationError
+
+Outline = Sequence[tuple[float, float]]
+"""Corners of a polygon or a box; none of another shape."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,53 @@ def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
                 "or the other one"
             )
     return regions
+
+
+def dots_and_outlines(
+    xy: Sequence[tuple[float, float]], classes: Sequence[str], outlines: Sequence[Outline | None], path: Path
+) -> Dots:
+    """Return the dots of an image in which some objects are points and some have outlines.
+
+    An outline around two points or more is a region around objects, which is told and not counted.
+
+    Parameters
+    ----------
+    xy, classes
+        The place and the class of each shape.
+    outlines
+        Its outline, in the same coordinates; ``None`` of a point.
+    path
+        The annotation, for messages.
+
+    Raises
+    ------
+    AnnotationError
+        If an outline holds one point, so that it may be a region, an object of its own, or the same object.
+    """
+    places = np.array(xy, dtype=np.float64).reshape(-1, 2)
+    points = places[[k for k, outline in enumerate(outlines) if outline is None]]
+    kept = []
+    for k, outline in enumerate(outlines):
+        corners = np.array(outline or (), dtype=np.float64).reshape(-1, 2)
+        low, high = (corners.min(axis=0), corners.max(axis=0)) if len(corners) > 2 else (np.inf, -np.inf)
+        near = points[((points >= low) & (points <= high)).all(axis=1)]
+        held = sum(_inside(point, corners) for point in near)
+        if held == 1:
+            x, y = xy[k]
+            raise AnnotationError(
+                f"annotation {path}: the outline at ({x:g}, {y:g}) holds a point; remove the outline if it is a region "
+                "or the same object, or give both points"
+            )
+        if not held:
+            kept.append(k)
+    regions = len(outlines) - len(kept)
+    dots = dots_of([xy[k] for k in kept], [classes[k] for k in kept])
+    return Dots(dots.xy, dots.classes, (f"{regions} x region around objects",) if regions else ())
+
+
+def corners_of(left: float, top: float, right: float, bottom: float) -> Outline:
+    """Return the corners of a box, in order."""
+    return (left, top), (right, top), (right, bottom), (left, bottom)
 
 
 def area_of(outline: np.ndarray) -> float:

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head, read_rows
+from dotcount.data.formats.outlines import Outline, corners_of, dots_and_outlines
 from dotcount.data.formats.structured import (
     box_centre,
     deferred,
     demand,
-    dots_of,
     identity,
     line_centre,
     load_json,
@@ -98,12 +98,24 @@ class Via(Table):
 
 
 def _dots(regions: Sequence[Any], path: Path, image: str) -> Dots:
-    xy, classes = [], []
+    xy, classes, outlines = [], [], []
     for region in regions:
         shape = demand(region, dict, path, f"a region of {image}").get("shape_attributes")
         xy.append(_centre(demand(shape, dict, path, f"shape_attributes of a region of {image}"), path, image))
         classes.append(_class(region.get("region_attributes")))
-    return dots_of(xy, classes)
+        outlines.append(_outline(shape))
+    return dots_and_outlines(xy, classes, outlines, path)
+
+
+def _outline(shape: Mapping[str, Any]) -> Outline | None:
+    """Return the outline of a shape whose centre has been read."""
+    if shape["name"] == "point":
+        return None
+    if shape["name"] == "rect":
+        x, y, width, height = (float(shape[k]) for k in ("x", "y", "width", "height"))
+        return corners_of(x, y, x + width, y + height)
+    polygon = shape["name"] == "polygon"
+    return [(float(x), float(y)) for x, y in zip(shape["all_points_x"], shape["all_points_y"])] if polygon else ()
 
 
 def _class(attributes: Any) -> str:
@@ -207,7 +219,7 @@ def _options(attributes: Any) -> dict[str, Mapping[str, Any]]:
 
 
 def _dots_3(regions: Sequence[Mapping[str, Any]], options: Mapping[str, Any], path: Path, image: str) -> Dots:
-    xy, classes = [], []
+    xy, classes, outlines = [], [], []
     for region in regions:
         if region.get("z"):
             raise AnnotationError(
@@ -217,11 +229,21 @@ def _dots_3(regions: Sequence[Mapping[str, Any]], options: Mapping[str, Any], pa
             number(v, path, f"xy of a region of {image}") for v in demand(region["xy"], list, path, f"xy of {image}")
         )
         xy.append(_centre_3(code, values, path, image))
+        outlines.append(_outline_3(code, values))
         given = demand(region.get("av") or {}, dict, path, f"av of a region of {image}")
         key = next((k for k in options if k in given), None)
         value = str(given[key]) if key is not None else ""
         classes.append(str(options[key].get(value, value)) if key is not None else "")
-    return dots_of(xy, classes)
+    return dots_and_outlines(xy, classes, outlines, path)
+
+
+def _outline_3(code: float, values: Sequence[float]) -> Outline | None:
+    if code == 1:
+        return None
+    if code == 2:
+        x, y, width, height = values
+        return corners_of(x, y, x + width, y + height)
+    return list(zip(values[::2], values[1::2])) if code == 7 else ()
 
 
 def _centre_3(code: float, values: Sequence[float], path: Path, image: str) -> tuple[float, float]:
