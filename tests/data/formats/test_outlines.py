@@ -1,4 +1,4 @@
-"""An outline around points is a region, which is told; around one point it is refused."""
+"""An outline around several points is a region, which is told and not counted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from dotcount.data import open_collection
-from dotcount.errors import AnnotationError
 
 from ..layouts import picture
 
@@ -109,8 +108,9 @@ def test_an_outline_beside_points_is_an_object(tmp_path: Path, writer: Callable[
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-def test_an_outline_around_one_point_is_refused(tmp_path: Path, writer: Callable[[Path, Box, bool], None]) -> None:
+def test_an_outline_around_one_point_is_an_object(tmp_path: Path, writer: Callable[[Path, Box, bool], None]) -> None:
     picture(tmp_path / "a.png", 200, 100)
-    writer(tmp_path, (10.0, 10.0, 30.0, 30.0), False)
-    with pytest.raises(AnnotationError, match=r"the outline at \(20, 20\) holds a point; remove the outline"):
-        open_collection(tmp_path)
+    writer(tmp_path, (10.0, 10.0, 30.0, 40.0), False)
+    (record,) = open_collection(tmp_path).records
+    assert record.points is not None
+    assert record.points.xy.tolist() == [*[list(p) for p in POINTS], [20.0, 25.0]]

@@ -258,7 +258,7 @@ def test_via_csv_and_version_3(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError, match=r"1 regions of a\.jpg and states 2"):
         listed_in("via", path)
     shapes = [
-        [1, 30.5, 20.5],
+        [1, 10.5, 20.5],
         [2, 10, 20, 6, 8],
         [3, 5, 6, 2],
         [4, 7, 8, 2, 3],
@@ -273,7 +273,7 @@ def test_via_csv_and_version_3(tmp_path: Path) -> None:
         "metadata": {f"1_{k}": {"vid": 1, "z": [], "xy": xy, "av": {"1": "0"}} for k, xy in enumerate(shapes)},
     }
     found = listed_in("via", write(tmp_path / "p.json", project))
-    assert found["a.jpg"].xy.tolist() == [[30.5, 20.5], [13, 24], [5, 6], [7, 8], [2, 0], [2, 2]]
+    assert found["a.jpg"].xy.tolist() == [[10.5, 20.5], [13, 24], [5, 6], [7, 8], [2, 0], [2, 2]]
     assert found["a.jpg"].classes == ("cell",) * 6
     assert len(found["b.jpg"].xy) == 0
     project["metadata"] = {"1": {"vid": "1", "z": [], "xy": [8, 1, 2, 3, 4]}}

@@ -98,7 +98,7 @@ def _dots(image: ElementTree.Element, path: Path, name: str) -> Dots:
             xy.append(centre)
             classes.append(shape.get("label", ""))
             outlines.append(_outline(shape, path))
-    dots = dots_and_outlines(xy, classes, outlines, path)
+    dots = dots_and_outlines(xy, classes, outlines)
     more = (f"{outside} shapes marked outside",) if outside else ()
     return Dots(dots.xy, dots.classes, dots.left_out + more)
 

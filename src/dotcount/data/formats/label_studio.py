@@ -197,7 +197,7 @@ def _annotated(annotation: Mapping[str, Any], path: Path, image: str, width: int
         raise AnnotationError(f"annotation {path}: labels of image {image} belong to no region; export it again")
     xy = [_centre(value, path, image, width, height) for _, value, _ in shapes]
     classes = [named or labels.get(owner, "") or NO_CLASS for owner, _, named in shapes]
-    return dots_and_outlines(xy, classes, [_outline(value, width, height) for _, value, _ in shapes], path)
+    return dots_and_outlines(xy, classes, [_outline(value, width, height) for _, value, _ in shapes])
 
 
 def _outline(value: Mapping[str, Any], width: int, height: int) -> Outline | None:

@@ -69,7 +69,6 @@ class LabelMe(Sidecar):
             [_place(parts, path) for parts in objects.values()],
             [str(parts[0].get("label") or "") for parts in objects.values()],
             [_outline(parts, path) for parts in objects.values()],
-            path,
         )
 
     def write(self, path: Path, record: Record) -> None:

@@ -61,11 +61,12 @@ def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
 
 
 def dots_and_outlines(
-    xy: Sequence[tuple[float, float]], classes: Sequence[str], outlines: Sequence[Outline | None], path: Path
+    xy: Sequence[tuple[float, float]], classes: Sequence[str], outlines: Sequence[Outline | None]
 ) -> Dots:
     """Return the dots of an image in which some objects are points and some have outlines.
 
-    An outline around two points or more is a region around objects, which is told and not counted.
+    An outline around two points or more is a region around objects, which is told and not counted; around one, or
+    around other outlines, it is an object.
 
     Parameters
     ----------
@@ -73,13 +74,6 @@ def dots_and_outlines(
         The place and the class of each shape.
     outlines
         Its outline, in the same coordinates; ``None`` of a point.
-    path
-        The annotation, for messages.
-
-    Raises
-    ------
-    AnnotationError
-        If an outline holds one point, so that it may be a region, an object of its own, or the same object.
     """
     places = np.array(xy, dtype=np.float64).reshape(-1, 2)
     points = places[[k for k, outline in enumerate(outlines) if outline is None]]
@@ -89,13 +83,7 @@ def dots_and_outlines(
         low, high = (corners.min(axis=0), corners.max(axis=0)) if len(corners) > 2 else (np.inf, -np.inf)
         near = points[((points >= low) & (points <= high)).all(axis=1)]
         held = sum(_inside(point, corners) for point in near)
-        if held == 1:
-            x, y = xy[k]
-            raise AnnotationError(
-                f"annotation {path}: the outline at ({x:g}, {y:g}) holds a point; remove the outline if it is a region "
-                "or the same object, or give both points"
-            )
-        if not held:
+        if held < 2:
             kept.append(k)
     regions = len(outlines) - len(kept)
     dots = dots_of([xy[k] for k in kept], [classes[k] for k in kept])

@@ -104,7 +104,7 @@ def _dots(regions: Sequence[Any], path: Path, image: str) -> Dots:
         xy.append(_centre(demand(shape, dict, path, f"shape_attributes of a region of {image}"), path, image))
         classes.append(_class(region.get("region_attributes")))
         outlines.append(_outline(shape))
-    return dots_and_outlines(xy, classes, outlines, path)
+    return dots_and_outlines(xy, classes, outlines)
 
 
 def _outline(shape: Mapping[str, Any]) -> Outline | None:
@@ -234,7 +234,7 @@ def _dots_3(regions: Sequence[Mapping[str, Any]], options: Mapping[str, Any], pa
         key = next((k for k in options if k in given), None)
         value = str(given[key]) if key is not None else ""
         classes.append(str(options[key].get(value, value)) if key is not None else "")
-    return dots_and_outlines(xy, classes, outlines, path)
+    return dots_and_outlines(xy, classes, outlines)
 
 
 def _outline_3(code: float, values: Sequence[float]) -> Outline | None:
