@@ -45,9 +45,7 @@ def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
     for shape in shapes:
         if len(shape.outline) < 3 or shape.index in regions:
             continue
-        low, high = shape.outline.min(axis=0), shape.outline.max(axis=0)
-        near = np.flatnonzero(((centres >= low) & (centres <= high)).all(axis=1) & (owners != shape.index))
-        held = {int(owners[k]) for k in near if _inside(centres[k], shape.outline)} - regions
+        held = {int(owners[k]) for k in _held(centres, shape.outline)} - regions - {shape.index}
         smaller = [k for k in held if areas[k] * 4 <= areas[shape.index]]
         if len(smaller) > 1 or any(areas[k] * 10 <= areas[shape.index] for k in smaller):
             regions.add(shape.index)
@@ -80,10 +78,7 @@ def dots_and_outlines(
     kept = []
     for k, outline in enumerate(outlines):
         corners = np.array(outline or (), dtype=np.float64).reshape(-1, 2)
-        low, high = (corners.min(axis=0), corners.max(axis=0)) if len(corners) > 2 else (np.inf, -np.inf)
-        near = points[((points >= low) & (points <= high)).all(axis=1)]
-        held = sum(_inside(point, corners) for point in near)
-        if held < 2:
+        if len(_held(points, corners)) < 2:
             kept.append(k)
     regions = len(outlines) - len(kept)
     dots = dots_of([xy[k] for k in kept], [classes[k] for k in kept])
@@ -101,6 +96,14 @@ def area_of(outline: np.ndarray) -> float:
         return 0.0
     x, y = (outline - outline[0]).T
     return abs(float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum())) / 2
+
+
+def _held(places: np.ndarray, outline: np.ndarray) -> list[int]:
+    """Return the indices of the places in a polygon; none in fewer than three corners."""
+    if len(outline) < 3:
+        return []
+    near = ((places >= outline.min(axis=0)) & (places <= outline.max(axis=0))).all(axis=1)
+    return [int(k) for k in np.flatnonzero(near) if _inside(places[k], outline)]
 
 
 def _inside(place: np.ndarray, outline: np.ndarray) -> bool:
