@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import fields
+from typing import get_type_hints
+
 import pytest
 import torch
 
 from dotcount.errors import InputError
-from dotcount.transport import solve, solve_batch
+from dotcount.transport import Solver, SolverOptions, solve, solve_batch
+from dotcount.transport.options import SolverKeywords
 
 DENSITY = torch.full((6, 5), 0.1)
 POINTS = torch.tensor([[3.0, 4.0], [10.0, 20.0]])
@@ -187,3 +192,19 @@ def test_inputs_are_left_alone_and_carry_no_graph():
     assert torch.equal(density.detach(), DENSITY)
     assert torch.equal(points, POINTS)
     assert not got.gradient.requires_grad
+
+
+def test_the_options_by_name_are_those_of_solver_options():
+    named = get_type_hints(SolverKeywords)
+    assert named == {field.name: get_type_hints(SolverOptions)[field.name] for field in fields(SolverOptions)}
+    documented = (solve.__doc__ or "").split("Parameters")[1].split("Returns")[0]
+    for field in fields(SolverOptions):
+        said = f", default {json.dumps(field.default)}" if field.default is not None else ", optional"
+        line = next(line for line in documented.splitlines() if line.startswith(f"    {field.name} : "))
+        assert line.endswith(said.replace("0.0001", "1e-4")), line
+
+
+def test_an_option_that_there_is_not_is_named():
+    for call in (lambda: solve(torch.ones(2, 2), torch.zeros(0, 2), epsilom=0.1), lambda: Solver([], epsilom=0.1)):  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="epsilom"):
+            call()

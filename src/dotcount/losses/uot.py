@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -89,6 +90,7 @@ class _Envelope(torch.autograd.Function):
 
 
 @LOSSES.register("uot")
+@dataclass(eq=False, repr=False)
 class UOTLoss(DensityLoss):
     """Unbalanced optimal transport from the density map to the dots, averaged over the images.
 
@@ -146,35 +148,33 @@ class UOTLoss(DensityLoss):
     (1.28, 0.0)
     """
 
-    def __init__(
-        self,
-        cost: str = "l2",
-        penalty: str = "kl",
-        epsilon: float = 0.01,
-        rho: float | str | Sequence[float | str] = 1.0,
-        length_scale: float | None = None,
-        delta: float | None = None,
-        tol: float = 1e-4,
-        max_iter: int = 500,
-        method: str = "auto",
-        warm_start: bool = True,
-        n_dots: int = 0,
-    ) -> None:
+    cost: str = "l2"
+    penalty: str = "kl"
+    epsilon: float = 0.01
+    rho: float | str | Sequence[float | str] = 1.0
+    length_scale: float | None = None
+    delta: float | None = None
+    tol: float = 1e-4
+    max_iter: int = 500
+    method: str = "auto"
+    warm_start: bool = True
+    n_dots: int = 0
+
+    def __post_init__(self) -> None:
         super().__init__()
-        check_length_scale(length_scale)
-        self.length_scale = length_scale
+        check_length_scale(self.length_scale)
         self.options: dict[str, Any] = {
-            "cost": cost,
-            "penalty": penalty,
-            "epsilon": epsilon,
-            "rho": tuple(rho) if isinstance(rho, list) else rho,
-            "delta": delta,
-            "tol": tol,
-            "max_iter": max_iter,
-            "method": method,
+            "cost": self.cost,
+            "penalty": self.penalty,
+            "epsilon": self.epsilon,
+            "rho": tuple(self.rho) if isinstance(self.rho, list) else self.rho,
+            "delta": self.delta,
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "method": self.method,
         }
         solve(torch.zeros(1, 1), torch.zeros(0, 2), **self.options)  # a wrong option is reported here, not in an epoch
-        self.cache = PotentialCache(n_dots) if warm_start else None
+        self.cache = PotentialCache(self.n_dots) if self.warm_start else None
         self._warned = False
 
     def epsilon_px(self, size: tuple[float, float]) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Unpack
 
 from torch import Tensor
 
-from dotcount.transport.options import SolverOptions
+from dotcount.transport.options import SolverKeywords
 from dotcount.transport.solution import Solution
 from dotcount.transport.solver import Solver
 
@@ -16,20 +16,10 @@ def solve(
     density: Tensor,
     points: Tensor,
     *,
-    stride: float = SolverOptions.stride,
-    cost: str = SolverOptions.cost,
-    penalty: str = SolverOptions.penalty,
-    epsilon: float = SolverOptions.epsilon,
-    rho: float | str | Sequence[float | str] = SolverOptions.rho,
-    length_scale: float | None = SolverOptions.length_scale,
-    delta: float | None = SolverOptions.delta,
     weights: Tensor | None = None,
     beta: Tensor | None = None,
     valid: Tensor | None = None,
-    tol: float = SolverOptions.tol,
-    tol_gradient: float | None = SolverOptions.tol_gradient,
-    max_iter: int = SolverOptions.max_iter,
-    method: str = SolverOptions.method,
+    **options: Unpack[SolverKeywords],
 ) -> Solution:
     """Solve ``W(u, v) = max_beta -sum_i u_i phi*(-alpha_i) - sum_j v_j phi*(-beta_j)`` (paper Eq. 7, 8).
 
@@ -39,36 +29,36 @@ def solve(
         (h, w) float, >= 0: the mass u of each cell.
     points
         (m, 2) float, xy px; dots outside the image are allowed.
-    stride
-        Side of a cell, px.
-    cost
-        ``l1``, ``l2``, ``sql2`` or ``wfr`` (with ``delta``), of distances in units of ``length_scale``.
-    penalty
-        ``kl`` or ``quadratic``.
-    epsilon
-        Entropic blur, units of the cost; 0 for none (then the solve runs with falling epsilon and certifies the hard
-        minimum).
-    rho
-        Strength of the penalty on pixels and dots, units of the cost; or (pixels, dots). That on the dots may be
-        infinite (``math.inf`` or ``"inf"``): then every dot is paid exactly, and dots that no mass can reach are an
-        error.
-    length_scale
-        Unit of length, px. None: the longer side of the density, ``max(h, w) * stride``.
-    delta
-        Length of the ``wfr`` cost, units of ``length_scale``.
     weights
         (m,) masses v > 0 of the dots; 1 each by default.
     beta
         (m,) potentials to start from; NaN where unknown.
     valid
         (h, w) bool: cells that count. The gradient is 0 in the others.
-    tol
+    stride : float, default 1.0
+        Side of a cell, px.
+    cost : str, default "l2"
+        ``l1``, ``l2``, ``sql2`` or ``wfr`` (with ``delta``), of distances in units of ``length_scale``.
+    penalty : str, default "kl"
+        ``kl`` or ``quadratic``.
+    epsilon : float, default 0.01
+        Entropic blur, units of the cost; 0 for none (then the solve runs with falling epsilon and certifies the hard
+        minimum).
+    rho : float or (float, float), default 1.0
+        Strength of the penalty on pixels and dots, units of the cost; or (pixels, dots). That on the dots may be
+        infinite (``math.inf`` or ``"inf"``): then every dot is paid exactly, and dots that no mass can reach are an
+        error.
+    length_scale : float, optional
+        Unit of length, px. None: the longer side of the density, ``max(h, w) * stride``.
+    delta : float, optional
+        Length of the ``wfr`` cost, units of ``length_scale``.
+    tol : float, default 1e-4
         Stop when the certified gap is at most ``tol * max(1, |value|)``.
-    tol_gradient
+    tol_gradient : float, optional
         If given, stop only when the error of every element of the gradient is certified to be below this, too.
-    max_iter
+    max_iter : int, default 500
         Bound on the evaluations of the dual.
-    method
+    method : str, default "auto"
         ``auto`` (``newton``), ``newton`` (neighbouring pairs), ``dense`` (Newton, all pairs), ``lbfgs`` (the
         paper's) or ``sinkhorn``.
 
@@ -95,20 +85,10 @@ def solve(
     return solve_batch(
         [density],
         [points],
-        stride=stride,
-        cost=cost,
-        penalty=penalty,
-        epsilon=epsilon,
-        rho=rho,
-        length_scale=length_scale,
-        delta=delta,
         weights=None if weights is None else [weights],
         beta=None if beta is None else [beta],
         valid=None if valid is None else [valid],
-        tol=tol,
-        tol_gradient=tol_gradient,
-        max_iter=max_iter,
-        method=method,
+        **options,
     )[0]
 
 
@@ -119,7 +99,7 @@ def solve_batch(
     weights: Sequence[Tensor | None] | None = None,
     beta: Sequence[Tensor | None] | None = None,
     valid: Sequence[Tensor | None] | None = None,
-    **options: Any,
+    **options: Unpack[SolverKeywords],
 ) -> list[Solution]:
     """Solve the problems of several images together, as one sparse problem; images never mix.
 

@@ -5,11 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 from dotcount.errors import InputError
 from dotcount.transport.costs import Cost
 from dotcount.transport.penalties import Penalty, penalty
 from dotcount.transport.problem import LARGEST_SCALE
+
+
+class SolverKeywords(TypedDict, total=False):
+    """The options of a solve by name, for type checkers and completion; :class:`SolverOptions` has their defaults."""
+
+    stride: float
+    cost: str
+    penalty: str
+    epsilon: float
+    rho: float | str | Sequence[float | str]
+    length_scale: float | None
+    delta: float | None
+    tol: float
+    tol_gradient: float | None
+    max_iter: int
+    method: str
 
 
 @dataclass(frozen=True)

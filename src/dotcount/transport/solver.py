@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from dotcount.transport.compiled import few_threads
 from dotcount.transport.hard import solve_hard
 from dotcount.transport.methods import METHODS, Control, Outcome, Start, choose
 from dotcount.transport.methods.base import limit
-from dotcount.transport.options import SolverOptions
+from dotcount.transport.options import SolverKeywords, SolverOptions
 from dotcount.transport.penalties import Equality
 from dotcount.transport.problem import (
     LARGEST_SCALE,
@@ -73,7 +73,7 @@ class Solver:
         *,
         weights: Sequence[Tensor | None] | None = None,
         valid: Sequence[Tensor | None] | None = None,
-        **options: Any,
+        **options: Unpack[SolverKeywords],
     ) -> None:
         n = len(points)
         self.points = [one.detach() if isinstance(one, Tensor) else one for one in points]
