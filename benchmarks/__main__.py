@@ -11,7 +11,7 @@ import sys
 COMMANDS = (
     ["-m", "benchmarks.transport"],
     ["benchmarks/models/cost.py"],
-    ["benchmarks/losses.py"],
+    ["-m", "benchmarks.losses"],
     ["benchmarks/evaluation_speed.py", "--out", "benchmarks/results/evaluation_speed.json"],
     ["benchmarks/loader.py"],
     ["-m", "benchmarks.data_check"],
