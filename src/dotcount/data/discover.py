@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 from dotcount.data.explain import nothing_found
 from dotcount.data.formats.base import FORMATS, Format, Sidecar, Table, annotation_bytes, sidecars, tables
 from dotcount.data.formats.csv import is_manifest
+from dotcount.data.formats.object_masks import ObjectMasks
 from dotcount.data.images import is_image, unreadable_kind
 from dotcount.data.layout import Dots, Entry, Layout, ReadDots, no_dots, split_of
 from dotcount.data.listing import list_files
 from dotcount.data.mentions import as_layout, find_mentions, table_layout
-from dotcount.data.pairing import ROLE, pair, split_masks
+from dotcount.data.pairing import ROLE, group, marks_a_part, pair, split_masks
 from dotcount.data.records import LeftOut
 from dotcount.data.resolver import fold
 from dotcount.errors import AnnotationError, DataError
@@ -67,6 +68,9 @@ def look(root: Path) -> Found:
         else:
             others.append(file)
     images, masks = split_masks(pictures)
+    partly = "a segmentation of the Cell Tracking Challenge, which need not mark all objects; man_track in TRA does"
+    left_out += [LeftOut(f.as_posix(), partly) for f in masks if marks_a_part(f)]
+    masks = [f for f in masks if not marks_a_part(f)]
     if not images:
         examples = [f"{each.path} ({each.reason})" for each in left_out[:3]]
         more = f"; left out: {', '.join(examples)}{', ...' if len(left_out) > 3 else ''}" if examples else ""
@@ -114,6 +118,8 @@ def recognise(found: Found, chosen: Format | None = None) -> tuple[Format, list[
                 return table, lists
     for sidecar in sidecars() if chosen is None else [chosen]:
         if isinstance(sidecar, Sidecar):
+            if sidecar.pictures and not pair(found.images, found.masks):
+                continue  # before all masks are looked into, which takes a while
             files = found.of_format(sidecar, forced)
             if files and pair(found.images, files):
                 return sidecar.over([found.root / f for f in files]), files
@@ -124,7 +130,7 @@ def _layout(found: Found, chosen: Format | None) -> tuple[Layout | None, list[Pa
     """Return the first layout that fits, and the annotation files that belong to it."""
     recognised = recognise(found, chosen)
     if recognised is None:
-        return None, []
+        return _object_masks(found) if chosen is None or isinstance(chosen, ObjectMasks) else (None, [])
     format, files = recognised
     if isinstance(format, Table):
         return table_layout(found.root, found.images, files, format), files
@@ -133,6 +139,24 @@ def _layout(found: Found, chosen: Format | None) -> tuple[Layout | None, list[Pa
     candidates = found.masks if format.pictures else found.others
     alike = [f for f in candidates if f.suffix.lower() in endings and not is_manifest(found.root / f)]
     return _sidecar_layout(found.root, found.images, files, alike, format), alike
+
+
+def _object_masks(found: Found) -> tuple[Layout | None, list[Path]]:
+    """Return the layout of images whose objects have a mask each, and these masks."""
+    format = ObjectMasks()
+    grouped = group(found.images, [f for f in found.masks if f.suffix.lower() in format.suffixes])
+    if not grouped:
+        return None, []
+    entries = []
+    for image in found.images:
+        masks = [found.root / mask for mask in grouped.get(image, ())]
+        read = partial(format.read_all, masks) if masks else None
+        entries.append(Entry(found.root / image, image.as_posix(), read, split_of(image)))
+    taken = [mask for masks in grouped.values() for mask in masks]
+    lost = sorted(set(found.masks) - set(taken))
+    unmatched = [f"mask {found.root / mask} has no image; restore the image or remove the mask" for mask in lost]
+    summary = f"one mask for each object, {len(taken)} of {len(grouped)} images"
+    return Layout(format.name, entries, unmatched, summary=summary), found.masks
 
 
 def _unused(found: Found, format: str, used: Iterable[Path]) -> list[LeftOut]:

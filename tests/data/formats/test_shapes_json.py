@@ -63,6 +63,12 @@ def test_coco_that_is_not_understood(tmp_path: Path, annotation: dict[str, Any],
         listed_in("coco", coco(tmp_path, annotation))
 
 
+def test_coco_annotations_by_their_ids(tmp_path: Path) -> None:
+    """As LIVECell has them."""
+    path = coco(tmp_path, annotations={"7": {"id": 7, "image_id": 1, "category_id": 1, "bbox": [10, 10, 4, 4]}})
+    assert listed_in("coco", path)["a.jpg"].xy.tolist() == [[12, 12]]
+
+
 def test_coco_crowds_are_left_out_and_told_or_refused(tmp_path: Path) -> None:
     crowd = {"bbox": [0, 0, 100, 50], "iscrowd": 1}
     dots = listed_in("coco", coco(tmp_path, {"bbox": [10, 10, 4, 4]}, crowd, crowd))["a.jpg"]

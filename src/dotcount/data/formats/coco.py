@@ -56,7 +56,7 @@ class Coco(Table):
     def recognises(self, path: Path) -> bool:
         """Return whether the file has lists of images and annotations."""
         content = peek_json(path)
-        return isinstance(content, dict) and all(isinstance(content.get(k), list) for k in ("images", "annotations"))
+        return isinstance(content, dict) and isinstance(content.get("images"), list) and "annotations" in content
 
     def objection(self, path: Path) -> str | None:
         """Return that it is a list of results, which has no names of images."""
@@ -74,7 +74,10 @@ class Coco(Table):
         """Return the dots by ``file_name``."""
         content = demand(load_json(path), dict, path, "the top level")
         images = [demand(i, dict, path, "an image") for i in demand(content.get("images"), list, path, "images")]
-        annotations = demand(content.get("annotations"), list, path, "annotations")
+        annotations = content.get("annotations")
+        if isinstance(annotations, dict):  # by their ids, as LIVECell has them
+            annotations = list(annotations.values())
+        annotations = demand(annotations, list, path, "annotations")
         categories = _names(content.get("categories"), path)
         keypoints = _keypoints(content.get("categories"))
         grouped: dict[str, list[Mapping[str, Any]]] = {}

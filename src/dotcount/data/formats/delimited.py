@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from dotcount.errors import AnnotationError
 from dotcount.names import plain_cell
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # for Excel
-_SUMMARY = ("Mean", "SD", "Min", "Max")
+_SUMMARY = ("mean", "sd", "min", "max")  # as ImageJ's Summarize calls them
+_TOTALS = (*_SUMMARY, "total", "totals", "sum", "count", "average", "median", "std", "stdev", "grand total")
+_FILE_NAME = re.compile(r"\.[a-z]\w{1,4}$", re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
 
 
@@ -127,16 +130,27 @@ def read_sheet(path: Path) -> Sheet:
 
 
 def _without_summary(sheet: Sheet) -> Sheet:
-    """Return a sheet without the rows Mean, SD, Min and Max that ImageJ's Summarize appends; they are no objects."""
+    """Return a sheet without rows of sums at its end, which are no objects.
+
+    They are those that ImageJ's Summarize appends (Mean, SD, Min, Max), and those whose first cell says Total, mean or
+    the like where a number or the name of an image stands above.
+    """
     rows = sheet.rows
     n = len(rows)
-    if rows and [cell.lower() for cell in rows[0][:2]] == ["", "label"]:
-        while n > 1 and rows[n - 1][1:2] and rows[n - 1][1] in _SUMMARY:
-            n -= 1
-    if n == len(rows):
+    imagej = bool(rows) and [cell.lower() for cell in rows[0][:2]] == ["", "label"]
+    while n > 2 and (_says(rows[n - 1], 1, _SUMMARY) if imagej else _says(rows[n - 1], 0, _TOTALS)):
+        n -= 1
+    first = {row[0] for row in rows[1:n]}
+    objects = imagej or all(is_number(cell, sheet.mark) or _FILE_NAME.search(cell) for cell in first)
+    if n == len(rows) or not objects:
         return sheet
-    left_out = (f"{len(rows) - n} rows of ImageJ's summary (Mean, SD, ...)",)
+    whose = "ImageJ's summary" if imagej else "sums at the end"
+    left_out = (f"{len(rows) - n} rows of {whose} ({rows[n][int(imagej)]}, {'SD, ' if imagej else ''}...)",)
     return replace(sheet, rows=rows[:n], lines=sheet.lines[:n], left_out=left_out)
+
+
+def _says(row: Sequence[str], column: int, words: Sequence[str]) -> bool:
+    return len(row) > column and row[column].lower().rstrip(":") in words
 
 
 def first_rows(path: Path, most: int = 2) -> Sheet:

@@ -10,13 +10,81 @@ from dotcount.errors import AnnotationError
 _OF_ONE = ("polygon", "shape", "path", "contour", "outline", "track", "trajectory")
 _OF_ONE_NAMES = frozenset(name + end for name in _OF_ONE for end in ("", "id", "index", "number", "no"))
 _VERTEX_NAMES = frozenset("vertex" + end for end in ("", "id", "index", "number", "no"))
+# Who placed the dot: what several people saw in one image is no sum of objects.
+_PEOPLE = frozenset(
+    [
+        "annotator",
+        "annotatedby",
+        "annotatorid",
+        "user",
+        "userid",
+        "username",
+        "rater",
+        "raterid",
+        "observer",
+        "observerid",
+        "reader",
+        "readerid",
+        "expert",
+        "labeler",
+        "labeller",
+        "labeledby",
+        "labelledby",
+        "coder",
+        "worker",
+        "workerid",
+        "volunteer",
+        "reviewer",
+        "classificationid",
+    ]
+)
+# Which part of a larger image the place is in, so that its origin may be that of the part.
+_PARTS = frozenset(
+    [
+        "tile",
+        "tileid",
+        "tilex",
+        "tiley",
+        "tileindex",
+        "patch",
+        "patchid",
+        "patchx",
+        "patchy",
+        "patchindex",
+        "cropid",
+        "cropx",
+        "cropy",
+    ]
+)
+# Whether the row is to be counted at all.
+_KEPT = frozenset(["valid", "isvalid", "keep", "kept", "accepted", "isaccepted", "confirmed", "approved", "isobject"])
+_DROPPED = frozenset(
+    [
+        "deleted",
+        "isdeleted",
+        "rejected",
+        "isrejected",
+        "excluded",
+        "exclude",
+        "discarded",
+        "ignore",
+        "ignored",
+        "isgroupof",
+        "isdepiction",
+    ]
+)
+_NO = frozenset(("0", "0.0", "false", "no", "n", "f", ""))
+# Numbers that stand for images whose names are in another table.
+_IMAGE_NUMBERS = frozenset(
+    ["imagenumber", "imageno", "imagenr", "imageindex", "imgnumber", "imgno", "imgindex", "imagenum", "metadataimage"]
+)
 
 
 def require_one_meaning(sheet: Sheet, columns: Columns) -> None:
     """Refuse rows that can be read in two ways.
 
     Numbers such as 1.250 beside 3,5; a unit that is stated and is not px; two places of one object; corners of outlines
-    or points of paths; counts without any place.
+    or points of paths; counts without any place; dots of several people, tiles or images; rows that are marked as none.
 
     Raises
     ------
@@ -28,6 +96,8 @@ def require_one_meaning(sheet: Sheet, columns: Columns) -> None:
         _require_px(sheet, columns)
         _require_objects(sheet, columns)
         _require_places(sheet, columns)
+        _require_one_source(sheet, columns)
+        _require_kept(sheet, columns)
     _require_one_place(sheet, columns)
 
 
@@ -79,6 +149,43 @@ def _require_objects(sheet: Sheet, columns: Columns) -> None:
                     f"annotation {sheet.path}, lines {sheet.lines[first]} and {sheet.lines[k]}: two rows have "
                     f"{sheet.rows[0][column]} {value}; they may be of one object, as corners or at several times; "
                     "write one row for each object, or leave out that column if each row is one"
+                )
+
+
+def _require_one_source(sheet: Sheet, columns: Columns) -> None:
+    """Refuse dots that several people placed in one image, that lie in several tiles of it, or in several images."""
+    for column, name in enumerate(plain(cell)[0] for cell in sheet.rows[0]):
+        number = name in _IMAGE_NUMBERS and columns.image is None
+        if column in (columns.image, columns.label) or not (name in _PEOPLE or name in _PARTS or number):
+            continue
+        seen: dict[str, tuple[str, int]] = {}
+        for k in _rows(sheet, columns):
+            value = sheet.text(k, column)
+            first, line = seen.setdefault(image_of(sheet.text(k, columns.image), columns), (value, sheet.lines[k]))
+            if first == value:
+                continue
+            if number:
+                why = "the dots are of several images; add a column with their names"
+            elif name in _PEOPLE:
+                why = "an object may be there once for each person; keep the rows of one, or put them together"
+            else:
+                why = "the places may be within parts of the image; write them within the whole, without that column"
+            raise AnnotationError(
+                f"annotation {sheet.path}, lines {line} and {sheet.lines[k]}: the column {sheet.rows[0][column]!r} has "
+                f"{first[:20]!r} and {value[:20]!r} in one image: {why}"
+            )
+
+
+def _require_kept(sheet: Sheet, columns: Columns) -> None:
+    """Refuse rows of which some are marked as no objects."""
+    for column, name in enumerate(plain(cell)[0] for cell in sheet.rows[0]):
+        if column == columns.label or not (name in _KEPT or name in _DROPPED):
+            continue
+        for k in _rows(sheet, columns):
+            if (sheet.text(k, column).lower() in _NO) == (name in _KEPT):
+                raise AnnotationError(
+                    f"annotation {sheet.path}, line {sheet.lines[k]}: {sheet.text(k, column)[:20]!r} in the column "
+                    f"{sheet.rows[0][column]!r} may say that the row is no object; remove such rows and that column"
                 )
 
 

@@ -1,4 +1,4 @@
-"""Reading with Pillow, and 16-bit colour PNG, which Pillow would reduce to 8 bits."""
+"""Reading with Pillow, but for colours of more than 8 bits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
-from dotcount.data.images.opening import MAX_BYTES, check_size
+from dotcount.data.images.deep_colour import deep_colour, is_deep_colour
+from dotcount.data.images.opening import check_size
 from dotcount.data.images.stack import Stack
 from dotcount.data.images.values import PixelArray, chosen_channels, plain_type, three_channels, upright
-from dotcount.files import read_bytes
 
 ORIENTATION = 0x0112
 _PHOTOGRAPHS = ("JPEG", "MPO")  # whose further frames are previews and gain maps of the same picture
@@ -28,7 +28,7 @@ class RasterStack(Stack):
     def __init__(self, path: Path, image: Image.Image, start: bytes) -> None:
         super().__init__()
         self.path, self.image = path, image
-        self.deep = start[24:26] in (b"\x10\x02", b"\x10\x04", b"\x10\x06") and image.format == "PNG"
+        self.deep = is_deep_colour(path, image, start)
         self.orientation = _orientation(path, image)
         if self.deep or image.mode in _DEEP_MODES:
             self.dtype = np.dtype(np.float32 if image.mode == "F" else np.uint16)
@@ -53,9 +53,7 @@ class RasterStack(Stack):
         return pixels if channels is None else chosen_channels(pixels, channels)
 
     def _deep_colour(self) -> PixelArray:
-        import imagecodecs
-
-        values = np.asarray(imagecodecs.png_decode(read_bytes(self.path, MAX_BYTES)))
+        values = deep_colour(self.path, self.image)
         if values.ndim == 3 and values.shape[-1] in (2, 4) and (values[..., -1] != 65535).any():
             self.notes.append("the transparency of its 16-bit colours was left out")
         return three_channels(values)

@@ -20,6 +20,7 @@ from dotcount.intensity import IntensityRule
 from dotcount.selection import ImageSelection
 
 FIRST = ImageSelection()
+_DARK = 16  # of 255: pictures of 4 bits, or of classes, in files of 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,8 @@ def load_image(path: str | Path, selection: ImageSelection = FIRST, *, every_pag
         empty = declared_share(pixels, stack.declared) if gaps is None else 0.0
         if empty > FEW:
             notes.append(f"{share_in_words(empty)} of its pixels hold no data, and are part of its area")
+        if pixels.dtype == np.uint8 and 0 < (top := int(pixels.max())) < _DARK:
+            notes.append(f"it is nearly black: its brightest value is {top} of 255")
     return LoadedImage(pixels, tuple(dict.fromkeys(notes)), stack.pixel_size)
 
 

@@ -113,7 +113,9 @@ class TiffStack(Stack):
                 bands = np.concatenate([plane[..., :1] for plane in planes], axis=-1)
                 pixels = chosen_channels(bands, tuple(range(1, len(planes) + 1)))
         elif channels is None and self.bands_in_order:
-            pixels = three_channels(self._plane(page, 0, False))
+            plane = self._plane(page, 0, False)
+            self._note_transparency(plane)
+            pixels = three_channels(plane)
         elif channels is None:
             pixels = chosen_channels(self._plane(page, 0, True), self.default_channels)
         else:
@@ -140,6 +142,18 @@ class TiffStack(Stack):
         if self.key.axes.startswith("S"):
             values = np.moveaxis(values, 0, -1)
         return self._coloured(values if values.ndim == 3 else values[..., None], self.key)
+
+    def _note_transparency(self, plane: PixelArray) -> None:
+        """Tell what a deep band of transparency would hide; of 8 bits, Pillow has shown it."""
+        extra = tuple(self.key.extrasamples)
+        if plane.shape[-1] not in (2, 4) or len(extra) != 1 or extra[0] not in _ALPHA or plane.dtype.kind != "u":
+            return
+        alpha = plane[..., -1]
+        top = np.iinfo(plane.dtype).max
+        if not np.isin(alpha, (0, top)).all():
+            self.notes.append("its last band, labelled as transparency, holds more than a mask and was left out")
+        elif (alpha == 0).any():
+            self.notes.append("part of it is transparent, which was left out: its colours there were read")
 
     def _block(self, index: tuple[int, ...]) -> PixelArray:
         """Return (H, W, C) of a plane where one page of the file holds many."""
