@@ -1,6 +1,7 @@
 """A newcomer's session on the annotation page, in Chromium: dots by clicks, training, suggestions, training again.
 
-Writes what it took and the errors that the page showed to ``results/annotate_session.json``.
+Suggestions are accepted and then corrected, as a person does: what is no cell is removed, and missing cells are
+clicked on. Writes what it took and the errors that the page showed to ``results/annotate_session.json``.
 
     python benchmarks/annotate_session.py [--minutes 2] [--out FILE]
 """
@@ -28,6 +29,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.machine import machine
 from dotcount.data.synthetic import generate
+from dotcount.metrics import greedy_match, object_radii
 
 SIZE, IMAGES, CLICKED, NEW = 192, 12, 6, 8
 LONG = 900_000  # ms
@@ -44,15 +46,62 @@ def write_images(folder: Path, first: int, n: int) -> dict[str, np.ndarray]:
     return truth
 
 
+class Places:
+    """Where the points of the picture are on the screen, while the whole picture is shown."""
+
+    def __init__(self, page: Page) -> None:
+        box = page.locator("#stage").bounding_box()
+        assert box is not None, "the picture is shown"
+        self.page, self.scale = page, min(box["width"], box["height"]) / SIZE
+        self.left = box["x"] + (box["width"] - SIZE * self.scale) / 2
+        self.top = box["y"] + (box["height"] - SIZE * self.scale) / 2
+
+    def click(self, x: float, y: float, **options: str) -> None:
+        """Click on a point of the picture."""
+        self.page.mouse.click(self.left + x * self.scale, self.top + y * self.scale, **options)
+
+
 def click_dots(page: Page, dots: np.ndarray) -> None:
     """Click on every cell of the image that is shown, and wait until all dots are saved."""
-    box = page.locator("#stage").bounding_box()
-    scale = min(box["width"], box["height"]) / SIZE
-    left, top = box["x"] + (box["width"] - SIZE * scale) / 2, box["y"] + (box["height"] - SIZE * scale) / 2
-    for number, (x, y) in enumerate(spread(dots, 12 / scale), start=1):
-        page.mouse.click(left + x * scale, top + y * scale)
+    places = Places(page)
+    for number, (x, y) in enumerate(spread(dots, 12 / places.scale), start=1):
+        places.click(x, y)
         expect(page.locator("#count")).to_contain_text(f"{number} dot")
     expect(page.locator("#saved")).to_have_text("Saved")
+
+
+def correct(page: Page, name: str, dots: np.ndarray) -> dict[str, int]:
+    """Accept all suggestions, remove those that are no cell, and click on the cells that were not suggested.
+
+    Return how many there were of each.
+    """
+    if page.locator("#accept-all").is_enabled():
+        page.click("#accept-all")
+        expect(page.locator("#suggestion-note")).to_contain_text(" 0 suggestions left")
+        expect(page.locator("#saved")).to_have_text("Saved")
+    marks = page.request.get(f"{page.url}api/marks", params={"image": name}).json()["marks"]
+    found = np.array([mark[1:3] for mark in marks], dtype=float).reshape(-1, 2)
+    predicted, known, _ = greedy_match(found, dots, float(object_radii([dots], 4)[0]))
+    wrong, kept = np.delete(found, predicted, axis=0), found[predicted]
+    places, number = Places(page), len(found)
+    page.click("#hide")  # clicks make dots, whatever is suggested
+    for x, y in wrong:
+        places.click(x, y, button="right")
+        number -= 1
+        expect(page.locator("#count")).to_contain_text(f"{number} dot" if number else "not annotated")
+    missing = np.delete(dots, known, axis=0)
+    missing = [dot for dot in spread(missing, 12 / places.scale) if _apart(dot, kept, 12 / places.scale)]
+    for x, y in missing:
+        places.click(x, y)
+        number += 1
+        expect(page.locator("#count")).to_contain_text(f"{number} dot")
+    page.click("#hide")
+    expect(page.locator("#saved")).to_have_text("Saved")
+    return {"right": len(kept), "wrong": len(wrong), "missing": len(missing)}
+
+
+def _apart(dot: np.ndarray, others: np.ndarray, least: float) -> bool:
+    return not len(others) or bool(np.hypot(*(others - dot).T).min() > least)
 
 
 def spread(dots: np.ndarray, least: float) -> np.ndarray:
@@ -73,9 +122,11 @@ def train(page: Page, minutes: float, runs: int) -> float:
     return float(page.locator("#history tbody tr").nth(runs - 1).locator("td").last.inner_text())
 
 
-def session(page: Page, truth: dict[str, np.ndarray], minutes: float, parts: dict[str, float]) -> list[float]:
-    """Do what a newcomer does; return the errors after both trainings."""
-    names = list(truth)
+def session(
+    page: Page, truth: dict[str, np.ndarray], minutes: float, parts: dict[str, float]
+) -> tuple[list[float], dict[str, int]]:
+    """Do what a newcomer does; return the errors after both trainings, and how good the suggestions were."""
+    names, suggested = list(truth), {"right": 0, "wrong": 0, "missing": 0}
     with timed(parts, "clicks"):
         for name in names[:CLICKED]:
             page.get_by_role("button", name=name).click()
@@ -89,10 +140,9 @@ def session(page: Page, truth: dict[str, np.ndarray], minutes: float, parts: dic
             page.get_by_role("button", name=name).click()
             expect(page.locator("#suggestion-note")).to_contain_text("suggestions left", timeout=LONG)
             expect(page.locator("#name")).to_have_text(name)
-            page.click("#accept-all")
-            expect(page.locator("#saved")).to_have_text("Saved")
+            suggested = {kind: n + suggested[kind] for kind, n in correct(page, name, truth[name]).items()}
     with timed(parts, "second training"):
-        return [first, train(page, minutes, runs=2)]
+        return [first, train(page, minutes, runs=2)], suggested
 
 
 @contextmanager
@@ -103,12 +153,12 @@ def timed(parts: dict[str, float], name: str) -> Iterator[None]:
     parts[name] = round(time.monotonic() - began, 1)
 
 
-def count_new(run: Path, folder: Path) -> float:
+def count_new(run: Path, folder: Path, truth: dict[str, np.ndarray]) -> float:
     """Count images that nobody has annotated; return the mean absolute error."""
-    truth = write_images(folder, IMAGES, NEW)
-    command = [sys.executable, "-m", "dotcount", "predict", run, folder, "--out", folder.with_name("counts")]
+    out = folder.with_name(f"counts-{run.name}")
+    command = [sys.executable, "-m", "dotcount", "predict", run, folder, "--out", out]
     subprocess.run([*map(str, command), "--device", "cpu"], check=True, stdout=subprocess.DEVNULL)
-    with (folder.with_name("counts") / "counts.csv").open(encoding="utf-8") as file:
+    with (out / "counts.csv").open(encoding="utf-8") as file:
         counts = {row["image"]: float(row["count"]) for row in csv.DictReader(file)}
     return float(np.mean([abs(counts[name] - len(dots)) for name, dots in truth.items()]))
 
@@ -128,16 +178,19 @@ def measure(minutes: float) -> dict[str, object]:
             complaints: list[str] = []
             page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
             page.on("pageerror", lambda error: complaints.append(str(error)))
+            expect.set_options(timeout=60_000)
             page.goto(address)
             page.wait_for_selector("html[data-ready=true]", timeout=60_000)
             parts["start"] = round(time.monotonic() - began, 1)
-            errors = session(page, truth, minutes, parts)
+            errors, suggested = session(page, truth, minutes, parts)
             browser.close()
         finally:
             server.terminate()
             server.wait(60)
         with timed(parts, "counting new images"):
-            new = count_new(Path(place, "cells-runs", "run-002"), Path(place, "new"))
+            images = write_images(Path(place, "new"), IMAGES, NEW)
+            runs = [Path(place, "cells-runs", name) for name in ("run-001", "run-002")]
+            new = [count_new(run, Path(place, "new"), images) for run in runs]
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "minutes": (time.monotonic() - began) / 60,
@@ -145,7 +198,9 @@ def measure(minutes: float) -> dict[str, object]:
         "cpu_minutes": (children.ru_utime + children.ru_stime) / 60,
         "error_after_clicks": errors[0],
         "error_after_suggestions": errors[1],
-        "error_on_new_images": new,
+        "suggestions": suggested,
+        "error_on_new_images_after_clicks": new[0],
+        "error_on_new_images": new[1],
         "mean_cells": float(np.mean([len(dots) for dots in truth.values()])),
         "complaints": complaints,
     }

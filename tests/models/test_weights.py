@@ -36,6 +36,10 @@ def test_a_folder_prefers_model_safetensors_and_refuses_a_choice(
         find_weights(tmp_path)
     torch.save(state, tmp_path / "a.pth")
     assert find_weights(tmp_path).name == "a.pth"
+    (tmp_path / "run" / "model").mkdir(parents=True)
+    (tmp_path / "run" / "model" / "model.safetensors").touch()
+    (tmp_path / "run" / "last.ckpt").touch()
+    assert find_weights(tmp_path / "run") == tmp_path / "run" / "model" / "model.safetensors"
     torch.save(state, tmp_path / "b.pt")
     with pytest.raises(ModelError, match=r"has 2 \(a.pth, b.pt\)"):
         find_weights(tmp_path)

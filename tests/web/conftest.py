@@ -79,7 +79,9 @@ def running(make_app, access: Access = LOCAL, limits: ServerLimits = DEFAULT):
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 REFUSED = "Failed to load resource: the server responded with a status of 4"
-"""What Chromium writes into its console of every refusal, which a page shows in its own words."""
+GONE = "Failed to load resource: net::ERR_CONNECTION_REFUSED"
+"""What Chromium writes into its console of every refusal, which a page shows in its own words, and of a server that has
+ended before the page was closed; one that ends earlier, a test sees anyway."""
 
 
 @pytest.fixture(scope="session")
@@ -109,7 +111,7 @@ class Visit:
         self.page.on("request", lambda request: self.requests.append(request.url))
 
     def _heard(self, message) -> None:
-        if message.type in ("error", "warning") and not message.text.startswith(REFUSED):
+        if message.type in ("error", "warning") and not message.text.startswith((REFUSED, GONE)):
             self.complaints.append(message.text)
 
     def close(self) -> None:

@@ -90,7 +90,16 @@ def test_no_model_no_suggestions(server):
     assert server.get("/api/order").json() == {"images": [], "left": 0}
 
 
-@pytest.mark.parametrize("body", [{}, {"action": "paint"}, {"action": "start"}, {"action": "start", "minutes": -1}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"action": "paint"},
+        {"action": "start"},
+        {"action": "start", "minutes": -1},
+        {"action": "start", "minutes": 1, "begin": "run-007"},
+    ],
+)
 def test_trainings_that_make_no_sense(server, body):
     assert server.post("/api/training", json=body).status_code == 400
 
@@ -183,12 +192,20 @@ def test_a_training_is_cancelled_resumed_and_used(tmp_path):
         told = wait(client, lambda told: told["state"] != "running")
         assert told["state"] == "finished", told
         (run,) = told["finished"]
+        assert run["model"] == ""
         assert (run["images"], run["held_out"]) == (4, 1) or (run["images"], run["held_out"]) == (3, 2)
         assert told["model"] == "run-001"
         found = client.get("/api/suggestions", params={"image": "cell05.png"}, timeout=120).json()
         assert found["run"] == "run-001"
         held = [image["name"] for image in client.get("/api/set").json()["images"] if image["held_out"]]
         assert len(held) == run["held_out"]
+        assert told["beginnings"] == ["run-001", "cells", "trees"]
+        for begin in ("run-001", ""):
+            client.post("/api/training", json={"action": "start", "minutes": 0.3, "begin": begin})
+            told = wait(client, lambda told: told["state"] != "running")
+            assert told["state"] == "finished", told
+            assert told["finished"][-1]["model"] == begin
+        assert [run["held_out"] for run in told["finished"]] == [len(held)] * 3
 
 
 def wait(client, until, seconds: float = 300.0):

@@ -55,7 +55,7 @@ def read_state(source: str | os.PathLike[str]) -> dict[str, Tensor]:
 def find_weights(path: Path) -> Path:
     """Return ``path`` if it is a file, or the one weights file in the folder ``path``, ``model.safetensors`` first.
 
-    The name of a published model, such as ``trees``, stands for its folder.
+    Of a run it is that of its model. The name of a published model, such as ``trees``, stands for its folder.
     """
     path = published.find(path) or path
     if path.is_file():
@@ -64,6 +64,8 @@ def find_weights(path: Path) -> Path:
         word = len(path.parts) == 1 and not path.suffix  # "imagenet", "tru" and the like
         hint = "; set pretrained to true for the published weights" if word else ""
         raise ModelError(f"{path}: no such weights file or folder; give the path of a .safetensors or .pth file{hint}")
+    if (path / "model" / "model.safetensors").is_file():  # a run
+        path = path / "model"
     preferred = path / "model.safetensors"
     found = sorted(p for p in path.iterdir() if p.suffix in SUFFIXES)
     if preferred in found:

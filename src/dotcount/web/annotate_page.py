@@ -119,7 +119,10 @@ def _train(session: AnnotationSession, content: Any) -> None:
         minutes = content.get("minutes")
         if isinstance(minutes, bool) or not isinstance(minutes, (int, float)) or not 0.1 <= minutes <= 100_000:
             raise Refusal(400, "the time for training must be a number of minutes from 0.1 up")
-        session.training.start(session.annotations, float(minutes))
+        beginnings, chosen = session.beginnings(), content.get("begin", "")
+        if chosen not in ("", *beginnings):
+            raise Refusal(400, f"a training begins with new weights, or those of {', '.join(beginnings)}")
+        session.training.start(session.annotations, float(minutes), beginnings.get(chosen))
     elif action == "cancel":
         session.training.cancel()
     elif action == "resume":

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dotcount import weights
 from dotcount.active import order
 from dotcount.data.editing import Edit, EditableDots, ImageMarks
 from dotcount.data.editing.holding import HELD_OUT, read_names
@@ -167,7 +168,13 @@ class AnnotationSession:
         if len(status["finished"]) > self._seen and self.training.state == "finished":
             self._seen = len(status["finished"])
             self._use(self.training.run)
-        return status | {"model": None if self.run is None else self.run.name}
+        model = None if self.run is None else self.run.name
+        return status | {"model": model, "beginnings": list(self.beginnings())}
+
+    def beginnings(self) -> dict[str, Path]:
+        """Return the models that a training may begin with, by name: the one in use first, then those published."""
+        own = {} if self.run is None else {self.run.name: self.run}
+        return own | {name: weights.FOLDER / name for name in weights.names() if name not in own}
 
     def _use(self, run: Path | None) -> None:
         if self._looking is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 import signal
@@ -19,11 +20,48 @@ from dotcount.data.editing import EditableDots, with_held_out
 from dotcount.errors import DataError, DotcountError, OutputError, UsageError
 from dotcount.files import make_folder, read_bytes, reason, write_text
 from dotcount.metadata import ModelMetadata
+from dotcount.web.starting import Beginning, begin_with
 
 _NAME = re.compile(r"run-(\d{3,})")
 _MOST_BYTES = 1 << 24
+_NEW = "new weights"
 _PATIENCE = 20.0  # s for ending an epoch's work after an interrupt
 State = Literal["idle", "running", "stopped", "failed", "finished"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run was asked for: its time, the model that it began with, if any, why none, and its settings."""
+
+    minutes: float
+    model: str = ""
+    reason: str = ""
+    settings: tuple[str, ...] = ()
+
+    def write(self, run: Path) -> None:
+        """Write it down beside the run, which may have to be begun again."""
+        write_text(_request_of(run), json.dumps(self.__dict__, ensure_ascii=False, indent=1) + "\n")
+
+    @classmethod
+    def read(cls, run: Path) -> Request:
+        """Return what a run was asked for.
+
+        Raises
+        ------
+        DataError
+            If that is not known.
+        """
+        try:
+            content = json.loads(read_bytes(_request_of(run), _MOST_BYTES))
+            settings = tuple(str(words) for words in content["settings"])
+            return cls(float(content["minutes"]), str(content["model"]), str(content["reason"]), settings)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise DataError(f"{run}: it is not known how it was to train; start a new training") from error
+
+    @property
+    def began_with(self) -> str:
+        """What the run began with, for people."""
+        return self.model or (f"{_NEW}: {self.reason}" if self.reason else _NEW)
 
 
 @dataclass(frozen=True)
@@ -31,6 +69,7 @@ class FinishedRun:
     """A finished training: on how much, and how well its model counts the images that were held out."""
 
     name: str
+    model: str
     images: int
     dots: int
     held_out: int
@@ -82,8 +121,17 @@ class BackgroundTraining:
             return "finished"
         return "failed" if self._failure_of_process() else "stopped"
 
-    def start(self, annotations: EditableDots, minutes: float) -> Path:
+    def start(self, annotations: EditableDots, minutes: float, model: Path | None = None) -> Path:
         """Train on the dots as they are, and return the folder of the run.
+
+        Parameters
+        ----------
+        annotations
+            The dots.
+        minutes
+            How long.
+        model
+            What to begin with; ``None``: new weights. See :func:`~dotcount.web.starting.begin_with`.
 
         Raises
         ------
@@ -97,7 +145,10 @@ class BackgroundTraining:
         numbers = [int(match[1]) for run in self._names() if (match := _NAME.match(run))]
         run = self.folder / f"run-{max(numbers, default=0) + 1:03d}"
         convert(collection, data_of(run), images="link", created_by="dotcount annotate")
-        write_text(run.with_name(f"{run.name}-minutes.txt"), f"{minutes:g}\n")
+        held_out = [record.image for record in collection.split("val").records]
+        beginning = begin_with(model, self.settings, held_out) if model is not None else Beginning()
+        settings = (*self.settings, *beginning.settings)
+        Request(minutes, beginning.model, beginning.reason, settings).write(run)
         self._spawn(run, resume=False)
         return run
 
@@ -133,10 +184,12 @@ class BackgroundTraining:
         """Return how the last training stands, and what the finished ones came to, for JSON."""
         run = self.run
         rows = _rows(run) if run is not None else []
+        asked = _asked(run)
         return {
             "state": self.state,
             "run": run.name if run is not None else None,
-            "minutes": minutes_of(run) if run is not None else None,
+            "minutes": None if asked is None else asked.minutes,
+            "began_with": None if asked is None else asked.began_with,
             "rows": rows,
             "message": self._failure_of_process(),
             "finished": [each.status() for each in self.finished()],
@@ -155,7 +208,8 @@ class BackgroundTraining:
         if resume:
             words.append("--resume")
         else:
-            words += ["--max-minutes", f"{minutes_of(run):g}", *(w for s in self.settings for w in ("--set", s))]
+            asked = Request.read(run)
+            words += ["--max-minutes", f"{asked.minutes:g}", *(w for s in asked.settings for w in ("--set", s))]
         words += ["--device", self.device]
         polite = ["nice", "-n", "5"] if shutil.which("nice") else []  # clicks come first
         try:
@@ -195,12 +249,15 @@ def data_of(run: Path) -> Path:
     return run.with_name(f"{run.name}-data")
 
 
-def minutes_of(run: Path) -> float:
-    """Return the time that a run was given."""
-    try:
-        return float(read_bytes(run.with_name(f"{run.name}-minutes.txt"), 100))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{run}: it is not known how long it was to train; start a new training") from error
+def _request_of(run: Path) -> Path:
+    return run.with_name(f"{run.name}-request.json")
+
+
+def _asked(run: Path | None) -> Request | None:
+    """Return what a run was asked for, where that is known."""
+    with suppress(DataError):
+        return None if run is None else Request.read(run)
+    return None
 
 
 def require_runs_folder(folder: Path) -> None:
@@ -230,7 +287,11 @@ def _facts(run: Path) -> FinishedRun | None:
     if training is None:
         return None
     mae = validation.counting.mae if validation is not None else None
-    return FinishedRun(run.name, training.images, training.dots, training.validation_images, mae, training.minutes)
+    asked = _asked(run)
+    began = asked.model if asked is not None else ""
+    return FinishedRun(
+        run.name, began, training.images, training.dots, training.validation_images, mae, training.minutes
+    )
 
 
 def _rows(run: Path) -> list[dict[str, float | None]]:

@@ -40,6 +40,15 @@ def test_images_that_a_model_has_helped_with_are_not_drawn(tmp_path):
     assert set(held(with_held_out(collection(tmp_path, 20)))) <= {f"{k:03d}.png" for k in range(5)}
 
 
+def test_images_that_a_model_has_learnt_from_are_not_drawn_while_there_are_others(tmp_path):
+    first = with_held_out(collection(tmp_path, 10))
+    learnt = {record.name for record in first.split("train").records}
+    assert len(learnt) == 8
+    more = set(held(with_held_out(collection(tmp_path, 60))))
+    assert len(more) == 12
+    assert not more & learnt
+
+
 def test_a_split_of_the_data_is_kept(tmp_path):
     found = with_held_out(collection(tmp_path, 6, "val"))
     assert held(found) == ["000.png"]

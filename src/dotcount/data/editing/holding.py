@@ -12,7 +12,7 @@ from dotcount.data.records import Collection, Record, hold_out
 from dotcount.errors import AnnotationError, DataError
 from dotcount.files import read_bytes, write_text
 
-HELD_OUT, ASSISTED = "held_out.json", "assisted.json"
+HELD_OUT, ASSISTED, LEARNT = "held_out.json", "assisted.json", "learnt.json"
 SHARE, LEAST_SHARE = 0.2, 0.1
 """Share of the annotated images that is held out, and the share below which more are added."""
 
@@ -54,19 +54,25 @@ def with_held_out(collection: Collection) -> Collection:
     names = read_names(path)
     held = [record.name for record in pool if record.name in names]
     if len(held) < max(1, LEAST_SHARE * len(pool)):
-        held += _drawn(collection, pool, held, read_names(collection.root / FOLDER / ASSISTED))
+        held += _drawn(collection, pool, held)
         write_names(path, {*names, *held})
+    learnt = collection.root / FOLDER / LEARNT
+    write_names(learnt, {*read_names(learnt), *(record.name for record in pool if record.name not in held)})
     splits = {record.name: "val" if record.name in held else "train" for record in pool}
     return collection.where([replace(r, split=splits.get(r.name, r.split)) for r in collection.records])
 
 
-def _drawn(collection: Collection, pool: Sequence[Record], held: Sequence[str], assisted: set[str]) -> list[str]:
+def _drawn(collection: Collection, pool: Sequence[Record], held: Sequence[str]) -> list[str]:
     wanted = max(2 if len(pool) >= 4 else 1, round(SHARE * len(pool))) - len(held)
     free = [record for record in pool if record.name not in held]
-    own = [record for record in free if record.name not in assisted]
-    free = own if len(own) > wanted else free
-    if wanted < 1 or len(free) < 2:
+    for name in (ASSISTED, LEARNT):
+        worse = read_names(collection.root / FOLDER / name)
+        better = [record for record in free if record.name not in worse]
+        free = better if len(better) >= wanted else free
+    if wanted < 1 or len(pool) - len(held) < 2:
         return []
+    if len(free) <= wanted:
+        return [record.name for record in free][: len(pool) - len(held) - 1]
     _, chosen = hold_out(collection.where(free), min(1.0, wanted / len(free)), seed=0)
     return [record.name for record in chosen.records]
 

@@ -4,6 +4,7 @@ import { getJson, make, sendJson } from "./api.js";
 
 const BUSY = 1500; // ms between two looks while a training runs
 const IDLE = 15000;
+const FEW = 10; // held-out images below which their error is a rough one
 
 export class TrainingPanel {
   // hooks: model(name) when another model is in use, error(message)
@@ -12,9 +13,10 @@ export class TrainingPanel {
     this.model = undefined;
     this.state = "idle";
     this.part = Object.fromEntries(
-      ["training-note", "curve", "minutes", "train", "cancel", "resume", "history"].map((id) => [id, document.getElementById(id)]),
+      ["training-note", "curve", "minutes", "train", "cancel", "resume", "history", "beginning", "begin-with"].map((id) => [id, document.getElementById(id)]),
     );
-    this.part.train.onclick = () => this._ask({ action: "start", minutes: Number(this.part.minutes.value) });
+    this.part.train.onclick = () =>
+      this._ask({ action: "start", minutes: Number(this.part.minutes.value), begin: this.part["begin-with"].value });
     this.part.cancel.onclick = () => this._ask({ action: "cancel" });
     this.part.resume.onclick = () => this._ask({ action: "resume" });
     this.look();
@@ -48,6 +50,7 @@ export class TrainingPanel {
     const running = status.state === "running";
     train.hidden = running;
     cancel.hidden = !running;
+    this.part.beginning.hidden = running;
     resume.hidden = !(status.state === "stopped" || status.state === "failed");
     this.part["training-note"].textContent = this._sentence(status);
     const points = status.rows.filter((row) => row.val_mae !== null);
@@ -55,28 +58,40 @@ export class TrainingPanel {
     if (points.length) drawCurve(curve, points);
     this._history(status.finished);
     if (status.model !== this.model) {
+      this._beginnings(status);
       this.model = status.model;
       this.hooks.model(status.model);
     }
   }
 
-  _sentence({ state, run, rows, minutes, message, finished }) {
+  _sentence({ state, run, rows, minutes, message, finished, began_with }) {
     const last = rows.at(-1);
     const epochs = last ? `epoch ${last.epoch}, ${(last.elapsed / 60).toFixed(1)} of ${minutes} min` : "starting";
-    if (state === "running") return `${run} is training: ${epochs}.`;
+    if (state === "running") return `${run} is training: ${epochs}. It began with ${began_with}.`;
     if (state === "stopped") return `${run} was stopped (${epochs}).`;
     if (state === "failed") return `${run} ended: ${message}`;
     const best = finished.at(-1);
     if (!best || best.mae === null) return "Dot some images, then train. A fifth of them is held out to measure the error.";
     const images = `${best.held_out} held-out image${best.held_out === 1 ? "" : "s"}`;
-    return `${best.name}: error ${best.mae.toFixed(2)} dots an image, on ${images}.`;
+    const before = finished.at(-2);
+    const earlier = before && before.mae !== null && before.held_out === best.held_out ? `; ${before.name}: ${before.mae.toFixed(2)}` : "";
+    const rough = best.held_out < FEW ? " So few images tell it roughly: dot more by hand." : "";
+    return `${best.name}: error ${best.mae.toFixed(2)} dots an image, on ${images}${earlier}.${rough}`;
+  }
+
+  // What a training may begin with: the model in use is proposed, or new weights where there is none.
+  _beginnings({ model, beginnings }) {
+    const option = (value, text) => make("option", { value }, text);
+    const select = this.part["begin-with"];
+    select.replaceChildren(...beginnings.map((name) => option(name, name)), option("", "new weights"));
+    select.value = model ?? "";
   }
 
   _history(finished) {
     this.part.history.hidden = !finished.length;
     const cell = (text) => make("td", { className: "number" }, text);
     const rows = finished.map((run) =>
-      make("tr", {}, make("td", {}, run.name), cell(String(run.images)), cell(String(run.dots)), cell(run.mae === null ? "" : run.mae.toFixed(2))),
+      make("tr", {}, make("td", {}, run.name), make("td", {}, run.model || "new"), cell(String(run.images)), cell(String(run.dots)), cell(run.mae === null ? "" : run.mae.toFixed(2))),
     );
     this.part.history.tBodies[0].replaceChildren(...rows);
   }
