@@ -21,12 +21,15 @@ from dotcount.data.records import Collection, LeftOut, Problem, Record, describe
 from dotcount.data.splits import with_listed_splits
 from dotcount.data.units import suspicious_units
 from dotcount.errors import AnnotationError, DataError, ImageReadError, UnknownNameError
-from dotcount.points import Points
+from dotcount.points import FloatArray, Points
 from dotcount.registry import did_you_mean
 from dotcount.selection import ImageSelection
 
 _SHOWN = 20
 _FIRST = ImageSelection()
+_IGNORED = frozenset(  # QuPath, VisDrone, KITTI and others
+    ("ignore", "ignore*", "ignored", "ignored region", "ignored regions", "ignore region", "dontcare", "don't care")
+)
 _OF_DOTS = ("unreadable_annotation", "other_page", "not_finite", "outside", "units")
 
 
@@ -234,7 +237,15 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: _See
         return failed("not_finite", f"{where}; correct or remove it")
     xy, named = dots.xy, dots.classes
     seen.classes.update(named)
-    if classes is not None:
+    if classes is None:
+        (xy, named), ignored = _without_ignored(xy, named)
+        if ignored and not len(xy):
+            message = f"image {entry.image} has nothing but objects of the class {ignored}"
+            remedy = "name that class if they count; else give the image an annotation without objects"
+            return failed("unreadable_annotation", f"{message}, which may be regions that are not annotated; {remedy}")
+        if ignored:
+            seen.left_out.append(LeftOut(entry.name, f"objects of the class {ignored}; name the class to count them"))
+    else:
         keep = np.array([name in classes for name in named], dtype=bool) if named else np.zeros(len(xy), dtype=bool)
         xy, named = xy[keep], tuple(name for name, kept in zip(named, keep) if kept)
     points = Points(xy, width, height)
@@ -247,6 +258,15 @@ def _record(entry: Entry, layout: Layout, classes: Sized[str] | None, seen: _See
             remedy = "they fit the picture before its EXIF orientation turns it; turn them, or annotate it upright"
         return failed("outside", f"{message}, {first}; {remedy}", points)
     return Record(entry.image, entry.name, points, entry.split, entry.labels, named), None
+
+
+def _without_ignored(xy: FloatArray, named: tuple[str, ...]) -> tuple[tuple[FloatArray, tuple[str, ...]], str]:
+    """Return dots without those of classes that mean by their name what is to be ignored, and that name."""
+    keep = np.array([name.strip().lower() not in _IGNORED for name in named], dtype=bool)
+    if keep.all():
+        return (xy, named), ""
+    first = next(name for name, kept in zip(named, keep) if not kept)
+    return (xy[keep], tuple(name for name, kept in zip(named, keep) if kept)), first
 
 
 def _of_another_page(dots: Dots, header: ImageHeader, selection: ImageSelection) -> str:

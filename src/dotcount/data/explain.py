@@ -14,6 +14,7 @@ from dotcount.data.images import is_image, unreadable_kind
 from dotcount.data.listing import list_files
 from dotcount.data.pairing import pair, split_masks
 from dotcount.data.records import LeftOut, describe_left_out
+from dotcount.data.tools import tool_of
 from dotcount.errors import AnnotationError, DataError
 
 _SHOWN = 6
@@ -130,6 +131,9 @@ def nothing_found(
         ends = f"; its files end in {' or '.join(chosen.suffixes)}" if not named else said
         return f"{root} holds {len(images)} images but no dots {wanted}{ends}; name another format, or auto"
     text = f"{root} holds {len(images)} images but no dots of a known format"
+    for file in files[:_TRIED]:
+        if (tool := tool_of(root / file)) is not None:
+            return f"{text}: {file} is {tool}"
     near = next((e for e in evidence(root, images, files) if e.near), None)
     if near is not None:
         return f"{text}: {near.file} is nearly {near.format}: {near.objection}"
@@ -150,6 +154,8 @@ def _promise(file: Path) -> tuple[bool, str]:
 def described(path: Path, shown: Path) -> str:
     """Return what a file of no known format is, as far as can be seen; empty if it can't be."""
     suffix = path.suffix.lower()
+    if (tool := tool_of(path)) is not None:
+        return f"{shown} is {tool}"
     if suffix in _HINTS:
         return f"{shown} is {_HINTS[suffix]}"
     if suffix in (".csv", ".tsv", ".txt"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import zlib
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from dotcount.data import Collection, Record, convert, open_collection
 from dotcount.data.formats import FORMATS, Sidecar, Table
@@ -126,10 +130,34 @@ def test_what_a_format_can_not_hold_is_refused(tmp_path: Path) -> None:
         convert(same.where([]), tmp_path / "out", "yolo")
 
 
+def _bitmap() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (4, 3), 255).save(file, "PNG")
+    return base64.b64encode(zlib.compress(file.getvalue()))
+
+
+_BITMAP = _bitmap()
 SAMPLES: dict[str, bytes] = {  # of formats that are only read
     "cell_counter": b"<CellCounter_Marker_File><Image_Properties><Image_Filename>a.png</Image_Filename>"
     b"</Image_Properties><Marker_Data><Marker_Type><Type>1</Type><Marker><MarkerX>3</MarkerX><MarkerY>4</MarkerY>"
     b"<MarkerZ>1</MarkerZ></Marker></Marker_Type></Marker_Data></CellCounter_Marker_File>",
+    "aperio": b'<Annotations><Annotation Name="c"><Regions><Region Type="0"><Vertices><Vertex X="2" Y="3"/>'
+    b'<Vertex X="8" Y="3"/><Vertex X="8" Y="9"/></Vertices></Region><Region Type="2"><Vertices>'
+    b'<Vertex X="20" Y="9"/><Vertex X="24" Y="12"/></Vertices></Region></Regions></Annotation></Annotations>',
+    "cellprofiler": b"ImageNumber,ObjectNumber,Location_Center_X,Location_Center_Y\n1,1,3,4\n",
+    "createml": b'[{"image": "a.png", "annotations": [{"label": "c", "coordinates": {"x": 3, "y": 4, "width": 2, '
+    b'"height": 2}}]}]',
+    "gwhd": b"image_name,BoxesString,domain\na.png,2 3 8 9;20 10 30 14,x\n",
+    "json_points": b'{"a.png": {"points": [[3, 4.5], [9, 8]], "count": 2}}',
+    "json_points_per_image": b'{"img_id": "a.png", "points": [[3, 4.5], [9, 8]], "human_num": 2}',
+    "supervisely": b'{"size": {"width": 40, "height": 30}, "objects": [{"geometryType": "point", "classTitle": "c", '
+    b'"points": {"exterior": [[3, 4.5]], "interior": []}}, {"geometryType": "bitmap", "bitmap": {"origin": [5, 6], '
+    b'"data": "' + _BITMAP + b'"}}]}',
+    "trackmate": b'<TrackMate><Model><AllSpots><SpotsInFrame frame="0"><Spot POSITION_X="3" POSITION_Y="4" FRAME="0"/>'
+    b'</SpotsInFrame></AllSpots></Model><Settings><ImageData filename="a.png" width="40" height="30" pixelwidth="1.0" '
+    b'pixelheight="1.0"/></Settings></TrackMate>',
+    "trackmate_spots": b"LABEL,QUALITY,POSITION_X,POSITION_Y,FRAME\nLabel,Quality,X,Y,Frame\nLabel,Quality,X,Y,Frame\n"
+    b",(quality),(pixel),(pixel),\nID1,3.2,10,20.5,0\n",
     "qupath": b"Image\tObject type\tCentroid X px\tCentroid Y px\na.png\tCell\t3.5\t4.25\na.png\tAnnotation\t9\t9\n",
 }
 

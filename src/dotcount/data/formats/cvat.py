@@ -49,7 +49,8 @@ class Cvat(Table):
 
     def recognises(self, path: Path) -> bool:
         """Return whether the root element is ``annotations``, as CVAT writes it."""
-        return re.search(r"<annotations[\s>/]", head(path)) is not None
+        start = head(path)
+        return re.search(r"<annotations[\s>/]", start) is not None and "<ndpviewstate" not in start
 
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""

@@ -65,6 +65,9 @@ class Mat(Sidecar):
             across, down = sorted(float(v) for v in stated)  # by whom it was written decides which comes first
             if (across, down) != (min(width, height), max(width, height)):
                 require_size(path, stated_size(*stated), (width, height))
+        labels = variables.get("inst_map")
+        if isinstance(labels, np.ndarray) and labels.ndim == 2 and labels.dtype.kind in "iuf":
+            return _centres(labels, path, (width, height))
         return _dots(variables, path)
 
     def write(self, path: Path, record: Record) -> None:
@@ -77,6 +80,19 @@ class Mat(Sidecar):
         if record.classes:
             content["classes"] = np.array(record.classes, dtype=object)
         scipy.io.savemat(path, content, appendmat=False)
+
+
+def _centres(labels: np.ndarray, path: Path, size: tuple[int, int]) -> Dots:
+    """Return the centres of mass of the values of a label map, as CoNSeP and Lizard have it in ``inst_map``."""
+    from scipy import ndimage
+
+    require_size(path, (labels.shape[1], labels.shape[0]), size)
+    used = np.unique(labels)
+    if not np.isfinite(used).all() or (used % 1 != 0).any() or used.min(initial=0) < 0:
+        raise AnnotationError(f"annotation {path}: inst_map has values that are no labels, such as {used[-1]:g}")
+    used = used[used > 0]
+    centres = ndimage.center_of_mass(labels > 0, labels, used) if len(used) else []
+    return Dots(np.array(centres).reshape(-1, 2)[:, ::-1] + 0.5)
 
 
 def read_mat_points(path: Path, _width: int = 0, _height: int = 0) -> Dots:

@@ -45,7 +45,8 @@ class Voc(Sidecar):
 
     def recognises(self, path: Path) -> bool:
         """Return whether the root element is ``annotation``."""
-        return "<annotation>" in head(path) or "<annotation " in head(path)
+        root = re.search(r"<([A-Za-z_][\w:.-]*)[\s>/]", head(path))  # the first element, behind what declares the file
+        return root is not None and root[1] == "annotation"
 
     def image_of(self, path: Path) -> str | None:
         """Return ``filename``."""
