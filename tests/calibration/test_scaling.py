@@ -13,7 +13,7 @@ def slow_held_out(guess, truth):
 
 
 def test_a_constant_share_is_given_back_exactly():
-    true = np.array([10.0, 50.0, 120.0, 7.0])
+    true = np.array([10.0, 50.0, 120.0, 7.0, 30.0])
     fitted = fit_count_scale(0.8 * true, true)
     assert fitted.scale == pytest.approx(1.25)
     assert fitted.held_out == pytest.approx(true)
@@ -28,7 +28,7 @@ def test_it_leaves_no_mean_error():
     assert np.abs(fitted.held_out - true).mean() < np.abs(guess - true).mean()
 
 
-@given(st.lists(st.tuples(st.floats(0.1, 500), st.floats(1, 500)), min_size=2, max_size=30))
+@given(st.lists(st.tuples(st.floats(0.1, 500), st.floats(1, 500)), min_size=5, max_size=30))
 def test_held_out_counts_are_those_of_the_plain_loop_and_never_worse_than_none(pairs):
     guess, truth = np.array(pairs).T
     fitted = fit_count_scale(guess, truth)
@@ -42,12 +42,18 @@ def test_held_out_counts_are_those_of_the_plain_loop_and_never_worse_than_none(p
 
 
 @pytest.mark.parametrize(
-    ("guess", "truth"), [([], []), ([3], [4]), ([0, 0], [1, 2]), ([1, 2], [0, 0]), ([5, 5], [5, 5])]
+    ("guess", "truth"),
+    [([], []), ([3], [4]), ([0] * 5, [1, 2, 3, 4, 5]), ([1, 2, 3, 4, 5], [0] * 5), ([5] * 5, [5] * 5)],
 )
 def test_it_stays_at_one_where_nothing_can_be_learned(guess, truth):
     fitted = fit_count_scale(guess, truth)
     assert fitted.scale == 1.0
     assert fitted.held_out == pytest.approx(np.array(guess, dtype=float))
+
+
+def test_few_images_say_too_little():
+    assert fit_count_scale([7, 14, 21, 28], [10, 20, 30, 40]).scale == 1.0
+    assert fit_count_scale([7, 14], [10, 20], always=True).scale == pytest.approx(10 / 7)
 
 
 def test_noise_without_bias_is_not_fitted():

@@ -262,3 +262,15 @@ def test_the_documented_install_names_what_prediction_needs():
     core = {re.split(r"[>=<;\[ ]", line)[0] for line in project["dependencies"]}
     assert core - named == {"torch", "torchvision", "timm", "lightning", "numba", "safetensors", "onnx", "onnxscript"}
     assert named <= core
+
+
+def test_an_image_that_can_not_be_read_is_told_and_the_others_are_compared(model_folder, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    images = [tmp_path / "broken.png", blobs(), tmp_path / "missing.png"]
+    parity = export(model_folder, tmp_path / "a.onnx", images=images)
+    made = export(model_folder, tmp_path / "b.onnx")
+    assert parity.images == made.images + 1
+    assert len(parity.left_out) == 2
+    assert "(2 more can't be read, the first: " in parity.described()
+    assert "broken.png" in parity.described()
+    assert made.left_out == ()

@@ -12,15 +12,12 @@ from dotcount.calibration.familiarity import Looks, fit_familiarity
 from dotcount.calibration.intervals import calibrate, images_needed
 from dotcount.calibration.model import choose_peaks
 from dotcount.calibration.parts import part_residuals
-from dotcount.calibration.scaling import LARGEST, fit_count_scale
+from dotcount.calibration.scaling import LARGEST, LEAST, fit_count_scale
 from dotcount.errors import DataError
 from dotcount.inference.result import Prediction
 from dotcount.metadata import CalibrationFacts, CountingMetrics, Familiarity, ModelMetadata
 from dotcount.metrics import counting_metrics
 from dotcount.points import Points
-
-LEAST = 5
-"""Images below which nothing is fitted."""
 
 
 @dataclass(frozen=True)

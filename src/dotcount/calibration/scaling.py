@@ -13,6 +13,10 @@ from dotcount.points import FloatArray
 LARGEST = 2.0
 """Factor beyond which (or below its inverse) nothing is scaled: such a model needs training, not a correction."""
 
+LEAST = 5
+"""Images below which no factor is fitted. Of two it would be fitted in a third of the cases where a model has no bias,
+and make the counts of other images worse by a tenth."""
+
 
 @dataclass(frozen=True)
 class CountScale:
@@ -28,8 +32,8 @@ class CountScale:
 
     Examples
     --------
-    >>> fit_count_scale([8, 16, 24], [10, 20, 30]).held_out.round(6).tolist()
-    [10.0, 20.0, 30.0]
+    >>> fit_count_scale([8, 16, 24, 8, 16], [10, 20, 30, 10, 20]).held_out.round(6).tolist()
+    [10.0, 20.0, 30.0, 10.0, 20.0]
     """
 
     scale: float
@@ -42,7 +46,8 @@ def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike, *, always: bo
     Minimising a transport distance gives less mass than dots where objects are hard to see (the mass of an uncertain
     dot is a power of its probability), about in proportion to the count; a factor removes most of that. It is used only
     if it lowers the mean absolute error of the same images when each is scaled by the factor of the others
-    (leave-one-out), so that a model without bias, or few images, are left alone; and only between 1/2 and 2.
+    (leave-one-out), so that a model without bias is left alone; only between 1/2 and 2; and only with :data:`LEAST`
+    images: the factor of two says more of these two than of the next.
 
     Parameters
     ----------
@@ -58,13 +63,15 @@ def fit_count_scale(predicted: npt.ArrayLike, true: npt.ArrayLike, *, always: bo
 
     Examples
     --------
-    >>> fit_count_scale([8, 16, 24], [10, 20, 30]).scale
+    >>> fit_count_scale([8, 16, 24, 8, 16], [10, 20, 30, 10, 20]).scale
     1.25
+    >>> fit_count_scale([8, 16], [10, 20]).scale
+    1.0
     """
     guess, truth = as_calibration(predicted, true)
     unscaled = CountScale(1.0, guess)
     others_true, others_guess = truth.sum() - truth, guess.sum() - guess
-    if guess.size < 2 or not (others_guess > 0).all() or not (others_true > 0).all():
+    if guess.size < (2 if always else LEAST) or not (others_guess > 0).all() or not (others_true > 0).all():
         return unscaled
     scale = float(truth.sum() / guess.sum())
     if not 1 / LARGEST <= scale <= LARGEST:

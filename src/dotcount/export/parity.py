@@ -32,6 +32,8 @@ class Parity:
         Largest relative difference of a count, ``|c - c'| / max(c, 1)``.
     density
         Largest difference of a cell, as a share of the image's largest cell.
+    left_out
+        Why images that were given could not be compared, one sentence each.
 
     Examples
     --------
@@ -45,6 +47,7 @@ class Parity:
     images: int
     count: float
     density: float
+    left_out: tuple[str, ...] = ()
 
     def checked(self, what: str) -> Parity:
         """Return this, or raise a :class:`ModelError` where more than rounding tells the two apart."""
@@ -57,7 +60,11 @@ class Parity:
 
     def described(self) -> str:
         """Return this in words."""
-        return f"counts differ by at most {self.count:.1e} of themselves from PyTorch's on {self.images} images"
+        told = f"counts differ by at most {self.count:.1e} of themselves from PyTorch's on {self.images} images"
+        if not self.left_out:
+            return told
+        n = len(self.left_out)
+        return f"{told} ({n} more can't be read{'' if n == 1 else ', the first'}: {self.left_out[0]})"
 
 
 def made_images(sizes: Sequence[tuple[int, int]] = SIZES, batches: Sequence[int] = BATCHES) -> Iterator[FloatImages]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from dotcount.errors import OutputError
+from dotcount.errors import DataError, OutputError
 from dotcount.export.base import EXPORTS, TrainedModel
 from dotcount.export.cache import source_digest
 from dotcount.export.parity import Parity
@@ -33,12 +34,13 @@ def export(run: str | Path, out: str | Path, *, format: str = "onnx", images: Se
         also where torch is not installed. ``deepness``: tiles of 512 x 512 px and objects per pixel, for the QGIS
         plug-in Deepness. Others are in ``dotcount.export.EXPORTS``.
     images
-        Images on which the counts of what was written are compared with PyTorch's, besides made ones.
+        Images on which the counts of what was written are compared with PyTorch's, besides made ones. One that can't
+        be read is left out, and told.
 
     Returns
     -------
     Parity
-        How far the counts are apart.
+        How far the counts are apart, and on how many images.
 
     Raises
     ------
@@ -68,8 +70,14 @@ def export(run: str | Path, out: str | Path, *, format: str = "onnx", images: Se
     require_writable(path.parent)
     folder = model_folder(Path(run))
     module, metadata = model_io.load(folder)
-    batches = [_input(image, metadata) for image in images]
-    return exporter.write(TrainedModel(module, metadata, source_digest(folder, metadata)), path, batches)
+    batches, left_out = [], []
+    for image in images:
+        try:
+            batches.append(_input(image, metadata))
+        except DataError as error:
+            left_out.append(str(error))
+    parity = exporter.write(TrainedModel(module, metadata, source_digest(folder, metadata)), path, batches)
+    return replace(parity, left_out=tuple(left_out))
 
 
 def _input(image: ImageLike, metadata: ModelMetadata) -> FloatImages:

@@ -18,8 +18,9 @@ from dotcount.data.discover import read_file
 from dotcount.data.editing.journal import FOLDER
 from dotcount.data.editing.keeping import what_is_lost
 from dotcount.data.editing.marks import ImageMarks, Mark
+from dotcount.data.editing.own_csv import OwnCsv
 from dotcount.data.formats.base import Format, Listed, Sidecar, Table, read_rows, require_size
-from dotcount.data.formats.csv import CsvTable, is_manifest, read_manifest
+from dotcount.data.formats.csv import CsvSidecar, CsvTable, is_manifest, read_manifest
 from dotcount.data.layout import Dots
 from dotcount.data.mentions import MANIFEST
 from dotcount.data.records import Record
@@ -139,6 +140,7 @@ class TableContainer(Container):
         super().__init__(root, path, format, images)
         self._written: dict[str, str] = {}
         self._listed: dict[str, Listed] = {}
+        self._own: OwnCsv | None = None
 
     def read(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Stated]:
         """Return what the table says; images it does not name are not annotated."""
@@ -146,6 +148,7 @@ class TableContainer(Container):
         resolver = Resolver(map(Path, sizes))
         found: dict[str, Stated] = {}
         self._written, self._listed = {}, {}
+        self._own = OwnCsv.of(self.path) if isinstance(self.format, CsvTable) else None
         for name, listed in self.format.read(self.path) if self.path.exists() else ():
             try:
                 image = resolver.find(name, table, listed.split).as_posix()
@@ -175,7 +178,10 @@ class TableContainer(Container):
         records = [
             record_of(self.root, name, states[name], self._name(name), self._listed.get(name)) for name in annotated
         ]
-        self.format.write(path, records)
+        if self._own is not None:
+            self._own.write(path, records, of_many=True)
+        else:
+            self.format.write(path, records)
 
     def _name(self, image: str) -> str:
         """Return what the table calls an image: as before, else its path from the folder of the table, or the root."""
@@ -241,10 +247,15 @@ class SidecarContainer(Container):
 
     format: Sidecar
 
+    def __init__(self, root: Path, path: Path, format: Format, images: list[str]) -> None:
+        super().__init__(root, path, format, images)
+        self._own: OwnCsv | None = None
+
     def read(self, sizes: Mapping[str, tuple[int, int]]) -> dict[str, Stated]:
         """Return what the file says."""
         (name,) = self.images
         width, height = sizes[name]
+        self._own = OwnCsv.of(self.path) if isinstance(self.format, CsvSidecar) else None
         if not self.path.exists():
             return {name: Stated()}
         try:
@@ -271,4 +282,8 @@ class SidecarContainer(Container):
     def write_to(self, path: Path, states: Mapping[str, ImageMarks]) -> None:
         """Write the dots of the image."""
         (name,) = self.images
-        self.format.write(path, record_of(self.root, name, states[name]))
+        record = record_of(self.root, name, states[name])
+        if self._own is not None:
+            self._own.write(path, [record], of_many=False)
+        else:
+            self.format.write(path, record)

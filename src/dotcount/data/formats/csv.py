@@ -175,13 +175,16 @@ def _columns_of(path: Path) -> Columns | None:
     return find_columns(first_rows(path, _LOOKED_INTO))
 
 
-def _header(records: Sequence[Record]) -> list[str]:
-    """Name the columns so that reading can't take positions for indices of pixels, or for shares."""
+def px_needed(records: Sequence[Record]) -> bool:
+    """Return whether positions would be taken for indices of pixels, or for shares, unless the header says px."""
     xy = np.concatenate([np.zeros((0, 2)), *(r.points.xy for r in records if r.points is not None)])
-    unclear = (xy == np.floor(xy)).all() or any(
+    return bool((xy == np.floor(xy)).all()) or any(
         len(r.points) and bool((r.points.xy <= 1).all()) for r in records if r.points is not None
     )
-    return ["x_px", "y_px"] if unclear else ["x", "y"]
+
+
+def _header(records: Sequence[Record]) -> list[str]:
+    return ["x_px", "y_px"] if px_needed(records) else ["x", "y"]
 
 
 def is_manifest(path: Path) -> bool:
