@@ -10,6 +10,7 @@ import secrets
 import shutil
 import socket
 import sys
+from functools import cache
 from pathlib import Path
 
 _NAME = re.compile(r"\.dotcount-([0-9a-f]{8})-(\d+)-[0-9a-f]{12}\.tmp")
@@ -50,6 +51,7 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+@cache
 def _machine() -> str:
     """Return what tells apart the places whose process numbers have nothing to do with each other."""
     place = socket.gethostname()

@@ -20,7 +20,7 @@ def test_pixels_are_read_once_and_late():
     frame = Frame("a.png", zeros(calls))
     assert calls == []
     assert frame.pixels is frame.load().pixels
-    assert frame.display.dtype == np.float32
+    assert frame.display.dtype == np.uint8
     assert (calls, frame.warnings, frame.status) == ([1], ["page 1 of 30"], "ok")
     frame.release()
     with pytest.raises(ImageReadError, match=r"a\.png are gone"):

@@ -33,6 +33,24 @@ def test_marks_lie_on_their_points_and_differ():
             assert near(picture, place, view.scale, colour) == (place == other)
 
 
+@pytest.mark.parametrize("side", [360, 1500])
+def test_marks_lie_within_half_a_pixel_and_are_cut_at_borders(side):
+    view = View.fit(np.zeros((80, 120, 3), np.uint8), side)
+    for place in [(0.0, 0.0), (120.0, 80.0), (33.37, 41.81), (60.02, 12.5)]:
+        alone = np.asarray(draw_points(view, view.image, np.array([place])), dtype=float).sum(axis=-1)
+        assert alone.any()
+        if 10 < place[0] < 110:
+            centre = np.average(np.argwhere(alone > 0), axis=0, weights=alone[alone > 0])[::-1] + 0.5
+            np.testing.assert_allclose(centre, np.array(place) * view.scale, atol=0.5)
+    assert not np.asarray(draw_points(view, view.image, np.zeros((0, 2)))).any()
+
+
+def test_eight_bits_are_shown_as_they_are():
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(np.asarray(View.fit(pixels, 60).image), pixels)
+    np.testing.assert_array_equal(np.asarray(View.fit(pixels / np.float32(255), 60).image), pixels)
+
+
 def test_points_and_dots_are_matched_within_the_radius():
     dots = np.array([[10.0, 10], [50, 10], [90, 10]])
     assert len(match_points(dots + (15, 0), dots, 20).found) == 3

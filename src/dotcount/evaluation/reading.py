@@ -10,7 +10,7 @@ from PIL import Image
 
 from dotcount.data import Collection, Record
 from dotcount.data.digests import file_digest, unpacked
-from dotcount.data.images import PixelArray, load_image, to_unit
+from dotcount.data.images import PixelArray, load_image, to_bytes
 from dotcount.data.survey import survey
 from dotcount.errors import DataError, InputError
 from dotcount.inference.counter import ImageCounter
@@ -38,7 +38,7 @@ class CountedImage:
     def shown(self) -> ByteImage:
         """(h, w, 3) the image as the network saw it, reduced to no more than :data:`SHOWN` pixels, for pictures."""
         assert self._pixels is not None  # there is a prediction of them
-        image = (to_unit(self._pixels, self._rule) * 255 + 0.5).astype(np.uint8)
+        image = to_bytes(self._pixels, self._rule)
         scale = (SHOWN / (image.shape[0] * image.shape[1])) ** 0.5
         if scale >= 1:
             return image
@@ -52,7 +52,7 @@ class CountedImage:
         scale = THUMBNAIL / max(height, width)
         # Thinned out first: most of the pixels of a large image would be brought to brightness in vain.
         step = max(1, int(0.25 / scale))
-        image = Image.fromarray((to_unit(self._pixels[::step, ::step], self._rule) * 255 + 0.5).astype(np.uint8))
+        image = Image.fromarray(to_bytes(self._pixels[::step, ::step], self._rule))
         return np.asarray(image.resize((max(1, round(width * scale)), max(1, round(height * scale)))))
 
     @classmethod

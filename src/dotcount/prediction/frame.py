@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dotcount.data.images import PixelArray, UnitArray, to_unit
+import numpy as np
+import numpy.typing as npt
+
+from dotcount.data.images import PixelArray, to_bytes
 from dotcount.data.windows import TiffWindows
 from dotcount.errors import DotcountError, ImageReadError
 from dotcount.geo import Georeference
@@ -161,9 +164,9 @@ class Frame:
         return self.pixels.shape if self.windows is None else self.windows.shape
 
     @property
-    def display(self) -> UnitArray:
-        """(H, W, 3) float32 in [0, 1], for pictures; one with windows is reduced to :data:`SHOWN` px."""
-        return to_unit(self.pixels if self.windows is None else self.windows.reduced(SHOWN), self.intensity)
+    def display(self) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) 8 bit, for pictures; one with windows is reduced to :data:`SHOWN` px."""
+        return to_bytes(self.pixels if self.windows is None else self.windows.reduced(SHOWN), self.intensity)
 
     def choose_intensity(self, trained: IntensityRule) -> IntensityRule:
         """Settle how stored values become brightness for a model trained with a rule, and warn where that is a choice.

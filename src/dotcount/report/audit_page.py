@@ -180,8 +180,7 @@ def _marked(view: View, dots: FloatArray, wrong: FloatArray | None, target: tupl
     inside = dots[view.inside(dots)]
     one = wrong is not None or target is not None
     marks = Marks(view, np.zeros((0, 2)) if one else inside, _CLOSE if one else _WHOLE)
-    for dot in inside:
-        marks.dot(dot, _DOT, _EDGE, 0.45 if one else 0.8)
+    marks.dot(inside, _DOT, _EDGE, 0.45 if one else 0.8)
     if wrong is not None:
         marks.cross(wrong, EXTRA)
     if target is not None:

@@ -104,10 +104,8 @@ def draw(pixels: UnitArray, xy: FloatArray, marked: npt.NDArray[np.bool_] | None
     size = np.array(view.image.size) / view.scale
     sound, bad = xy[~marked], np.clip(xy[marked], np.minimum(margin, size / 2), np.maximum(size - margin, size / 2))
     marks = Marks(view, np.concatenate([sound, bad]))
-    for point in sound:
-        marks.dot(point, _SOUND, _EDGE, 0.6)
-    for point in bad:
-        marks.dot(point, _FAULTY, _EDGE, 1.0)
+    marks.dot(sound, _SOUND, _EDGE, 0.6)
+    marks.dot(bad, _FAULTY, _EDGE, 1.0)
     return marks.over(view.image)
 
 

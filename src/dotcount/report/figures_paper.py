@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from PIL import Image
@@ -19,9 +18,7 @@ from dotcount.files import replacing
 from dotcount.inference import Prediction
 from dotcount.points import FloatArray
 from dotcount.report.marks import EXTRA, FOUND, MISSED, Marks
-from dotcount.report.view import View
-
-Pixels = npt.NDArray[np.float32]
+from dotcount.report.view import Shown, View
 
 BLACK, WHITE, GREEN = (0, 0, 0), (255, 255, 255), (40, 200, 90)
 
@@ -86,14 +83,10 @@ def map_picture(transport: TransportMap, prediction: Prediction, view: View) -> 
     cells = (colours[transport.owner] * brightness[..., None] * 255).astype(np.uint8)
     base = _on_view(Image.fromarray(cells), prediction, view)
     marks = Marks(view, np.concatenate([transport.dots, transport.unmatched]))
-    for xy in transport.dots:
-        marks.dot(xy, BLACK, WHITE)
-    for xy in transport.missed:
-        marks.ring(xy, MISSED)
-    for xy in transport.overcounted:
-        marks.ring(xy, FOUND)
-    for xy in transport.unmatched:
-        marks.cross(xy, EXTRA)
+    marks.dot(transport.dots, BLACK, WHITE)
+    marks.ring(transport.missed, MISSED)
+    marks.ring(transport.overcounted, FOUND)
+    marks.cross(transport.unmatched, EXTRA)
     return marks.over(base)
 
 
@@ -109,8 +102,7 @@ def points_picture(view: View, xy: FloatArray, colour: tuple[int, int, int] = GR
     (400, 300)
     """
     marks = Marks(view, xy)
-    for point in xy:
-        marks.dot(point, colour, BLACK, 0.6)
+    marks.dot(xy, colour, BLACK, 0.6)
     return marks.over(view.image)
 
 
@@ -142,7 +134,7 @@ def _picture_panel(axes: Any, picture: Image.Image, prediction: Prediction) -> N
     axes.imshow(np.asarray(picture), extent=(0, prediction.width, prediction.height, 0), interpolation="antialiased")
 
 
-def transport_figure(pixels: Pixels, prediction: Prediction, transport: TransportMap, *, side: int = 1200) -> Figure:
+def transport_figure(pixels: Shown, prediction: Prediction, transport: TransportMap, *, side: int = 1200) -> Figure:
     """Return Figure 1 of the paper for one image: the image with its dots, the density map, the transport map.
 
     Parameters
@@ -192,7 +184,7 @@ def transport_figure(pixels: Pixels, prediction: Prediction, transport: Transpor
 
 
 def located_figure(
-    images: Sequence[Pixels], predictions: Sequence[Prediction], truth: Sequence[int | None] = (), *, side: int = 1000
+    images: Sequence[Shown], predictions: Sequence[Prediction], truth: Sequence[int | None] = (), *, side: int = 1000
 ) -> Figure:
     """Return Figure 2 of the paper: a column an image; rows: the image, its density map, its located points in green.
 

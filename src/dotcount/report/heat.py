@@ -88,13 +88,12 @@ def heat_layer(
     top = max(float(np.quantile(seen, _UPPER)) / float(area), faintest(blur / view.scale))
     places = heat_values((smooth / area).astype(np.float32), top)
     values = Image.fromarray(places if min(sx, sy) < 1 else _resized(view, prediction, places))
-    colours = values.copy()
-    colours.putpalette(heat_colours().round().astype(np.uint8).tobytes())
     base = view.image
     if backdrop < 1:
         base = base.convert("L").point([round(level * backdrop) for level in range(256)]).convert("RGB")
     opacity = values.point([round(level * strength) for level in range(256)])
-    return Image.composite(colours.convert("RGB"), base, opacity), HeatScale.of(top)
+    values.putpalette(heat_colours().round().astype(np.uint8).tobytes())
+    return Image.composite(values.convert("RGB"), base, opacity), HeatScale.of(top)
 
 
 def faintest(sigma: float) -> float:

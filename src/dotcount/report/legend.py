@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from dotcount.report.heat import HeatScale, heat_colours
 from dotcount.report.marks import FOUND, Colour
+
+SMALLEST = 512
+"""Longer side to which pictures of small images are enlarged, px, so that there is room for words."""
 
 _INK, _PAPER = (238, 240, 239), (23, 27, 25)
 
@@ -21,7 +26,7 @@ def with_legend(
     Parameters
     ----------
     picture
-        RGB.
+        RGB, or with a palette that holds :func:`legend_colours`.
     text
         What is shown, first.
     scale
@@ -45,13 +50,32 @@ def with_legend(
         if rows[-1] and sum(p.width + 2 * gap for p in rows[-1]) + part.width + 2 * gap > width:
             rows.append([])
         rows[-1].append(part)
-    canvas = Image.new("RGB", (width, picture.height + line * len(rows)), _PAPER)
-    canvas.paste(picture, ((width - picture.width) // 2, 0))
+    strip = Image.new("RGB", (width, line * len(rows)), _PAPER)
     for k, row in enumerate(rows):
         x = gap
         for part in row:
-            canvas.paste(part, (x, picture.height + k * line))
+            strip.paste(part, (x, k * line))
             x += part.width + 2 * gap
+    return _below(picture, strip)
+
+
+def legend_colours(number: int) -> npt.NDArray[np.float32]:
+    """Return (number, 3) shades from the ground of a legend to its letters, 0 to 255."""
+    shades = np.linspace(_PAPER, _INK, number, dtype=np.float32)
+    return np.asarray(shades)
+
+
+def _below(picture: Image.Image, strip: Image.Image) -> Image.Image:
+    """Return the picture in the middle above a strip that is at least as wide."""
+    ground: Any = _PAPER
+    if picture.mode == "P":
+        strip = strip.quantize(palette=picture, dither=Image.Dither.NONE)
+        ground = strip.getpixel((0, 0))
+    canvas = Image.new(picture.mode, (strip.width, picture.height + strip.height), ground)
+    if picture.palette is not None:
+        canvas.putpalette(picture.palette)
+    canvas.paste(picture, ((strip.width - picture.width) // 2, 0))
+    canvas.paste(strip, (0, picture.height))
     return canvas
 
 
@@ -59,7 +83,7 @@ def with_legend(
 def _font(size: int) -> ImageFont.FreeTypeFont:
     from matplotlib import font_manager
 
-    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size)
+    return ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _words(text: str, font: ImageFont.FreeTypeFont, line: int) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,20 @@ from dotcount.points import FloatArray
 from dotcount.report.view import View
 
 Colour = tuple[int, int, int]
+_Ink = tuple[int, int, int, int]
 
 FOUND, MISSED, EXTRA = (56, 189, 248), (255, 176, 0), (235, 80, 160)
 """Colours that stay apart for colour-blind readers (after Okabe and Ito); shapes differ as well."""
 
 _SMOOTH = 4  # marks are drawn this much larger and scaled down, for smooth edges
+_PLACES = 2  # in a pixel, along each side, at which a mark may lie
+_STEP = 1.05  # ratio of a radius to the next smaller one that is drawn
 _LARGEST = 0.012  # radius, as a share of the longer side
 _SPACING = 0.36  # radius, as a share of the distance to the neighbours
 _LEAST = 1.1  # radius, px of the display
 _BARE = 3.0  # radius below which marks have no edge, px of the display
 _NEIGHBOURS = 3
-_FEW = 600  # strokes up to which each is drawn on a canvas of its own, which costs less than a large one
+_DARK = (20, 20, 20, 150)
 
 
 def mark_radii(places: FloatArray, longest: int, largest: float = _LARGEST) -> FloatArray:
@@ -41,26 +45,10 @@ def mark_radii(places: FloatArray, longest: int, largest: float = _LARGEST) -> F
     return np.asarray(np.clip(_SPACING * near, _LEAST, most)[index.ravel()])
 
 
-@dataclass(frozen=True)
-class _Mark:
-    """A stroke around (x, y), px of the canvas, that reaches so far; ``paint`` takes the canvas's corner."""
-
-    x: float
-    y: float
-    reach: float
-    paint: Callable[[ImageDraw.ImageDraw, float, float], None]
-
-    def box(self, factor: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
-        """Return the part of the view that it lies in, px."""
-        reach = self.reach + factor
-        left, top = (max(0, math.floor((place - reach) / factor)) for place in (self.x, self.y))
-        ends = (math.ceil((place + reach) / factor) + 1 for place in (self.x, self.y))
-        right, bottom = (min(end, side) for end, side in zip(ends, size))
-        return left, top, right, bottom
-
-
 class Marks:
-    """A transparent canvas over a view.
+    """Marks over a view, drawn when all are known.
+
+    Equal ones are drawn once and stamped: radii are rounded to 5 %, and places to half a pixel of the view.
 
     Parameters
     ----------
@@ -74,89 +62,108 @@ class Marks:
 
     def __init__(self, view: View, xy: FloatArray, largest: float = _LARGEST) -> None:
         self.view = view
-        width, height = view.image.size
-        self.factor = _SMOOTH if max(width, height) <= 1024 else 2
-        self._strokes: list[_Mark] = []
+        longest = max(view.image.size)
         places = view.shown(xy)
         self._tree = KDTree(places) if len(places) else None
-        self._radii = mark_radii(places, max(width, height), largest)
-        self._largest = largest * max(width, height)
+        self._radii = mark_radii(places, longest, largest)
+        self._largest = largest * longest
+        self._stamps: list[tuple[int, int, Image.Image]] = []
 
     def ring(self, xy: FloatArray, colour: Colour) -> None:
-        """Draw a ring, with a dark edge where there is room."""
-        x, y, r, line, edge = self._measure(xy)
-        if edge:
-            self._circle(x, y, r + edge, outline=(20, 20, 20, 150), width=line + edge)
-        self._circle(x, y, r, outline=colour, width=line)
+        """Draw a ring around each of (n, 2) places, with a dark edge where there is room."""
+        self._add(_ring, xy, (*colour, 255))
 
     def disc(self, xy: FloatArray, colour: Colour) -> None:
-        """Draw a disc, with a white edge where there is room."""
-        x, y, r, _, edge = self._measure(xy)
-        self._circle(x, y, 0.6 * r, fill=colour, outline=(255, 255, 255) if edge else None, width=edge)
+        """Draw a disc at each of (n, 2) places, with a white edge where there is room."""
+        self._add(_disc, xy, (*colour, 255))
 
     def dot(self, xy: FloatArray, colour: Colour, edge_colour: Colour, size: float = 0.4) -> None:
-        """Draw a small disc, ``size`` times as wide as the other marks, so that these can go around it."""
-        x, y, r, _, edge = self._measure(xy)
-        r = max(size * r, 0.8 * self.factor)
-        if edge:
-            self._circle(x, y, r + edge, fill=edge_colour)
-        self._circle(x, y, r, fill=colour)
+        """Draw small discs, ``size`` times as wide as the other marks, so that these can go around them."""
+        self._add(_dot, xy, (*colour, 255), (*edge_colour, 255), size)
 
     def cross(self, xy: FloatArray, colour: Colour) -> None:
-        """Draw a cross, with a dark edge where there is room."""
-        x, y, r, line, edge = self._measure(xy)
-        a = 0.85 * r
-        strokes: list[tuple[int, tuple[int, ...]]] = [(line, (*colour, 255))]
-        if edge:
-            strokes.insert(0, (line + 2 * edge, (20, 20, 20, 150)))
-
-        def paint(draw: ImageDraw.ImageDraw, left: float, top: float) -> None:
-            for width, ink in strokes:
-                for sign in (1, -1):
-                    ends = (x - a - left, y - sign * a - top, x + a - left, y + sign * a - top)
-                    draw.line(ends, fill=ink, width=width)
-
-        self._strokes.append(_Mark(x, y, a + line + 2 * edge, paint))
+        """Draw a cross at each of (n, 2) places, with a dark edge where there is room."""
+        self._add(_cross, xy, (*colour, 255))
 
     def over(self, base: Image.Image) -> Image.Image:
         """Return ``base``, of the size of the view, with the marks on it."""
-        picture = base.convert("RGBA")
-        few = len(self._strokes) <= _FEW
-        boxes = [(mark.box(self.factor, picture.size), [mark]) for mark in self._strokes] if few else []
-        if not few:
-            boxes = [((0, 0, *picture.size), self._strokes)]
-        for (left, top, right, bottom), marks in boxes:
-            if left >= right or top >= bottom:
-                continue
-            size = (right - left) * self.factor, (bottom - top) * self.factor
-            canvas = Image.new("RGBA", size, (0, 0, 0, 0))
-            draw = ImageDraw.Draw(canvas)
-            for mark in marks:
-                mark.paint(draw, left * self.factor, top * self.factor)
-            picture.alpha_composite(canvas.reduce(self.factor), (left, top))
-        return picture.convert("RGB")
+        picture = base.convert("RGB") if base.mode != "RGB" else base.copy()
+        for x, y, stamp in self._stamps:
+            picture.paste(stamp, (x, y), stamp)
+        return picture
 
-    def _measure(self, xy: FloatArray) -> tuple[float, float, float, int, int]:
-        """Return centre, radius, width of a line and of an edge, px of the canvas; edge 0: no room."""
-        place = self.view.shown(xy)[0]
-        radius = self._largest
-        if self._tree is not None:
-            radius = float(self._radii[self._tree.query(place)[1]])
-        edge = max(1, round(0.15 * radius * self.factor)) if radius >= _BARE else 0
-        line = max(1, round((0.3 if edge else 0.45) * radius * self.factor))
-        x, y = place * self.factor - 0.5
-        return float(x), float(y), radius * self.factor, line, edge
+    def _add(self, paint: _Paint, xy: FloatArray, *style: Any) -> None:
+        places = self.view.shown(xy)
+        radii = np.full(len(places), self._largest)
+        if self._tree is not None and len(places):
+            radii = self._radii[self._tree.query(places)[1]]
+        steps = np.round(np.log(radii) / math.log(_STEP)).astype(int).tolist()
+        whole, rest = np.divmod(np.round(places * _PLACES).astype(int), _PLACES)
+        for (x, y), within, step in zip(whole.tolist(), rest.tolist(), steps):
+            stamp = _stamp(paint, step, tuple(within), style)
+            self._stamps.append((x - stamp.width // 2, y - stamp.height // 2, stamp))
 
-    def _circle(self, x: float, y: float, radius: float, **style: Any) -> None:
-        def paint(draw: ImageDraw.ImageDraw, left: float, top: float) -> None:
-            draw.ellipse((x - radius - left, y - radius - top, x + radius - left, y + radius - top), **style)
 
-        self._strokes.append(_Mark(x, y, radius, paint))
+@dataclass(frozen=True)
+class _Pen:
+    """Draws around (x, y) on a canvas; lengths are px of the canvas. ``edge`` 0: there is no room for one."""
+
+    draw: ImageDraw.ImageDraw
+    x: float
+    y: float
+    radius: float
+    line: int
+    edge: int
+
+    def circle(self, radius: float, **style: Any) -> None:
+        x, y = self.x, self.y
+        self.draw.ellipse((x - radius, y - radius, x + radius, y + radius), **style)
+
+
+_Paint = Callable[..., None]
+
+
+@lru_cache(maxsize=4096)
+def _stamp(paint: _Paint, step: int, within: tuple[int, int], style: tuple[Any, ...]) -> Image.Image:
+    """Return a mark on a transparent square of odd side; its place is so far within the middle pixel."""
+    radius = _STEP**step
+    edge = max(1, round(0.15 * radius * _SMOOTH)) if radius >= _BARE else 0
+    line = max(1, round((0.3 if edge else 0.45) * radius * _SMOOTH))
+    reach = math.ceil(radius + (line + 2 * edge) / _SMOOTH) + 1
+    side = (2 * reach + 1) * _SMOOTH
+    canvas = Image.new("RGBA", (side, side), (0, 0, 0, 0))
+    x, y = ((reach + part / _PLACES) * _SMOOTH - 0.5 for part in within)
+    paint(_Pen(ImageDraw.Draw(canvas), x, y, radius * _SMOOTH, line, edge), *style)
+    return canvas.reduce(_SMOOTH)
+
+
+def _ring(pen: _Pen, colour: _Ink) -> None:
+    if pen.edge:
+        pen.circle(pen.radius + pen.edge, outline=_DARK, width=pen.line + pen.edge)
+    pen.circle(pen.radius, outline=colour, width=pen.line)
+
+
+def _disc(pen: _Pen, colour: _Ink) -> None:
+    pen.circle(0.6 * pen.radius, fill=colour, outline=(255, 255, 255) if pen.edge else None, width=pen.edge)
+
+
+def _dot(pen: _Pen, colour: _Ink, edge_colour: _Ink, size: float) -> None:
+    radius = max(size * pen.radius, 0.8 * _SMOOTH)
+    if pen.edge:
+        pen.circle(radius + pen.edge, fill=edge_colour)
+    pen.circle(radius, fill=colour)
+
+
+def _cross(pen: _Pen, colour: _Ink) -> None:
+    arm = 0.85 * pen.radius
+    for width, ink in ((pen.line + 2 * pen.edge, _DARK), (pen.line, colour))[0 if pen.edge else 1 :]:
+        for sign in (1, -1):
+            ends = (pen.x - arm, pen.y - sign * arm, pen.x + arm, pen.y + sign * arm)
+            pen.draw.line(ends, fill=ink, width=width)
 
 
 def draw_points(view: View, base: Image.Image, xy: FloatArray, *, colour: Colour = FOUND) -> Image.Image:
     """Return ``base`` (the view, or a heat layer of it) with a ring at each point."""
     canvas = Marks(view, xy)
-    for point in xy:
-        canvas.ring(point, colour)
+    canvas.ring(xy, colour)
     return canvas.over(base)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from scipy.spatial import KDTree
 
@@ -15,11 +14,11 @@ from dotcount.inference import Prediction
 from dotcount.metrics import optimal_match
 from dotcount.points import FloatArray, spacing
 from dotcount.report.heat import heat_layer
-from dotcount.report.legend import with_legend
+from dotcount.report.legend import SMALLEST, with_legend
 from dotcount.report.marks import EXTRA, FOUND, MISSED, Marks, draw_points
-from dotcount.report.view import View, Window
+from dotcount.report.view import Shown, View, Window
 
-_SMALL, _USUAL, _LARGEST = 512, 1600, 4096  # longer sides of an overlay, px
+_USUAL, _LARGEST = 1600, 4096  # longer sides of an overlay, px
 _ROOM = 12.0  # distance between neighbouring points on an overlay that it is enlarged for, px
 
 
@@ -46,8 +45,7 @@ def draw_matches(view: View, matches: Matches) -> Image.Image:
     parts = [xy[view.inside(xy)] for xy in (matches.found, matches.missed, matches.extra)]
     canvas = Marks(view, np.concatenate(parts))
     for draw, xy, colour in zip((canvas.disc, canvas.ring, canvas.cross), parts, (FOUND, MISSED, EXTRA)):
-        for point in xy:
-            draw(point, colour)
+        draw(xy, colour)
     return canvas.over(view.image)
 
 
@@ -83,13 +81,13 @@ def worst_window(matches: Matches, width: int, height: int, side: int) -> Window
     return left, top, min(width, left + extent), min(height, top + extent)
 
 
-def overlay(pixels: npt.NDArray[np.float32], prediction: Prediction, *, side: int | None = None) -> Image.Image:
+def overlay(pixels: Shown, prediction: Prediction, *, side: int | None = None) -> Image.Image:
     """Return one picture of a prediction: the image, its density as colour, a ring at each point, and a legend.
 
     Parameters
     ----------
     pixels
-        (H, W, 3) float32 in [0, 1], the predicted image.
+        (H, W, 3) the predicted image: float32 in [0, 1], or 8 bit.
     prediction
         Its prediction.
     side
@@ -99,7 +97,7 @@ def overlay(pixels: npt.NDArray[np.float32], prediction: Prediction, *, side: in
     longest = max(pixels.shape[:2])
     if side is None:
         needed = longest * _ROOM / spacing(prediction.points) if len(prediction.points) > 1 else 0.0
-        usual = min(max(_SMALL, longest), _USUAL)
+        usual = min(max(SMALLEST, longest), _USUAL)
         side = max(usual, min(round(needed), 2 * longest, _LARGEST))
     view = View.fit(pixels, side)
     layer, scale = heat_layer(view, prediction, backdrop=1.0, strength=0.6)
@@ -109,21 +107,18 @@ def overlay(pixels: npt.NDArray[np.float32], prediction: Prediction, *, side: in
     return with_legend(picture, f"count {prediction.count:,.1f}", scale, rings=rings)
 
 
-def save_overlay(
-    path: Path, pixels: npt.NDArray[np.float32], prediction: Prediction, *, side: int | None = None
-) -> None:
+def save_overlay(path: Path, pixels: Shown, prediction: Prediction, *, side: int | None = None) -> None:
     """Write :func:`overlay` as a JPEG file.
 
     Examples
     --------
     >>> from pathlib import Path
-    >>> import numpy as np
     >>> import dotcount
     >>> from dotcount.data.synthetic import generate
     >>> image, dots = generate("cells", size=96)
     >>> predictor = dotcount.load("cells")
     >>> prediction = predictor.predict(image)
-    >>> save_overlay(Path("overlay.jpg"), image / np.float32(255), prediction)
+    >>> save_overlay(Path("overlay.jpg"), image, prediction)
     >>> Path("overlay.jpg").exists()
     True
     """

@@ -13,6 +13,9 @@ from dotcount.points import FloatArray
 Window = tuple[int, int, int, int]
 """(left, top, right, bottom), px of the image."""
 
+Shown = npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+"""(H, W, 3) pixels to look at: float32 in [0, 1], or 8 bit."""
+
 
 @dataclass(frozen=True, eq=False)
 class View:
@@ -33,15 +36,13 @@ class View:
     origin: tuple[float, float] = (0.0, 0.0)
 
     @classmethod
-    def fit(
-        cls, pixels: npt.NDArray[np.float32], side: int, *, enlarge: bool = True, window: Window | None = None
-    ) -> View:
-        """Scale (H, W, 3) pixels in [0, 1] so that the longer side is ``side`` px.
+    def fit(cls, pixels: Shown, side: int, *, enlarge: bool = True, window: Window | None = None) -> View:
+        """Scale (H, W, 3) pixels so that the longer side is ``side`` px.
 
         Parameters
         ----------
         pixels
-            The whole image.
+            The whole image: float32 in [0, 1], or 8 bit.
         side
             Longer side on the display, px.
         enlarge
@@ -55,9 +56,11 @@ class View:
         scale = side / max(height, width)
         if scale > 1 and not enlarge:
             scale = 1.0
-        image = Image.fromarray((np.clip(part, 0, 1) * 255 + 0.5).astype(np.uint8))
+        if part.dtype != np.uint8:
+            part = (np.clip(part, 0, 1) * 255 + 0.5).astype(np.uint8)
+        image = Image.fromarray(part)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        return cls(image.resize(size, Image.Resampling.LANCZOS), scale, (float(left), float(top)))
+        return cls(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), scale, (float(left), float(top)))
 
     def shown(self, xy: FloatArray) -> FloatArray:
         """Return where points (n, 2) px of the image lie on the display, px."""

@@ -124,7 +124,7 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
         if prediction is None:
             raise ImageReadError(_named(frame.error or "", job))
         folder = job.upload.parent
-        levels = write_levels(_shown(frame), folder)
+        levels = write_levels(frame.display, folder)
         warnings = [_named(text, job) for text in frame.warnings]
         _keep(prediction, warnings, folder)
         return {
@@ -144,13 +144,6 @@ def count(predictor: Predictor, job: CountJob, most: int) -> dict[str, Any]:
             "warnings": warnings,
         }
     raise ImageReadError(f"{job.name} holds no image; choose another file")
-
-
-def _shown(frame: Frame) -> PixelArray:
-    """Return (H, W, 3) 8-bit pixels."""
-    if frame.pixels.dtype == np.uint8:
-        return frame.pixels
-    return np.asarray((frame.display * 255 + 0.5).astype(np.uint8))
 
 
 def _named(text: str, job: CountJob) -> str:

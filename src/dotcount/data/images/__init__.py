@@ -14,6 +14,7 @@ from dotcount.data.images.reading import (
     read_image,
     read_pixels,
     read_stored,
+    to_bytes,
     to_unit,
 )
 from dotcount.data.images.values import PixelArray, UnitArray, three_channels
@@ -37,6 +38,7 @@ __all__ = [
     "read_pixels",
     "read_stored",
     "three_channels",
+    "to_bytes",
     "to_unit",
     "unreadable",
     "unreadable_kind",

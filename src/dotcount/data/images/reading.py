@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dotcount.data.images.instruments import instrument
 from dotcount.data.images.opening import TIFF_MAGIC, magic, open_raster, quiet, unreadable
@@ -205,6 +206,23 @@ def to_unit(pixels: PixelArray, rule: IntensityRule | None = None) -> UnitArray:
     if rule is None or not rule.covers(pixels.dtype):
         rule = IntensityRule.fit([pixels])
     return rule.apply(pixels)
+
+
+def to_bytes(pixels: PixelArray, rule: IntensityRule | None = None) -> npt.NDArray[np.uint8]:
+    """Map stored values to 8 bit, for pictures: as :func:`to_unit`, times 255; 8-bit values stay what they are.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from dotcount.intensity import IntensityRule
+    >>> to_bytes(np.array([[[0, 51, 255]]], np.uint8)).tolist()
+    [[[0, 51, 255]]]
+    >>> to_bytes(np.array([[[0, 2048, 4095]]], np.uint16), IntensityRule(0, 4095, "bit_depth", kind="integer")).tolist()
+    [[[0, 128, 255]]]
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    return (to_unit(pixels, rule) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from dotcount.geo import write_grid
 from dotcount.inference.result import Prediction
 from dotcount.prediction.frame import Frame
@@ -39,4 +41,7 @@ class DensityMaps(Sink):
                 tags = {name: str(value) for name, value in metadata.items()}
                 write_grid(path, prediction.density, frame.meta.place, prediction.stride, tags)
                 return
-            imwrite(path, prediction.density, photometric="minisblack", compression="zlib", metadata=metadata)
+            density = prediction.density
+            # The digits of floats do not compress, runs of zeros do.
+            packed = "zlib" if np.count_nonzero(density) < density.size / 2 else None
+            imwrite(path, density, photometric="minisblack", compression=packed, metadata=metadata)
