@@ -56,7 +56,7 @@ def _look(example: Example, window: Window | None) -> View:
     """Return the image, or a window of it, at display size; what is kept of a large one is smaller than the image."""
     zoom = example.shown.shape[1] / example.prediction.width
     part = None if window is None else tuple(round(value * zoom) for value in window)
-    view = View.fit(example.shown, PANEL_SIDE, window=part)  # type: ignore[arg-type]
+    view = View.fit(example.shown, PANEL_SIDE, window=part)
     return View(view.image, view.scale * zoom, (view.origin[0] / zoom, view.origin[1] / zoom))
 
 

@@ -57,10 +57,13 @@ class View:
         if scale > 1 and not enlarge:
             scale = 1.0
         if part.dtype != np.uint8:
-            part = (np.clip(part, 0, 1) * 255 + 0.5).astype(np.uint8)
+            unit: npt.NDArray[np.float32] = np.clip(part, 0, 1)
+            part = (unit * 255 + 0.5).astype(np.uint8)
         image = Image.fromarray(part)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        return cls(image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), scale, (float(left), float(top)))
+        if size != image.size:  # as good as Lanczos to the eye, in half the time
+            image = image.resize(size, Image.Resampling.HAMMING if scale < 1 else Image.Resampling.BICUBIC)
+        return cls(image, scale, (float(left), float(top)))
 
     def shown(self, xy: FloatArray) -> FloatArray:
         """Return where points (n, 2) px of the image lie on the display, px."""
