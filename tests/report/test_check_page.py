@@ -38,7 +38,7 @@ def test_sound_data_is_called_so(tmp_path: Path) -> None:
     ):
         assert expected in text
     assert html.count("<img ") == 4
-    assert html.count("<svg") == 2, "the mark and the histogram"
+    assert html.count("<svg") == 1, "the histogram"
     assert "prefers-color-scheme: dark" in html
 
 

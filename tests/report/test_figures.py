@@ -8,8 +8,8 @@ from dotcount.report import figures
 
 
 def marks(svg):
-    """Number of scattered marks: each is a <use> of one shape filled with the accent colour; the legend has one too."""
-    return len(re.findall(r"<use[^>]*fill: var\(--accent\)", svg)) - 1
+    """Number of scattered marks: each is a <use> of one shape filled with the accent colour."""
+    return len(re.findall(r"<use[^>]*fill: var\(--accent\)", svg))
 
 
 def test_scatter_draws_every_image():

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from markupsafe import escape
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -37,8 +38,11 @@ _STYLE: Any = {
     "ytick.color": GRID,
     "xtick.labelcolor": MUTED,
     "ytick.labelcolor": MUTED,
-    "legend.frameon": False,
 }
+
+_STROKES: dict[str, Any] = {"line": "-", "dash": (0, (4, 3)), "dots": (0, (2, 2))}
+# Inches: as wide as a phone shows a chart at about its own size, so that its text can be read there.
+_SQUARE, _FLAT = (4.0, 3.7), (4.0, 2.9)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Any]:
@@ -46,13 +50,28 @@ def _figure(width: float, height: float) -> tuple[Figure, Any]:
     return figure, figure.subplots()
 
 
-def _legend(axes: Any) -> None:
-    """Put the legend above the axes, where it covers nothing."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handlelength=1.4, columnspacing=1.2, borderpad=0.2)
+class _Key:
+    """What the marks of a chart mean, in HTML: its text wraps on a narrow page and is never cut."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+
+    def add(self, shape: str, colour: str, text: str) -> None:
+        """Add a mark: a ``line``, ``dash``, ``dots``, ``mark``, ``diamond`` or ``bar`` in a stand-in colour."""
+        style = f"--c: var(--{_VARIABLES[colour]})"
+        self.parts.append(f'<span><i class="{shape}" style="{style}"></i>{escape(text)}</span>')
+
+    def line(self, draw: Any, place: float, colour: str, shape: str, text: str) -> None:
+        """Draw a line across the axes with ``axhline`` or ``axvline`` and add it."""
+        draw(place, color=colour, linewidth=1.2 if shape != "dots" else 1.0, linestyle=_STROKES[shape])
+        self.add(shape, colour, text)
 
 
-def _svg(figure: Figure, name: str, label: str) -> str:
-    """Return the figure as an ``<svg>`` element that scales with the page; ``name`` keeps its ids apart from others."""
+def _svg(figure: Figure, name: str, label: str, key: _Key | None = None) -> str:
+    """Return the figure as an ``<svg>`` element that scales with the page, below its key.
+
+    ``name`` keeps its ids apart from those of others.
+    """
     buffer = io.StringIO()
     with rc_context({**_STYLE, "svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
@@ -67,7 +86,8 @@ def _svg(figure: Figure, name: str, label: str) -> str:
     for colour, variable in _VARIABLES.items():
         rest = rest.replace(colour, f"var(--{variable})")
     start = f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {box.group(0)}'
-    return f'{start} role="img" aria-label="{label}">{rest}'
+    words = f'<p class="key">{"".join(key.parts)}</p>' if key is not None and key.parts else ""
+    return f'{words}{start} role="img" aria-label="{label}">{rest}'
 
 
 def scatter(
@@ -89,7 +109,7 @@ def scatter(
     """
     x, y = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     with rc_context(_STYLE):
-        figure, axes = _figure(4.6, 4.2)
+        (figure, axes), key = _figure(*_SQUARE), _Key()
         known = [(i, pair) for i, pair in enumerate(intervals or []) if pair is not None]
         ends = np.array([end for _, pair in known for end in pair if np.isfinite(end)])
         if known:
@@ -100,14 +120,13 @@ def scatter(
         top = 1.05 * float(np.max(np.concatenate([x, y, ends]), initial=1))
         bottom = _floor(np.concatenate([x, y, ends]))
         if mean is not None and bottom < mean < top:
-            axes.axhline(mean, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label="always the mean")
-        axes.plot([bottom, top], [bottom, top], color=SECOND, linewidth=1.2, label="perfect count")
-        axes.scatter(
-            x, y, s=_mark(len(x)), color=ACCENT, alpha=0.8, linewidths=0, label="image", clip_on=False, zorder=3
-        )
+            key.line(axes.axhline, mean, MUTED, "dots", "always the mean")
+        axes.plot([bottom, top], [bottom, top], color=SECOND, linewidth=1.2)
+        key.add("line", SECOND, "perfect count")
+        axes.scatter(x, y, s=_mark(len(x)), color=ACCENT, alpha=0.8, linewidths=0, clip_on=False, zorder=3)
+        key.add("mark", ACCENT, "image" + (" with its interval" if known else ""))
         axes.set(xlim=(bottom, top), ylim=(bottom, top), aspect="equal", xlabel="true count", ylabel="predicted count")
-        _legend(axes)
-        return _svg(figure, "scatter", "Predicted against true counts")
+        return _svg(figure, "scatter", "Predicted against true counts", key)
 
 
 def _floor(values: npt.NDArray[np.float64]) -> float:
@@ -120,17 +139,16 @@ def error_histogram(differences: npt.ArrayLike) -> str:
     """Return how often the count was off by how much; zero and the mean are marked."""
     error = np.asarray(differences, dtype=np.float64)
     with rc_context(_STYLE):
-        figure, axes = _figure(4.6, 4.2)
-        reach = max(1.0, float(np.abs(error).max(initial=0)))
-        bins = 2 * int(np.clip(np.sqrt(error.size), 4, 16)) + 1
-        axes.hist(error, bins=np.linspace(-reach, reach, bins + 1), color=ACCENT, alpha=0.8, rwidth=0.92)
-        axes.axvline(0, color=SECOND, linewidth=1.2, label="perfect count")
-        axes.axvline(float(error.mean()), color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="mean")
+        (figure, axes), key = _figure(*_SQUARE), _Key()
+        low, high = float(error.min(initial=-0.5)), float(error.max(initial=0.5))
+        bins = int(np.clip(2 * np.sqrt(error.size), 8, 32))
+        axes.hist(error, bins=np.linspace(low, high, bins + 1), color=ACCENT, alpha=0.8, rwidth=0.92)
+        key.line(axes.axvline, 0, SECOND, "line", "perfect count")
+        key.line(axes.axvline, float(error.mean()), INK, "dash", "mean error")
         axes.set(xlabel="predicted minus true count", ylabel="images")
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="x", visible=False)
-        _legend(axes)
-        return _svg(figure, "errors", "Histogram of count errors")
+        return _svg(figure, "errors", "Histogram of count errors", key)
 
 
 def bland_altman(true: npt.ArrayLike, predicted: npt.ArrayLike) -> str:
@@ -141,17 +159,17 @@ def bland_altman(true: npt.ArrayLike, predicted: npt.ArrayLike) -> str:
     x, y = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
     middle, error = (x + y) / 2, y - x
     with rc_context(_STYLE):
-        figure, axes = _figure(4.6, 4.2)
+        (figure, axes), key = _figure(*_SQUARE), _Key()
         mean, spread = float(error.mean()), float(error.std(ddof=1)) if error.size > 1 else 0.0
-        axes.axhline(0, color=SECOND, linewidth=1.2, label="perfect count")
-        axes.axhline(mean, color=INK, linewidth=1.2, linestyle=(0, (4, 3)), label="mean error")
-        for k, limit in enumerate((mean - 1.96 * spread, mean + 1.96 * spread)):
-            axes.axhline(limit, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label=None if k else "limits")
+        key.line(axes.axhline, 0, SECOND, "line", "perfect count")
+        key.line(axes.axhline, mean, INK, "dash", "mean error")
+        axes.axhline(mean - 1.96 * spread, color=MUTED, linewidth=1.0, linestyle=_STROKES["dots"])
+        key.line(axes.axhline, mean + 1.96 * spread, MUTED, "dots", "limits of agreement")
+        key.add("mark", ACCENT, "image")
         axes.scatter(middle, error, s=_mark(x.size), color=ACCENT, alpha=0.8, linewidths=0, zorder=3)
         axes.set(xlabel="mean of predicted and true count", ylabel="predicted minus true count")
         axes.set_xlim(_floor(middle), 1.05 * max(1.0, float(middle.max())))
-        _legend(axes)
-        return _svg(figure, "agreement", "Bland-Altman plot of predicted and true counts")
+        return _svg(figure, "agreement", "Bland-Altman plot of predicted and true counts", key)
 
 
 def error_by_count(true: npt.ArrayLike, predicted: npt.ArrayLike) -> str:
@@ -159,31 +177,34 @@ def error_by_count(true: npt.ArrayLike, predicted: npt.ArrayLike) -> str:
     x, error = np.asarray(true, dtype=np.float64), np.asarray(predicted, dtype=np.float64) - np.asarray(true)
     parts = [(name, error[mask]) for name, mask in by_count_quantile(x, parts=6 if x.size >= 60 else 4).items()]
     with rc_context(_STYLE):
-        figure, axes = _figure(4.6, 4.2)
+        (figure, axes), key = _figure(*_SQUARE), _Key()
         place = np.arange(len(parts))
-        axes.bar(
-            place, [np.abs(e).mean() for _, e in parts], 0.62, color=ACCENT, alpha=0.8, label="mean absolute error"
-        )
-        axes.plot(place, [e.mean() for _, e in parts], "D", color=SECOND, markersize=6, label="mean error", zorder=3)
+        axes.bar(place, [np.abs(e).mean() for _, e in parts], 0.62, color=ACCENT, alpha=0.8)
+        key.add("bar", ACCENT, "mean absolute error")
+        axes.plot(place, [e.mean() for _, e in parts], "D", color=SECOND, markersize=6, zorder=3)
+        key.add("diamond", SECOND, "mean error")
         axes.axhline(0, color=MUTED, linewidth=0.8)
-        axes.set_xticks(place, [name.split(" ", 1)[-1].replace("-", "–") for name, _ in parts], fontsize=8)
+        names = [name.split(" ", 1)[-1].replace("-", "–") for name, _ in parts]
+        if max(map(len, names)) > 36 / len(names):  # side by side they would run into each other
+            names = [name.replace("–", "–\n") for name in names]
+        axes.set_xticks(place, names, fontsize=9)
         axes.set(xlabel="true count", ylabel="objects")
         axes.grid(axis="x", visible=False)
-        _legend(axes)
-        return _svg(figure, "by-count", "Error by true count")
+        return _svg(figure, "by-count", "Error by true count", key)
 
 
 def error_by_familiarity(familiarity: npt.ArrayLike, error: npt.ArrayLike, bound: float) -> str:
     """Return the absolute error of each image against how familiar it is; ``bound`` is where warnings begin."""
     x, y = np.asarray(familiarity, dtype=np.float64), np.abs(np.asarray(error, dtype=np.float64))
     with rc_context(_STYLE):
-        figure, axes = _figure(4.6, 4.2)
-        axes.axvspan(0, bound, color=MUTED, alpha=0.1, linewidth=0, label="unlike the training images")
-        axes.scatter(x, y, s=_mark(x.size), color=ACCENT, alpha=0.8, linewidths=0, zorder=3, label="image")
+        (figure, axes), key = _figure(*_SQUARE), _Key()
+        axes.axvspan(0, bound, color=MUTED, alpha=0.15, linewidth=0)
+        key.add("bar faint", MUTED, "unlike the training images")
+        axes.scatter(x, y, s=_mark(x.size), color=ACCENT, alpha=0.8, linewidths=0, clip_on=False, zorder=3)
+        key.add("mark", ACCENT, "image")
         axes.set(xlim=(0, 1), xlabel="familiarity", ylabel="absolute error of the count")
         axes.set_ylim(0, 1.05 * max(1.0, float(y.max(initial=0))))
-        _legend(axes)
-        return _svg(figure, "by-familiarity", "Error of the count by familiarity")
+        return _svg(figure, "by-familiarity", "Error of the count by familiarity", key)
 
 
 def _mark(number: int) -> float:
@@ -194,14 +215,15 @@ def _mark(number: int) -> float:
 def localization_curves(result: GreedyResult, radius: float | None = None) -> str:
     """Return precision and recall of the located points by the distance that counts as a hit; ``radius`` is marked."""
     with rc_context(_STYLE):
-        figure, axes = _figure(4.6, 3.2)
-        axes.plot(result.thresholds, result.precision, color=ACCENT, linewidth=1.8, label="precision")
-        axes.plot(result.thresholds, result.recall, color=SECOND, linewidth=1.8, linestyle=(0, (5, 2)), label="recall")
+        (figure, axes), key = _figure(*_FLAT), _Key()
+        axes.plot(result.thresholds, result.precision, color=ACCENT, linewidth=1.8)
+        key.add("line", ACCENT, "precision")
+        axes.plot(result.thresholds, result.recall, color=SECOND, linewidth=1.8, linestyle=_STROKES["dash"])
+        key.add("dash", SECOND, "recall")
         if radius is not None and radius <= result.thresholds[-1]:
-            axes.axvline(radius, color=MUTED, linewidth=1.0, linestyle=(0, (2, 2)), label="an object's radius")
+            key.line(axes.axvline, radius, MUTED, "dots", "an object’s radius")
         axes.set(xlabel="a point counts as a hit within (px)", ylabel="share", ylim=(0, 1.02), xlim=(0, None))
-        _legend(axes)
-        return _svg(figure, "localization", "Precision and recall of located points by distance")
+        return _svg(figure, "localization", "Precision and recall of located points by distance", key)
 
 
 def training_curves(history: Sequence[Mapping[str, float]], chosen: float | None = None) -> list[tuple[str, str]]:
@@ -224,18 +246,17 @@ def training_curves(history: Sequence[Mapping[str, float]], chosen: float | None
             pairs = pairs[np.isfinite(pairs).all(axis=1)] if pairs.size else pairs
             if len(pairs) < 2:
                 continue
-            figure, axes = _figure(4.6, 3.2)
+            (figure, axes), key = _figure(*_FLAT), _Key()
             marker = "o" if len(pairs) <= 30 else ""
             axes.plot(*pairs.T, color=ACCENT, linewidth=1.6, marker=marker, markersize=3.5)
             if column == "val_mae" and chosen is not None:
-                axes.axvline(chosen, color=SECOND, linewidth=1.2, linestyle=(0, (4, 3)), label="weights kept")
-                _legend(axes)
+                key.line(axes.axvline, chosen, SECOND, "dash", "weights kept")
             if scale == "log" and (pairs[:, 1] > 0).all() and pairs[:, 1].max() > 5 * pairs[:, 1].min():
                 axes.set_yscale("log")
             else:
                 axes.set_ylim(0, None)
             axes.set(xlabel="epoch", ylabel=caption.split(" on ")[0].lower())
-            charts.append((caption, _svg(figure, column, caption)))
+            charts.append((caption, _svg(figure, column, caption, key)))
     return charts
 
 
@@ -243,11 +264,11 @@ def count_histogram(counts: npt.ArrayLike) -> str:
     """Return how many images hold how many dots."""
     number = np.asarray(counts, dtype=np.float64)
     with rc_context(_STYLE):
-        figure, axes = _figure(4.6, 3.2)
+        (figure, axes), key = _figure(*_FLAT), _Key()
         width = max(1, -(-(int(number.max(initial=0)) + 1) // 24))
         edges = np.arange(0, number.max(initial=0) + width + 1, width) - 0.5
         axes.hist(number, bins=edges, color=ACCENT, alpha=0.8, rwidth=0.92)
         axes.set(xlabel="dots in an image", ylabel="images")
         axes.yaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="x", visible=False)
-        return _svg(figure, "counts", "Images by number of dots")
+        return _svg(figure, "counts", "Images by number of dots", key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dotcount.evaluation import Evaluation, Row
+from dotcount.evaluation import Evaluation, Example, Row
 from dotcount.metadata import ModelMetadata
 from dotcount.metadata.familiarity import WARN_BELOW
 from dotcount.metrics import Localization, ObjectRadiusResult
@@ -144,14 +145,14 @@ def _results(report: Report) -> dict[str, Any]:
             *((name.replace("sigma ", ""), row) for name, row in place.optimal.items()),
         ],
         "subsets": [
-            (name, s, metrics.interval_by_subset.get(name))
+            (_part(name), s, metrics.interval_by_subset.get(name))
             for name, s in metrics.subsets.items()
-            if s is not None and s.mae is not None
+            if s is not None and s.mae is not None and _compared(name, metrics.subsets)
         ],
         "void": metrics.void,
         "worst": [example_panels(example) for example in evaluation.worst],
         "best": [example_panels(example) for example in best],
-        "best_text": _best_text([example.difference for example in best]),
+        "best_text": _best_text(best),
         "rows": [_table_row(row) for row in evaluation.rows],
         "columns": [*_COLUMNS, *(["familiarity"] if any(r.familiarity is not None for r in evaluation.rows) else [])],
     }
@@ -166,6 +167,22 @@ def _located(evaluation: Evaluation) -> Localization:
 def _near(place: Localization) -> ObjectRadiusResult:
     assert place.object_radius is not None, "an evaluation matches within an object's radius"
     return place.object_radius
+
+
+def _compared(name: str, subsets: Mapping[str, object]) -> bool:
+    """Return whether a subset says more than another row: the mean over the parts of one kind needs two of them."""
+    kind, _, part = name.rpartition("/")
+    known = [other for other, row in subsets.items() if row is not None and other.rpartition("/")[0] == kind]
+    return part != "Avg." or len(known) > 2
+
+
+def _part(name: str) -> str:
+    """Return the name of a subset in words."""
+    kind, _, part = name.rpartition("/")
+    if part == "Avg.":
+        return f"mean over the parts by {kind}"
+    quantile = re.fullmatch(r"Q\d+ (\d+)-(\d+)", part)
+    return f"{kind}: {'{}–{}'.format(*quantile.groups()) if quantile else part}"
 
 
 def headlines(evaluation: Evaluation) -> list[Headline]:
@@ -207,12 +224,17 @@ def _direction(bias: float, mae: float) -> str:
     return "too many are counted" if bias > 0 else "too few are counted"
 
 
-def _best_text(differences: Sequence[float]) -> str:
-    if not differences:
+def _best_text(examples: Sequence[Example]) -> str:
+    """Say how good the best counts are, without praise for those that are not."""
+    if not examples:
         return ""
-    most = max(differences, key=abs)
-    size = "right" if abs(most) < 0.5 else f"off by no more than {number(abs(most))}"
-    return f"The count is {size}; the points tell whether for the right reason."
+    most = max(abs(example.difference) for example in examples)
+    if most < 0.5:
+        return "The count is right; the points tell whether for the right reason."
+    text = f"The count is off by up to {number(most)}"
+    if all(abs(example.difference) <= 0.1 * len(example.points) for example in examples):
+        return f"{text}, a tenth of the dots or less; the points tell whether for the right reason."
+    return f"{text}: even these are wrong."
 
 
 def sentence(evaluation: Evaluation) -> str:

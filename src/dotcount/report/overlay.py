@@ -50,7 +50,9 @@ def draw_matches(view: View, matches: Matches) -> Image.Image:
 
 
 def worst_window(matches: Matches, width: int, height: int, side: int) -> Window | None:
-    """Return the square window in which most points are missed or extra, where the whole image is too small to see.
+    """Return where most points are missed or extra, if the whole image is too small to see them.
+
+    The window has the shape of the image.
 
     Parameters
     ----------
@@ -74,11 +76,11 @@ def worst_window(matches: Matches, width: int, height: int, side: int) -> Window
     wrong = np.concatenate([matches.missed, matches.extra])
     if not len(wrong):
         wrong = every
-    near = KDTree(wrong).query_ball_point(wrong, extent / 2, p=np.inf, return_length=True)
-    x, y = wrong[int(np.argmax(near))] - extent / 2
-    left = int(np.clip(x, 0, max(0, width - extent)))
-    top = int(np.clip(y, 0, max(0, height - extent)))
-    return left, top, min(width, left + extent), min(height, top + extent)
+    frame = np.array([width, height])
+    size = np.maximum(1, np.ceil(frame * extent / max(width, height))).astype(int)
+    near = KDTree(wrong / size).query_ball_point(wrong / size, 0.5, p=np.inf, return_length=True)
+    corner = np.clip(wrong[int(np.argmax(near))] - size / 2, 0, frame - size).astype(int)
+    return *corner.tolist(), *(corner + size).tolist()
 
 
 def overlay(pixels: Shown, prediction: Prediction, *, side: int | None = None) -> Image.Image:

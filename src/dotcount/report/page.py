@@ -15,6 +15,9 @@ from PIL import Image
 
 from dotcount.files import write_text
 from dotcount.report.heat import HeatScale, heat_gradient
+from dotcount.theme import THEME
+
+_MARKUP = re.compile(r"(<style.*?</style>|<script.*?</script>|<[^>]*>)", re.DOTALL)
 
 
 def render_page(template: str, **parts: Any) -> str:
@@ -31,8 +34,18 @@ def render_page(template: str, **parts: Any) -> str:
         loader=jinja2.PackageLoader("dotcount.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"number": number, "signed": signed, "breakable": breakable}
-    environment.globals["heat_gradient"] = heat_gradient()
-    return environment.get_template(template).render(**parts)
+    environment.globals |= {"heat_gradient": heat_gradient(), "theme": Markup(THEME.read_text(encoding="utf-8"))}
+    return _with_units(environment.get_template(template).render(**parts))
+
+
+def _with_units(page: str) -> str:
+    """Return the page with all percentages written one way, and numbers on one line with their unit.
+
+    Only what is read changes: not tags, styles or scripts.
+    """
+    parts = _MARKUP.split(page)
+    parts[::2] = [re.sub(r"(?<=\d) ?(?=%(?!\.?\w))|(?<=\d) (?=px)", "\u00a0", text) for text in parts[::2]]
+    return "".join(parts)
 
 
 def write_page(path: Path, text: str) -> None:

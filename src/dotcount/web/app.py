@@ -10,11 +10,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from dotcount.errors import DataError, DotcountError, OutputError
+from dotcount.theme import THEME
 from dotcount.web.access import LOCAL, Access, Guard
 from dotcount.web.limits import DEFAULT, Refusal, ServerLimits
 
@@ -41,7 +42,7 @@ def build_app(
         What is to be done before the first request and after the last.
     """
     app = Starlette(
-        routes=[*routes, Mount("/static", StaticFiles(directory=STATIC))],
+        routes=[*routes, Route(f"/static/{THEME.name}", _theme), Mount("/static", StaticFiles(directory=STATIC))],
         exception_handlers={
             Refusal: _refused,
             DotcountError: _refused,
@@ -60,6 +61,10 @@ def page(template: str) -> Endpoint:
         return FileResponse(TEMPLATES / template, media_type="text/html")
 
     return endpoint
+
+
+async def _theme(_: Request) -> Response:
+    return FileResponse(THEME, media_type="text/css")
 
 
 def _refused(_: Request, error: Exception) -> Response:

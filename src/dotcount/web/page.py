@@ -23,6 +23,7 @@ from dotcount.metadata import Familiarity, ModelMetadata
 from dotcount.metadata.familiarity import BRIGHTNESS_MARGIN, TIMES_AS_LARGE, WARN_BELOW
 from dotcount.prediction.frame import Frame
 from dotcount.prediction.scale import LEAST_POINTS, SIZE_MARGIN, Scaling
+from dotcount.theme import THEME
 
 if TYPE_CHECKING:
     from dotcount.export import Parity
@@ -145,7 +146,7 @@ def _of_scale(metadata: ModelMetadata) -> list[str]:
 def page_html(settings: dict[str, Any], network: bytes) -> str:
     """Return the page: the markup of the server's page with everything inside; its policy lets in nothing else."""
     script = bundled(MODULES)
-    style = "\n".join((STATIC / name).read_text(encoding="utf-8") for name in ("base.css", "count.css"))
+    style = "\n".join(path.read_text(encoding="utf-8") for path in (THEME, STATIC / "base.css", STATIC / "count.css"))
     wasm = lzma.decompress((VENDOR / "ort-wasm-simd-threaded.wasm.xz").read_bytes())
     policy = "; ".join(
         (

@@ -271,7 +271,10 @@ part("zoom-out").onclick = () => viewer.zoom(1 / 1.5);
 part("fit").onclick = () => viewer.fit();
 part("accept-all").onclick = () => accept(state.suggestions);
 part("hide").onclick = hide;
-part("least").oninput = show;
+part("least").oninput = () => {
+  part("least-shown").value = part("least").value;
+  show();
+};
 window.addEventListener("beforeunload", (event) => {
   if (edits?.sending) event.preventDefault();
 });

@@ -115,7 +115,7 @@ export class ImageList {
     if (!button) return;
     const words = image.state === "dots" ? image.dots.toLocaleString("en") : WORDS[image.state];
     const marks = [words, image.held_out ? "held" : "", image.trouble ? "!" : ""].filter(Boolean).join(" · ");
-    button.replaceChildren(make("span", {}, image.name), make("span", { className: "faint" }, marks));
+    button.replaceChildren(make("span", {}, image.name), make("span", { className: "muted" }, marks));
   }
 
   _progress() {

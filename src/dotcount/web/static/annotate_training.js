@@ -110,7 +110,7 @@ function drawCurve(canvas, points) {
     height - 44 - (row.val_mae / most) * (height - 66),
   ];
   context.clearRect(0, 0, width, height);
-  context.fillStyle = colour("--faint");
+  context.fillStyle = colour("--muted");
   context.strokeStyle = colour("--line");
   context.font = "22px system-ui, sans-serif";
   context.lineWidth = 2;

@@ -1,6 +1,7 @@
 // The page that counts photos: what is dropped is counted, one after the other, and shown.
 //
 // Who counts is the backend: the server that sent the page (server.js), or the page itself (local.js). It has
+//   place                  : a sentence that says where photos go
 //   info()                 -> {run, model, data, level, caution, outputs, suffixes}; outputs: what results() can write;
 //                             suffixes: endings of the files that it reads
 //   count(photo)           -> {count, interval, points, width, height, rows, columns, stride, heat, warnings}
@@ -35,9 +36,11 @@ export async function start(counting) {
     for (const button of document.querySelectorAll("[data-write]")) button.hidden = !info.outputs.includes(button.dataset.write);
     suffixes = info.suffixes ?? suffixes;
     $("files").accept = ["image/*", ...suffixes].join();
-    const level = info.level ? `, intervals of ${Math.round(100 * info.level)} %` : ", no intervals";
-    $("model").textContent = `${info.run}: ${info.model}${info.data ? `, trained on ${info.data}` : ""}${level}`;
-    $("interval-head").textContent = info.level ? `${Math.round(100 * info.level)} % interval` : "Interval";
+    const level = info.level ? `${Math.round(100 * info.level)}\u00a0%` : "";
+    const about = `network ${info.model}${info.data ? `, trained on ${info.data}` : ""}`;
+    $("model").textContent = `${info.run} (${about}), ${level ? `with intervals of ${level}` : "without intervals"}`;
+    $("interval-head").textContent = level ? `${level} interval` : "Interval";
+    $("place").textContent = backend.place;
     if (info.caution) say(info.caution);
   } catch (error) {
     $("model").textContent = "The model can't be loaded.";
@@ -163,6 +166,8 @@ async function count(photo) {
     photo.error = error.message;
     cell.textContent = "not counted";
     cell.className = "number wrong";
+    cell.colSpan = 2;
+    cell.nextSibling.remove();
     photo.row.children[0].append(make("p", { className: "note error" }, error.message));
   }
   total();
@@ -207,6 +212,8 @@ async function show(photo) {
   $("name").textContent = `${photo.name}, ${result.width} × ${result.height} px, ${result.points} located`;
   $("notes").replaceChildren(...result.warnings.map((text) => make("p", { className: "note" }, text)));
   points.points = new Float32Array(0);
+  points.room = Math.sqrt((result.width * result.height) / Math.max(1, result.points));
+  $("stage").parentElement.style.aspectRatio = `${result.width} / ${result.height}`;
   density.picture = null;
   regions.regions = photo.regions;
   fillRegions();
@@ -320,8 +327,8 @@ function fillRegions() {
       };
       const number = (text) => make("td", { className: "number" }, text);
       const count_ = number(shown(region.count));
-      if (region.interval) count_.append(make("div", { className: "faint" }, range(region.interval)));
-      for (const note of region.notes) count_.append(make("div", { className: "faint" }, note));
+      if (region.interval) count_.append(make("div", { className: "muted" }, range(region.interval)));
+      for (const note of region.notes) count_.append(make("div", { className: "muted" }, note));
       return make("tr", {}, make("td", {}, name), count_, number(Math.round(region.area).toLocaleString("en")), make("td", {}, remove));
     }),
   );

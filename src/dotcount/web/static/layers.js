@@ -26,11 +26,12 @@ export class PointLayer {
   constructor() {
     this.visible = true;
     this.points = new Float32Array(0); // x, y, score of each
+    this.room = 30; // mean distance of points if they were spread evenly, px of the photo
   }
 
   draw(context, view) {
     const { points } = this;
-    const radius = Math.min(Math.max(2, 5 * view.scale), 9);
+    const radius = Math.min(Math.max(2, 0.18 * this.room * view.scale), 9);
     const rings = new Path2D();
     const margin = radius / view.scale;
     for (let k = 0; k < points.length; k += 3) {
@@ -139,9 +140,11 @@ export class RegionLayer {
     context.font = "600 14px system-ui, sans-serif";
     context.textAlign = "center";
     context.textBaseline = "middle";
-    context.lineWidth = 4;
-    context.strokeStyle = "rgb(20 20 20 / 0.85)";
-    context.strokeText(text, x, y);
+    const half = context.measureText(text).width / 2 + 7;
+    context.fillStyle = "rgb(20 20 20 / 0.85)";
+    context.beginPath();
+    context.roundRect(x - half, y - 12, 2 * half, 24, 6);
+    context.fill();
     context.fillStyle = ink;
     context.fillText(text, x, y);
   }

@@ -10,6 +10,8 @@ import { resultsOf } from "./results.js";
 const FAINT = 0.1; // objects a smoothed patch below which nothing is stretched to the brightest colour
 
 class Local {
+  place = "Photos stay in this browser: nothing is sent anywhere.";
+
   async info() {
     this.settings = JSON.parse(document.getElementById("settings").textContent);
     this.run = await network();

@@ -4,6 +4,8 @@ import { getBytes, getFile, getJson, sendFile, sendJson } from "./api.js";
 import { start } from "./count.js";
 
 class Server {
+  place = "Photos go to the computer that runs this page and no farther; they are deleted when it stops.";
+
   async info() {
     const info = await getJson("/api/info");
     this.limits = info.limits;
