@@ -8,6 +8,8 @@ from pathlib import Path
 
 from hypothesis import settings
 
+from tests.browser import chromium, visit  # noqa: F401, fixtures of all that looks at pages
+
 # Loaded machines make single examples slow; what a test may take as a whole is held by the suite's own limits.
 settings.register_profile("dotcount", deadline=None, max_examples=50)
 settings.load_profile("dotcount")

@@ -35,6 +35,11 @@ def prediction(xy, width=120, height=80, interval=None):
 @pytest.fixture
 def evaluation(tmp_path) -> Evaluation:
     """Four images; in the first, one dot is missed and one point is extra; one can't be read."""
+    return evaluated(tmp_path)
+
+
+def evaluated(tmp_path) -> Evaluation:
+    """Write four images and evaluate scripted counts of them."""
     dots = [(20, 20), (60, 20), MISSED, (60, 60)]
     seen = {
         "a & <b>.png": [*dots[:2], dots[3], EXTRA, (100, 70), (101, 60)],

@@ -16,8 +16,9 @@ from PIL import Image
 
 from dotcount.data import open_collection
 from dotcount.data.editing import open_annotations
+from tests.browser import Visit
+from tests.looks import faults
 from tests.web.annotating import Annotator, annotating, photos
-from tests.web.conftest import Visit
 
 WINDOW = {"width": 1200, "height": 800}
 
@@ -266,8 +267,9 @@ def test_a_phone_in_the_dark(visit, cells):
         page.page.touchscreen.tap(*page.place(48, 48))
         page.expect("#count").to_have_text("1 dot")
         page.saved()
-        widths = page.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-        assert widths[0] <= widths[1]
+        assert faults(page.page) == []
+        page.page.set_viewport_size(WINDOW)
+        assert faults(page.page) == []
 
 
 def test_what_can_not_be_changed_is_told(browser, cells):

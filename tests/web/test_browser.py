@@ -11,7 +11,9 @@ import dotcount
 from dotcount.data.synthetic import generate
 from dotcount.regions import count_regions
 from dotcount.web.count_page import count_app
-from tests.web.conftest import running, until
+from tests.browser import until
+from tests.looks import faults
+from tests.web.conftest import running
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +184,7 @@ def test_results_and_the_next_photo(visit, server, photos, tmp_path):
     assert files["csv"] == {"counts.csv", "points.csv"}
     assert files["overlays"] == {f"overlays/cells{k}.png.jpg" for k in range(3)}
     assert len(files["geojson"]) == 3
+    assert faults(page) == []
     page.focus("#stage")
     names = []
     for key in ("n", "n", "n", "b"):
@@ -202,7 +205,7 @@ def test_a_phone_in_the_dark(visit, server, photos):
     )
     choose(page, [photos / "cells0.png"], 1)
     page.locator("#stage").scroll_into_view_if_needed()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert faults(page) == []
     ground, text = (
         page.evaluate(f"getComputedStyle(document.body).{name}.match(/\\d+/g).map(Number)")
         for name in ("backgroundColor", "color")

@@ -22,7 +22,7 @@ from dotcount.metadata import CountInterval, InputRule, ModelMetadata, PeakRule
 from dotcount.models import io as model_io
 from dotcount.regions import count_regions
 from dotcount.web.page import MODULES, STATIC, bundled, write_page
-from tests.web.conftest import until
+from tests.browser import until
 
 SIZES = ((320, 320), (97, 161), (64, 200), (31, 33), (250, 251), (4, 4))
 

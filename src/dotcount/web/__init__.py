@@ -21,8 +21,9 @@ A tool, such as the page that counts photos, is a list of Starlette routes. What
     ``Worker``: heavy work in one process of its own, with a time limit; it is started anew when it hangs or dies.
 
 In the browser: ``static/theme.css`` (:mod:`dotcount.theme`: colours of both modes, buttons, what reports have, too),
-``static/base.css`` (headings and tables of served pages), ``static/api.js`` (requests whose errors are sentences) and ``static/viewer.js`` (a picture to zoom and pan, in tiles, by mouse, touch and keys, with layers
-drawn on top in pixels of the image).
+``static/base.css`` (headings and tables of served pages), ``static/api.js`` (requests whose errors are sentences) and
+``static/viewer.js`` (a picture to zoom and pan, in tiles, by mouse, touch and keys, with layers drawn on top in pixels
+of the image).
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ export class TrainingPanel {
     resume.hidden = !(status.state === "stopped" || status.state === "failed");
     this.part["training-note"].textContent = this._sentence(status);
     const points = status.rows.filter((row) => row.val_mae !== null);
-    curve.hidden = !points.length;
-    if (points.length) drawCurve(curve, points);
+    curve.hidden = points.length < 2;
+    if (points.length > 1) drawCurve(curve, points);
     this._history(status.finished);
     if (status.model !== this.model) {
       this._beginnings(status);
@@ -102,7 +102,7 @@ function drawCurve(canvas, points) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
   const { width, height } = canvas;
-  const edge = 56;
+  const edge = 84;
   const most = Math.max(...points.map((row) => row.val_mae), 1e-6);
   const [first, last] = [points[0].epoch, Math.max(points.at(-1).epoch, points[0].epoch + 1)];
   const place = (row) => [
@@ -112,7 +112,7 @@ function drawCurve(canvas, points) {
   context.clearRect(0, 0, width, height);
   context.fillStyle = colour("--muted");
   context.strokeStyle = colour("--line");
-  context.font = "22px system-ui, sans-serif";
+  context.font = "30px system-ui, sans-serif";
   context.lineWidth = 2;
   context.beginPath();
   context.moveTo(edge, 14);
@@ -130,5 +130,4 @@ function drawCurve(canvas, points) {
   context.beginPath();
   for (const row of points) context.lineTo(...place(row));
   context.stroke();
-  if (points.length === 1) context.fillRect(place(points[0])[0] - 4, place(points[0])[1] - 4, 8, 8);
 }
