@@ -99,7 +99,7 @@ def check(args: argparse.Namespace) -> int:
     collection = open_collection(args.data, format=args.format, strict=False, classes=args.classes)
     print(collection.recognised)
     report = examine(collection)
-    _print_findings(report)
+    _print_findings(report, args.out)
     if args.out:
         from dotcount.report import write_check_page
 
@@ -115,11 +115,12 @@ def check(args: argparse.Namespace) -> int:
     return 1 if report.errors or (args.strict and collection.left_out) else 0
 
 
-def _print_findings(report: DataCheck) -> None:
+def _print_findings(report: DataCheck, out: Path | None) -> None:
     for finding in report.findings[:SHOWN]:
         print(f"{finding.severity}: {finding.message}")
     if len(report.findings) > SHOWN:
-        print(f"and {len(report.findings) - SHOWN} more; --out DIR writes them all")
+        where = f"all are in {out / 'check.json'}" if out else "--out DIR writes them all"
+        print(f"and {len(report.findings) - SHOWN} more; {where}")
     if not report.findings:
         print("nothing is wrong")
     if report.suggestions is not None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from dotcount.points import spacing
 from dotcount.report.view import View
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 Values = npt.NDArray[Any]
 
-_BLUR = 0.006  # smoothing, as a share of the longer side
+_BLUR = 0.006  # most smoothing, as a share of the longer side
+_APART = 0.3  # most smoothing, as a share of the distance between neighbouring points: between them the image is seen
+_FINEST = 2.0  # smoothing that crowds get nevertheless, px of the view
 _UPPER = 0.9995  # quantile of the smoothed map that gets the brightest colour
 _FAINT = 0.1  # objects a smoothed patch below which nothing is stretched to the brightest colour
 
@@ -77,7 +80,8 @@ def heat_layer(
         Opacity of the brightest colour.
     """
     sx, sy = (stride * view.scale for stride in prediction.stride)
-    blur = max(0.5 * max(sx, sy), _BLUR * max(view.image.size))  # px of the view
+    apart = max(_FINEST, _APART * view.scale * spacing(prediction.points))
+    blur = max(0.5 * max(sx, sy), min(apart, _BLUR * max(view.image.size)))  # px of the view
     if min(sx, sy) >= 1:
         # Smoothed cell by cell and enlarged as a finished picture: a sixteenth of the work at stride 4.
         smooth = _blurred(prediction.density, (blur / sy, blur / sx))

@@ -36,7 +36,7 @@ def with_legend(
     colour
         Of the rings.
     """
-    size = int(np.clip(max(picture.size) / 62, 11, 34))
+    size = int(np.clip(max(picture.size) / 62, 11, 66))
     font = _font(size)
     gap, line = round(0.8 * size), round(1.9 * size)
     parts = [_words(text, font, line)]
@@ -113,5 +113,5 @@ def _bar(scale: HeatScale, font: ImageFont.FreeTypeFont, line: int) -> Image.Ima
     strip.paste(bar, (ends[0].width + gap, round(0.2 * line)))
     strip.paste(ends[1], (ends[0].width + gap + length + gap, 0))
     middle = ends[0].width + gap + length // 2
-    ImageDraw.Draw(strip).text((middle, line // 2), ticks[1][1], fill=_INK, font=font, anchor="mm")
+    ImageDraw.Draw(strip).text((middle, line // 2), ticks[1][1], fill=_PAPER, font=font, anchor="mm")
     return strip
