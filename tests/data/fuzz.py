@@ -97,7 +97,19 @@ def image_target(suffix: str, folder: Path) -> Target:
                 if "\n" in str(error):
                     raise ValueError("an error of several lines") from error
 
-    return [picture(folder / f"a{suffix}", 16, 12).read_bytes()], run
+    return [picture(folder / f"a{suffix}", 16, 12).read_bytes(), *deep_samples(suffix)], run
+
+
+def deep_samples(suffix: str) -> list[bytes]:
+    """Return colours of more than 8 bits, which are decoded on a way of their own."""
+    import imagecodecs
+    import numpy as np
+
+    pixels = np.arange(16 * 12 * 3, dtype=np.uint16).reshape(12, 16, 3)
+    if suffix == ".ppm":
+        return [b"P6 16 12 4095\n" + pixels.astype(">u2").tobytes()]
+    encode = {".png": imagecodecs.png_encode, ".jp2": imagecodecs.jpeg2k_encode}.get(suffix)
+    return [bytes(encode(pixels))] if encode is not None else []
 
 
 def layout_target(name: str, folder: Path) -> Target:

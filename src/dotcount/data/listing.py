@@ -11,6 +11,9 @@ from dotcount.data.records import LeftOut
 from dotcount.errors import DataError
 from dotcount.files import MARKER, output_of
 
+HIDDEN = (".", "__MACOSX", "@eaDir", "$RECYCLE.BIN")
+"""How the names begin of files and folders that nobody brought."""
+
 
 @dataclass(frozen=True)
 class FileListing:
@@ -24,8 +27,9 @@ class FileListing:
 def list_files(root: Path) -> FileListing:
     """Return every file below ``root`` that people may have brought.
 
-    Hidden files and folders are passed over. Results of this package are left out, by the ``dotcount.json`` beside
-    them, as are pipes, devices, broken links and folders that are reached a second time through a link.
+    Hidden files and folders are passed over, those that macOS, Windows and Synology's disks keep for themselves among
+    them. Results of this package are left out, by the ``dotcount.json`` beside them, as are pipes, devices, broken
+    links and folders that are reached a second time through a link.
 
     Raises
     ------
@@ -70,7 +74,9 @@ def _entries(folder: Path, listing: FileListing) -> Iterator[tuple[os.DirEntry[s
         listing.left_out.append(LeftOut(_name(folder, root), f"a folder that can't be read: {error.strerror}"))
         return
     for entry in entries:
-        if entry.name.startswith((".", "__MACOSX")) or (own is not None and entry.name == MARKER):
+        if entry.name.startswith((".", "__MACOSX", "@eaDir", "$RECYCLE.BIN")) or (
+            own is not None and entry.name == MARKER
+        ):
             continue
         path = Path(entry.path)
         name = _name(path, root)

@@ -26,6 +26,10 @@ _JSON: tuple[tuple[tuple[str, ...], str], ...] = (
     (("info", "categories", "items"), "Datumaro's JSON: convert it with `datum convert -f coco_instances`"),
     (("imgHeight", "imgWidth", "objects"), "polygons of Cityscapes: convert them to COCO JSON"),
     (("name", "labels", "attributes"), "JSON of BDD100K: convert it to COCO JSON with Scalabel's to_coco"),
+    (("assets", "name"), "VoTT's JSON: export the project as csv"),
+    (("labels", "type", "annotations"), "JSON of IBM Cloud Annotations: convert it to COCO JSON"),
+    (("class", "filename", "annotations"), f"Sloth's JSON: {_CSV}"),
+    (("people", "version"), "poses of OpenPose: they are predictions; " + _CSV),
     (("filename", "annotations", "metadata"), f"Dataloop's JSON: {_COCO} or YOLO"),
     (("task_id", "response"), f"Scale's JSON: {_CSV}"),
     (("source-ref",), "a manifest of SageMaker Ground Truth: convert it to COCO JSON"),
@@ -42,6 +46,7 @@ _XML = (
     ("<ASAP_Annotations", "XML of ASAP: export the annotations as GeoJSON with QuPath"),
     ("<ndpviewstate", "annotations of Hamamatsu's NDP.view, in nm: export them as GeoJSON with QuPath"),
     ("plugins.kernel.roi", "XML of Icy: export the table of ROIs, as csv with the columns image, x, y"),
+    ("<box top=", f"XML of dlib: convert it to Pascal VOC, or {_CSV}"),
     ("<kml", "KML, in map coordinates: convert it to px"),
 )
 _RUN_LENGTHS = f"masks as run lengths: write them as mask images, or {_CSV}"

@@ -195,7 +195,13 @@ FSC = {
 
 
 @pytest.mark.parametrize(
-    "content", [XY, {"points": XY}, {"img_id": "a.jpg", "human_num": 2, "points": XY, "boxes": [[8, 18, 12, 22]] * 2}]
+    "content",
+    [
+        XY,
+        {"points": XY},
+        [{"x": x, "y": y} for x, y in XY],
+        {"img_id": "a.jpg", "human_num": 2, "points": XY, "boxes": [[8, 18, 12, 22]] * 2},
+    ],
 )
 def test_json_of_the_points_of_one_image(tmp_path: Path, content: Any) -> None:
     assert dots(folder(tmp_path, "images/a.jpg", jsons__a_DOT_json=content)) == (

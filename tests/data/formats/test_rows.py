@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dotcount.data import open_collection
-from dotcount.errors import AnnotationError
+from dotcount.errors import AnnotationError, DataError
 
 from ..layouts import picture
 
@@ -15,7 +15,7 @@ from ..layouts import picture
 def table(root: Path, name: str, text: str) -> Path:
     for image in ("a.png", "b.png"):
         picture(root / image, 60, 40)
-    (root / name).write_text(text)
+    (root / name).write_text(text, encoding="utf-8")
     return root
 
 
@@ -28,6 +28,12 @@ def table(root: Path, name: str, text: str) -> Path:
         ("image,tile_x,tile_y,x,y\na.png,0,0,5.5,6\na.png,1,0,5.5,6\n", "'tile_x' has '0' and '1' .* within the whole"),
         ("image,x,y,valid\na.png,5.5,6,1\na.png,7.5,6,0\n", "line 3: '0' in the column 'valid' may say"),
         ("image,x,y,Deleted\na.png,5.5,6,True\na.png,7.5,6,False\n", "line 2: 'True' in the column 'Deleted'"),
+        ("image,x,y,count\na.png,5.5,6,3\nb.png,7.5,6,1\n", "line 2: 3 in the column 'count', while .* 1 rows"),
+        ("image,x,y,number_of_objects\na.png,5.5,6,9\na.png,7.5,6,2\n", "9 in the column 'number_of_objects'"),
+        ("image,cell_id,x,y\na.png,4,5.5,6\na.png,4,5.7,6\n", "two rows have cell_id 4"),
+        ("image,x,y,time_s\na.png,5.5,6,0\na.png,5.7,6,10\n", "points in 2 planes of a stack or frames"),
+        ("image,x [px],y [px],t [sec]\na.png,5.5,6,0\na.png,5.7,6,10\n", "points in 2 planes of a stack or frames"),
+        ("image,Slice n°,X,Y\na.png,1,5.5,6\na.png,2,5.7,6\n", "points in 2 planes of a stack or frames"),
         ("image,xmin,ymin,xmax,ymax,IsGroupOf\na.png,2,2,8,8,1\n", "'IsGroupOf'"),
     ],
 )
@@ -47,6 +53,9 @@ def test_a_table_of_several_images_by_number_is_not_of_the_one_it_is_called_as(t
     "text",
     [
         "image,annotator,x,y\na.png,Ann,5.5,6\nb.png,Bo,5.75,6\n",
+        "image,x,y,count\na.png,5.5,6,1\nb.png,5.75,6,1\n",
+        "number,image,x,y\n1,a.png,5.5,6\n2,b.png,5.75,6\n",
+        "image,cell_id,x,y\na.png,4,5.5,6\nb.png,4,5.75,6\n",
         "image,tile,x,y\na.png,3,5.5,6\nb.png,4,5.75,6\n",
         "image,x,y,valid,excluded\na.png,5.5,6,1,0\nb.png,5.75,6,yes,no\n",
     ],
@@ -54,6 +63,17 @@ def test_a_table_of_several_images_by_number_is_not_of_the_one_it_is_called_as(t
 def test_one_of_each_is_fine(tmp_path: Path, text: str) -> None:
     found = open_collection(table(tmp_path, "dots.csv", text))
     assert [r.points.xy.tolist() for r in found.records if r.points] == [[[5.5, 6]], [[5.75, 6]]]
+
+
+def test_rows_may_be_numbered_in_each_image(tmp_path: Path) -> None:
+    text = "image,number,x,y\na.png,1,5.5,6\na.png,2,8.5,6\nb.png,1,5,6\nb.png,2,9,6\n"
+    assert open_collection(table(tmp_path, "dots.csv", text)).n_dots == 4
+
+
+def test_corners_of_outlines_in_columns_are_no_boxes(tmp_path: Path) -> None:
+    text = "image,x1,y1,x2,y2,x3,y3,x4,y4\na.png,2,2,8,2,8,8,2,8\n"
+    with pytest.raises(DataError, match="its columns are the corners of outlines"):
+        open_collection(table(tmp_path, "dots.csv", text))
 
 
 @pytest.mark.parametrize(

@@ -136,3 +136,12 @@ def test_masks_of_images_are_left_out_unless_named(tmp_path):
     assert "look like masks" in found.note
     assert names(find([tmp_path / "a_cp_masks.tif"])) == ["a_cp_masks.tif"]
     assert names(find(tmp_path / "masks")) == ["b.png", "other.png"]
+
+
+def test_masks_of_single_objects_and_thumbnails_are_not_counted(tmp_path):
+    """As the Data Science Bowl and the Cell Tracking Challenge lay masks out, and as Synology's disks keep previews."""
+    touch(tmp_path, "7c/images/7c.png", "7c/masks/0a1b2c.png", "7c/masks/3d4e5f.png", "@eaDir/a.png/THUMB_M.png")
+    touch(tmp_path, "01/t000.tif", "01_GT/TRA/man_track000.tif", "01_GT/SEG/man_seg000.tif")
+    found = find([tmp_path])
+    assert names(found) == ["01/t000.tif", "7c/images/7c.png"]
+    assert "4 pictures that look like masks" in found.note

@@ -36,6 +36,7 @@ _CENTRES = (
 _BOXES = (
     ("xmin", "ymin", "xmax", "ymax"),
     ("x1", "y1", "x2", "y2"),
+    ("x0", "y0", "x1", "y1"),
     ("left", "top", "right", "bottom"),
     ("bboxxmin", "bboxymin", "bboxxmax", "bboxymax"),
     ("minx", "miny", "maxx", "maxy"),
@@ -43,7 +44,10 @@ _BOXES = (
 _SIDED_BOXES = (("bboxx", "bboxy", "bboxwidth", "bboxheight"), ("left", "top", "width", "height"))
 _SIZES = (("imagewidth", "imageheight"), ("imgwidth", "imgheight"))
 _SIDES = (("width", "height"), ("w", "h"))
-_PLANES = ("z", "slice", "frame", "plane", "page", "time", "timepoint", "t", "zslice", "positionz", "posz", "layer")
+_PLANE = re.compile(
+    r"((slice|frame|plane|page|time|timepoint|zslice|zplane|layer|stack)(no|nr|n°|number|num|idx|index|id|s|sec|ms|min|h)?"
+    r"|z|t|positionz|posz|ts|tsec)([\[(].*[\])])?"
+)
 _MAP = ("lon", "long", "longitude", "lat", "latitude", "lng", "easting", "northing", "utmx", "utmy", "pointx_m")
 _KNOWN_UNITS: dict[Unit | None, tuple[str, ...]] = {
     "auto": ("px", "pixel", "pixels", "pix"),
@@ -174,7 +178,7 @@ def _named(sheet: Sheet) -> Columns | None:
     size = next((_pair(names, pair) for pair in _SIZES if _pair(names, pair)), None)
     own_box = imagej or "bx" in names or sided
     sides = None if own_box else next((_pair(names, pair) for pair in _SIDES if _pair(names, pair)), None)
-    plane = _find(names, _PLANES)
+    plane = next((k for k, name in enumerate(names) if _PLANE.fullmatch(name) and k not in (*place, image)), None)
     rival = _rival(named, place) if len(place) == 2 else None
     return Columns(place, unit, sided, image, weak, label, size, sides, plane, True, imagej, rival)
 
@@ -194,6 +198,8 @@ def _place(
     """Return the columns of the place, its unit and whether it is a box given by a corner and its sides."""
     for sided, known in ((False, _BOXES), (True, _SIDED_BOXES)):
         for box in known:
+            if box[0] == "x1" and "x3" in names:  # corners of an outline
+                return None, "auto", False
             if all(name in names for name in box):
                 place = tuple(names.index(name) for name in box)
                 unit = _unit_of(units, place)
@@ -257,6 +263,8 @@ def why_not(sheet: Sheet) -> str | None:
         return "its columns are map coordinates; convert them to px of the image, in columns called x and y"
     if any(x in names and y in names and _is_double(names, [u for _, u in named], x, y) for x, y in _PLACES):
         return "columns of x and y are there twice; leave out those that are not the places of objects"
+    if {"x1", "y1", "x2", "y2", "x3", "y3"} <= set(names):
+        return "its columns are the corners of outlines; write one row for each object, with x and y of its centre"
     physical = [unit for name, unit in named if unit in _UNITS and _UNITS[unit] is None and name.strip("xy") != name]
     if physical:
         return f"its coordinates are in {physical[0]}; export them in px, or divide them by the size of a pixel"

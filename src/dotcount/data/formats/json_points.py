@@ -1,9 +1,9 @@
 """Plain JSON of points, as scripts write it: of one image each, or of many by their names.
 
-Of one image: ``[[x, y], ...]`` or ``{"points": [[x, y], ...]}``, also with the image's name (``img_id``) and the number
-of dots (``human_num``), which has to be theirs, as NWPU-Crowd has it. Of many: ``{"a.jpg": [[x, y], ...]}`` or
-``{"a.jpg": {"points": [[x, y], ...]}}``, as FSC-147 has it, whose sizes (``H``, ``W``, ``ratio_h``, ``ratio_w``) are
-compared. Numbers are positions, px.
+Points are ``[x, y]`` or ``{"x": x, "y": y}``; numbers are positions, px. Of one image: ``[[x, y], ...]`` or
+``{"points": [[x, y], ...]}``, also with the image's name (``img_id``) and the number of dots (``human_num``), which has
+to be theirs, as NWPU-Crowd has it. Of many: ``{"a.jpg": [[x, y], ...]}`` or ``{"a.jpg": {"points": [...]}}``, as
+FSC-147 has it, whose sizes (``H``, ``W``, ``ratio_h``, ``ratio_w``) are compared.
 """
 
 from __future__ import annotations
@@ -42,8 +42,10 @@ _SLACK = 2  # px by which FSC-147's sizes may be rounded
 
 
 def _is_points(value: Any) -> bool:
-    """Return whether a value is a list that begins with a pair of numbers."""
+    """Return whether a value is a list that begins with a pair of numbers, or with an object of x and y alone."""
     first = value[0] if isinstance(value, list) and value else None
+    if isinstance(first, dict):
+        first = [first["x"], first["y"]] if set(first) == {"x", "y"} else None
     return isinstance(first, list) and len(first) == 2 and all(isinstance(v, (int, float)) for v in first)
 
 
@@ -135,6 +137,7 @@ def _dots(value: Any, path: Path, what: str) -> Dots:
         points = demand(value.get(key) if key else None, list, path, f"{what}: points")
         _require_number(value, len(points), path, what)
     points = demand(points, list, path, f"{what}: points")
+    points = [[p["x"], p["y"]] if isinstance(p, dict) and set(p) == {"x", "y"} else p for p in points]
     return Dots(np.array(pairs(points, path, f"{what}: a point") if points else []))
 
 

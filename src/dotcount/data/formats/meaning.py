@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from dotcount.data.formats.columns import PX, Columns, image_of, plain
 from dotcount.data.formats.delimited import Sheet, as_number, is_number
 from dotcount.errors import AnnotationError
 
 # Columns whose values come again where several rows are of one object: corners of its outline, or moments of its path.
 _OF_ONE = ("polygon", "shape", "path", "contour", "outline", "track", "trajectory")
-_OF_ONE_NAMES = frozenset(name + end for name in _OF_ONE for end in ("", "id", "index", "number", "no"))
+_OF_ONE_NAMES = frozenset(name + end for name in _OF_ONE for end in ("", "id", "index", "number", "no", "n°", "nr"))
+_OF_ONE_NAMES |= {"tid", "particle", "particleid", "cellid", "objectid", "nucleusid", "instanceid", "spotid"}
+# How many objects a row stands for, or its image holds.
+_COUNTS = frozenset(
+    [
+        "count",
+        "counts",
+        "number",
+        "num",
+        "quantity",
+        "abundance",
+        "numberofobjects",
+        "objectcount",
+        "ncells",
+        "nobjects",
+    ]
+)
 _VERTEX_NAMES = frozenset("vertex" + end for end in ("", "id", "index", "number", "no"))
 # Who placed the dot: what several people saw in one image is no sum of objects.
 _PEOPLE = frozenset(
@@ -98,6 +116,7 @@ def require_one_meaning(sheet: Sheet, columns: Columns) -> None:
         _require_places(sheet, columns)
         _require_one_source(sheet, columns)
         _require_kept(sheet, columns)
+        _require_counts(sheet, columns)
     _require_one_place(sheet, columns)
 
 
@@ -187,6 +206,35 @@ def _require_kept(sheet: Sheet, columns: Columns) -> None:
                     f"annotation {sheet.path}, line {sheet.lines[k]}: {sheet.text(k, column)[:20]!r} in the column "
                     f"{sheet.rows[0][column]!r} may say that the row is no object; remove such rows and that column"
                 )
+
+
+def _require_counts(sheet: Sheet, columns: Columns) -> None:
+    """Refuse rows that stand for several objects, and counts of images that are not the number of their rows."""
+    rows = [k for k in _rows(sheet, columns) if any(sheet.text(k, c) for c in columns.place)]
+    number = Counter(image_of(sheet.text(k, columns.image), columns) for k in rows)
+    for column, name in enumerate(plain(cell)[0] for cell in sheet.rows[0]):
+        if name not in _COUNTS or column == columns.label:
+            continue
+        stated = [(k, as_number(v, sheet.mark)) for k in rows if is_number(v := sheet.text(k, column), sheet.mark)]
+        values: dict[str, list[float]] = {}
+        for k, value in stated:
+            values.setdefault(image_of(sheet.text(k, columns.image), columns), []).append(value)
+        every = [value for _, value in stated]
+        if _numbers_rows(every) or all(len(own) > 1 and _numbers_rows(own) for own in values.values()):
+            continue
+        for k, value in stated:
+            found = number[image_of(sheet.text(k, columns.image), columns)]
+            if value not in (1, found):
+                raise AnnotationError(
+                    f"annotation {sheet.path}, line {sheet.lines[k]}: {value:g} in the column "
+                    f"{sheet.rows[0][column]!r}, while the image has {found} rows; "
+                    "write one row for each object, or leave out that column"
+                )
+
+
+def _numbers_rows(values: list[float]) -> bool:
+    """Return whether values count the rows on, from 0 or 1."""
+    return values in (list(range(len(values))), list(range(1, len(values) + 1)))
 
 
 def _require_places(sheet: Sheet, columns: Columns) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from dotcount.data.cache import SampledImages
 from dotcount.data.images import PixelArray, read_pixels
-from dotcount.data.pairing import pair, split_masks
+from dotcount.data.listing import HIDDEN
+from dotcount.data.pairing import group, marks_a_part, pair, split_masks
 from dotcount.data.region_files import RegionSet
 from dotcount.data.survey import SAMPLE, survey
 from dotcount.errors import DataError, UsageError
@@ -218,7 +219,9 @@ def find(
 def _masks_among(images: Sequence[Path], folder: Path) -> set[Path]:
     """Return the pictures that by their names or folders are masks of others: ``a_cp_masks.tif`` beside ``a.tif``."""
     pictures, masks = split_masks([path.relative_to(folder) for path in images])
-    return {folder / mask for mask in pair(pictures, masks).values()}
+    found = {*pair(pictures, masks).values(), *filter(marks_a_part, masks)}
+    found.update(mask for several in group(pictures, masks).values() for mask in several)
+    return {folder / mask for mask in found}
 
 
 def _names_of(files: Sequence[Path | Url], folder: Path | None) -> Iterator[str]:
@@ -347,7 +350,7 @@ class _Search:
             own = {name.split("/")[0] for name in names or ()}
             if own.intersection((*folders, *files)):
                 self._own(here)
-            folders[:] = [name for name in folders if name not in own and not name.startswith(".")]
+            folders[:] = [name for name in folders if name not in own and not name.startswith(HIDDEN)]
             yield from (here / name for name in files if name not in own)
 
     def _add_pattern(self, pattern: str) -> None:
