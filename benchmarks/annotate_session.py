@@ -115,6 +115,7 @@ def spread(dots: np.ndarray, least: float) -> np.ndarray:
 
 def train(page: Page, minutes: float, runs: int) -> float:
     """Train from the page and return the error that it shows."""
+    expect(page.locator("#train")).to_be_visible(timeout=LONG)  # the training before has ended
     page.fill("#minutes", str(minutes))
     page.click("#train")
     expect(page.locator("#cancel")).to_be_visible(timeout=LONG)

@@ -138,6 +138,23 @@ def test_classes(browser, cells):
     assert sorted(record.classes) == ["", "<b>dead</b>"]
 
 
+def test_classes_of_the_data_set_are_known_and_given_to_what_is_accepted(browser, cells):
+    (cells / "dots.csv").write_text("image,x,y,class\ncell02.png,5.5,6.25,alive\n")
+    with annotating(cells, "--run", "cells") as (address, _):
+        page = browser(address)
+        page.expect("#name").to_have_text("cell00.png")
+        page.expect("#classes").to_contain_text("alive")  # of an image that was not opened
+        page.expect("#suggestion-note").to_contain_text("Accepted ones are of the class alive.", timeout=120_000)
+        page.page.click("#classes button:nth-child(1)")
+        page.expect("#suggestion-note").to_contain_text("Accepted ones are of no class.")
+        page.page.click("#classes button:nth-child(2)")
+        page.page.click("#accept-all")
+        page.saved()
+    records = {r.name: r for r in open_collection(cells, strict=False).annotated().records}
+    assert records["cell00.png"].count > 0
+    assert set(records["cell00.png"].classes) == set(records["cell02.png"].classes) == {"alive"}
+
+
 def test_filter_and_search(browser, cells):
     with annotating(cells) as (address, _):
         page = browser(address)
@@ -152,6 +169,12 @@ def test_filter_and_search(browser, cells):
         page.expect("#images").to_have_text("cell02.png")
         page.page.select_option("#filter", "order")
         page.expect("#order-note").to_contain_text("no model yet")
+        page.page.fill("#search", "")
+        page.page.select_option("#filter", "random")
+        page.expect("#order-note").to_contain_text("drawn at random")
+        images = httpx.get(f"{address}/api/set").json()["images"]
+        turns = {image["turn"]: image["name"] for image in images if image["state"] == "open"}
+        page.expect("#images li").to_have_text([turns[turn] for turn in sorted(turns)])
 
 
 def test_two_tabs_on_one_image(browser, cells):
@@ -192,7 +215,7 @@ def test_suggestions_are_accepted_or_refused(browser, cells):
         page.page.click("#accept-all")
         page.saved()
         page.page.select_option("#filter", "order")
-        page.expect("#order-note").to_contain_text("come first", timeout=120_000)
+        page.expect("#order-note").to_contain_text("err most in the first", timeout=120_000)
         page.expect("#images li").to_have_count(2)
     assert accepted[0] == pytest.approx([x, y], abs=0.01)
     assert 0 < len(accepted) < len(points)

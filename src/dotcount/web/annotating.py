@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -66,14 +68,18 @@ class AnnotationSession:
         held = read_names(annotations.root / FOLDER / HELD_OUT)
         images = []
         for name, image in annotations.images.items():
-            row: dict[str, Any] = {"name": name, "split": image.split, "trouble": image.trouble}
+            row: dict[str, Any] = {"name": name, "split": image.split, "trouble": image.trouble, "turn": _turn(name)}
             row["held_out"] = name in held or image.split in ("val", "test")
             images.append(row | (_progress(image.marks) if image.marks is not None else {"state": "unreadable"}))
+        labels = Counter(
+            mark.label for image in annotations.images.values() if image.marks is not None for mark in image.marks.dots
+        )
         return {
             "root": annotations.root.resolve().name,
             "note": annotations.note,
             "format": annotations.format.name,
             "classes": annotations.holds_classes,
+            "labels": [name for name, _ in labels.most_common()],
             "trouble": annotations.trouble,
             "run": None if self.run is None else self.run.name,
             "images": images,
@@ -129,7 +135,7 @@ class AnnotationSession:
         return found
 
     async def order(self) -> dict[str, Any]:
-        """Return the images without dots in the order in which they are best annotated, as far as they were counted."""
+        """Return the images without dots, the model's most uncertain ones first, as far as they were counted."""
         if self.run is None:
             return {"images": [], "left": 0}
         todo = self._todo()
@@ -186,6 +192,11 @@ class AnnotationSession:
         self.run, self._worker = run, None
         self._suggestions.clear()
         self._failed.clear()
+
+
+def _turn(name: str) -> str:
+    """Return a key that puts images into an order drawn at random, the same one whenever they are opened."""
+    return hashlib.sha256(f"turn:{name}".encode()).hexdigest()[:16]
 
 
 def _progress(marks: ImageMarks) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import { Viewer } from "./viewer.js";
 
 const part = (id) => document.getElementById(id);
 const viewer = new Viewer(part("stage"));
-const classes = new ClassPanel({ chosen: labelSelected });
+const classes = new ClassPanel({ chosen: labelSelected, changed: show });
 const state = {
   name: null, marks: new Marks(1, 1), suggestions: [], all: [], radius: 10, selected: null, region: null, pointing: false,
   hidden: false, trouble: "", colour: (label) => classes.colour(label),
@@ -156,6 +156,9 @@ function acceptRegion({ from, to }) {
 
 async function suggest(name) {
   const note = part("suggestion-note");
+  state.all = []; // those of the model before
+  delete note.dataset.text;
+  show();
   if (!list.run) {
     note.textContent = "There is no model yet. Dot some images and train one.";
     return;
@@ -193,7 +196,8 @@ function show() {
   if (note) {
     const left = state.suggestions.length;
     const caution = held ? " This image is held out: make its dots by hand, or the error will flatter the model." : "";
-    part("suggestion-note").textContent = `${note} ${left} suggestion${left === 1 ? "" : "s"} left.${caution}`;
+    const label = classes.names.length > 1 ? ` Accepted ones are of ${classes.current ? `the class ${classes.current}` : "no class"}.` : "";
+    part("suggestion-note").textContent = `${note} ${left} suggestion${left === 1 ? "" : "s"} left.${label}${caution}`;
   }
   classes.show(list.classes, state.marks.labels());
   viewer.redraw();
@@ -281,6 +285,7 @@ window.addEventListener("beforeunload", (event) => {
 
 try {
   await list.refresh();
+  classes.begin(list.labels);
 } catch (error) {
   tell(error.message, true);
 }

@@ -6,7 +6,7 @@ import { make } from "./api.js";
 const SWATCH = 14; // px
 
 export class ClassPanel {
-  // hooks: chosen(label) when a class is picked while a dot is selected
+  // hooks: chosen(label) when a class is picked while a dot is selected; changed() when it is another one
   constructor(hooks) {
     this.hooks = hooks;
     this.names = [""];
@@ -27,6 +27,12 @@ export class ClassPanel {
     for (const name of names) if (!this.names.includes(name)) this.names.push(name);
   }
 
+  // Meet the classes of the whole data set; where every dot has the same one, new dots get it.
+  begin(names) {
+    this.meet(names);
+    if (names.length === 1) this.current = names[0];
+  }
+
   colour(label) {
     return COLOURS[Math.max(this.names.indexOf(label), 0) % COLOURS.length];
   }
@@ -35,7 +41,7 @@ export class ClassPanel {
     if (index >= this.names.length) return;
     this.current = this.names[index];
     this.hooks.chosen(this.current);
-    this.show(this.usable, this.counts);
+    this.hooks.changed();
   }
 
   show(usable, counts = new Map()) {

@@ -3,7 +3,7 @@
 import { getJson, make } from "./api.js";
 
 const WORDS = { open: "", empty: "none", unreadable: "unreadable" };
-const LOOK = 2500; // ms until a suggested order that is still being worked out is asked for again
+const LOOK = 2500; // ms until an order that is still being worked out is asked for again
 
 export class ImageList {
   // hooks: open(name)
@@ -12,6 +12,7 @@ export class ImageList {
     this.images = [];
     this.run = null;
     this.classes = true;
+    this.labels = []; // of all dots, the commonest first; "" is none
     this.name = null;
     this.ranked = [];
     this.buttons = new Map();
@@ -27,6 +28,7 @@ export class ImageList {
     this.images = set.images;
     this.run = set.run;
     this.classes = set.classes;
+    this.labels = set.labels;
     this.part.set.textContent = set.root;
     this.part.set.title = set.note;
     await this.filter();
@@ -34,7 +36,9 @@ export class ImageList {
 
   async filter() {
     clearTimeout(this.timer);
-    this.part["order-note"].hidden = this.part.filter.value !== "order";
+    const note = this.part["order-note"];
+    note.hidden = !["random", "order"].includes(this.part.filter.value);
+    note.textContent = "Images without dots, drawn at random: neighbours in a folder are often alike.";
     if (this.part.filter.value === "order") await this._order();
     this.show();
   }
@@ -76,6 +80,7 @@ export class ImageList {
     const done = ({ state }) => state === "dots" || state === "empty";
     const wanted = {
       all: () => true,
+      random: (image) => !done(image),
       order: (image) => !done(image) && this.ranked.includes(image.name),
       open: ({ state }) => state === "open",
       done,
@@ -83,6 +88,7 @@ export class ImageList {
       trouble: (image) => Boolean(image.trouble),
     }[this.part.filter.value];
     const images = this.images.filter((image) => wanted(image) && image.name.toLowerCase().includes(words));
+    if (this.part.filter.value === "random") return images.sort((a, b) => (a.turn < b.turn ? -1 : 1));
     if (this.part.filter.value !== "order") return images;
     return images.sort((a, b) => this.ranked.indexOf(a.name) - this.ranked.indexOf(b.name));
   }
@@ -105,8 +111,8 @@ export class ImageList {
     const note = this.part["order-note"];
     const found = await getJson("/api/order");
     this.ranked = found.images.map(([name]) => name);
-    if (!this.run) note.textContent = "There is no model yet that could say which image is worth most.";
-    else note.textContent = found.left ? `${this.run} is looking at ${found.left} more images…` : "Images that teach the most come first.";
+    if (!this.run) note.textContent = "There is no model yet that could be uncertain.";
+    else note.textContent = found.left ? `${this.run} is looking at ${found.left} more images…` : "The model expects to err most in the first ones.";
     if (found.left) this.timer = setTimeout(() => this.filter(), LOOK);
   }
 

@@ -90,8 +90,9 @@ export class TrainingPanel {
   _history(finished) {
     this.part.history.hidden = !finished.length;
     const cell = (text) => make("td", { className: "number" }, text);
+    const from = (run) => make("div", { className: "faint from" }, run.model ? `from ${run.model}` : "from new weights");
     const rows = finished.map((run) =>
-      make("tr", {}, make("td", {}, run.name), make("td", {}, run.model || "new"), cell(String(run.images)), cell(String(run.dots)), cell(run.mae === null ? "" : run.mae.toFixed(2))),
+      make("tr", {}, make("td", {}, run.name, from(run)), cell(String(run.images)), cell(String(run.dots)), cell(run.mae === null ? "" : run.mae.toFixed(2))),
     );
     this.part.history.tBodies[0].replaceChildren(...rows);
   }
