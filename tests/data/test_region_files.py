@@ -112,6 +112,22 @@ def test_a_folder_has_a_file_for_each_image(tmp_path):
     assert found.of("c.png") == ((), None)
 
 
+def test_files_of_one_name_belong_to_the_images_in_folders_of_the_same_name(tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        write(tmp_path / folder / "a.png.geojson", feature([SQUARE], name=f"of {folder}/a"))
+    write(tmp_path / "x" / "b.geojson", feature([SQUARE], name="of b"))
+    write(tmp_path / "y" / "b.geojson", feature([SQUARE], name="of another b"))
+    found = read_regions(tmp_path)
+    names = ["x/a.png", "y/a.png", "x/b.jpg", "y/b.jpg"]
+    assert [found.of(name)[0][0].name for name in names] == ["of x/a", "of y/a", "of b", "of another b"]
+    assert found.of("z/a.png") == ((), None)
+    assert (found.missing(names), found.shared(names)) == ([], {})
+    write(tmp_path / "x" / "a.png.json", feature([SQUARE], name="again"))
+    with pytest.raises(DataError, match=r"two files are named after image x/a\.png"):
+        read_regions(tmp_path)
+
+
 def test_map_coordinates_that_the_file_names(tmp_path):
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::32611"}}
     ring = UTM.to_map([[10, 20], [60, 20], [60, 50]]).tolist()

@@ -18,6 +18,7 @@ from dotcount.data.resizing import resize_pixels
 from dotcount.data.windows import ResizedWindows, TiffWindows
 from dotcount.errors import ImageReadError
 from dotcount.points import Points
+from dotcount.selection import ImageSelection
 
 KINDS: dict[str, tuple[tuple[int, ...], str, dict[str, Any]]] = {
     "tiled": ((100, 130, 3), "uint8", {"tile": (32, 48)}),
@@ -193,6 +194,61 @@ def test_missing_values_are_filled_as_in_the_whole(tmp_path: Path, missing: str,
     kind = "rgb" if bands == 3 else "minisblack"
     tifffile.imwrite(tmp_path / "a.tif", pixels.squeeze(), photometric=kind, tile=(64, 64), extratags=tags)
     check_against_the_whole(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("missing", ["few", "area", "all", "none"])
+@pytest.mark.parametrize("alpha", [False, True])
+def test_missing_values_of_8_bits_stay_and_are_told_as_of_the_whole(tmp_path: Path, missing: str, alpha: bool) -> None:
+    pixels = np.random.default_rng(0).integers(100, 250, (200, 260, 3)).astype(np.uint8)
+    rows = {"few": 1, "area": 40, "all": 200, "none": 0}[missing]
+    pixels[:rows] = 255
+    options: dict[str, Any] = {"extratags": [(42113, "s", 0, "255", True)]}
+    if alpha:
+        clear = np.full((200, 260, 1), 255, np.uint8)
+        clear[-50:] = 0  # shown white
+        pixels, options["extrasamples"] = np.concatenate([pixels, clear], axis=-1), ["unassalpha"]
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", tile=(64, 64), **options)
+    windows = check_against_the_whole(tmp_path / "a.tif")
+    assert any("hold no data, and are part of its area" in note for note in windows.notes) == (
+        alpha or missing in ("area", "all")
+    )
+
+
+@pytest.mark.parametrize("alpha", ["mask", "opaque", "near infrared"])
+@pytest.mark.parametrize("declared", [False, True])
+def test_transparency_of_16_bits_is_told_as_of_the_whole(tmp_path: Path, alpha: str, declared: bool) -> None:
+    pixels = np.random.default_rng(0).integers(100, 4000, (200, 260, 4)).astype(np.uint16)
+    pixels[:40, :, :3] = 7
+    if alpha != "near infrared":
+        pixels[..., 3] = 65535
+    if alpha == "mask":
+        pixels[:30, :, 3] = 0
+    tags = [(42113, "s", 0, "7", True)] if declared else []
+    options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"], "tile": (64, 64)}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, extratags=tags, **options)
+    windows = check_against_the_whole(tmp_path / "a.tif")
+    assert len(windows.notes) == declared + (alpha != "opaque")
+
+
+@pytest.mark.parametrize("channels", [(5,), (4, 2), (3, 2, 1), (1, 1, 5)])
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_chosen_channels_are_those_of_the_whole(
+    tmp_path: Path, channels: tuple[int, ...], planar: str, dtype: type
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 250, (100, 130, 5)).astype(dtype)
+    pixels[:30] = 9
+    stored = pixels if planar == "contig" else np.moveaxis(pixels, -1, 0)
+    tags = [(42113, "s", 0, "9", True)]
+    options: dict[str, Any] = {"photometric": "rgb", "planarconfig": planar, "tile": (32, 32), "extratags": tags}
+    tifffile.imwrite(tmp_path / "a.tif", stored, extrasamples=["unspecified"] * 2, **options)
+    windows = TiffWindows.open(tmp_path / "a.tif", exact=False, channels=channels)
+    whole = load_image(tmp_path / "a.tif", ImageSelection(channels=channels))
+    assert windows is not None
+    assert set(windows.notes) <= set(whole.notes)
+    for part in ((slice(0, 100), slice(0, 130)), (slice(25, 60), slice(40, 99))):
+        np.testing.assert_array_equal(windows[part], whole.pixels[part])
+    assert TiffWindows.open(tmp_path / "a.tif", exact=False, channels=(6,)) is None, "told by the whole reader"
 
 
 def test_nothing_but_missing_values_is_told(tmp_path: Path) -> None:

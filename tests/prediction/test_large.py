@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from PIL import Image
 
 from dotcount import models
 from dotcount.data import read_pixels, windows
@@ -14,6 +15,7 @@ from dotcount.inference import streaming
 from dotcount.metadata import ModelMetadata, ScaleRule
 from dotcount.prediction import ImageScale, Predictor
 from dotcount.prediction.shrinking import at_size, in_larger_cells
+from dotcount.selection import ImageSelection
 from tests.prediction.oracles import Bright
 
 KINDS = {
@@ -173,3 +175,41 @@ def test_what_has_gaps_or_losses_is_counted_in_windows_as_the_whole(tmp_path, sm
     words = {"transparent": "part of it is transparent", "missing": "17% of its pixels hold no data", "JPEG": ""}[what]
     for each in (frame, read):
         assert any(warning.startswith(words) for warning in each.warnings) or not words
+
+
+@pytest.mark.parametrize("kind", ["float", "palette", "second page", "png"])
+def test_an_image_that_takes_much_memory_as_a_whole_says_so(tmp_path, monkeypatch, small_limits, kind):
+    pixels = np.random.default_rng(0).integers(0, 256, (301, 260, 3)).astype(np.uint8)
+    path, selection = tmp_path / ("a.png" if kind == "png" else "a.tif"), None
+    if kind == "png":
+        Image.fromarray(pixels).save(path)
+    elif kind == "palette":
+        table = np.tile(np.arange(256, dtype=np.uint16) * 257, (3, 1))
+        tifffile.imwrite(path, pixels[..., 0], photometric="palette", colormap=table, tile=(64, 64))
+    elif kind == "second page":
+        tifffile.imwrite(path, np.stack([pixels, pixels]), photometric="rgb", tile=(64, 64))
+        selection = ImageSelection(page=2)
+    else:
+        tifffile.imwrite(path, pixels / np.float32(255), photometric="rgb", tile=(64, 64))
+    monkeypatch.setattr("dotcount.prediction.sources.images.TOLD_BYTES", 10**6)
+    for limit in (10**6, 10**7):
+        monkeypatch.setattr("dotcount.prediction.sources.images.TOLD_BYTES", limit)
+        run = Predictor(network()).stream(path, out=tmp_path / str(limit), sinks=["csv"], selection=selection)
+        ((frame, found),) = list(run)
+        assert found is not None
+        assert any("read as a whole" in warning for warning in frame.warnings) == (limit == 10**6)
+
+
+def test_chosen_channels_of_a_large_image_are_counted_in_windows(tmp_path, small_limits):
+    pixels = np.random.default_rng(0).integers(0, 256, (301, 260, 4)).astype(np.uint8)
+    options = {"photometric": "rgb", "extrasamples": ["unspecified"], "tile": (64, 64)}
+    tifffile.imwrite(tmp_path / "a.tif", pixels, **options)
+    selection, told = ImageSelection(channels=(4, 1)), []
+    predictor = Predictor(network(), tile=96)
+    predictor.progress = told.append
+    run = predictor.stream(tmp_path / "a.tif", out=tmp_path / "out", sinks=["csv"], selection=selection)
+    ((frame, found),) = list(run)
+    assert told[-1] == 1
+    ((_, whole),) = list(Predictor(network(), tile=0).predict_many(tmp_path / "a.tif", selection=selection))
+    assert found.count == pytest.approx(whole.count, rel=1e-5)
+    assert "bands 4, 1 of 4 were read, the other 2 were not" in frame.warnings

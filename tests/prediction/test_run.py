@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from dotcount.cli.predict import summary_lines
+from dotcount.cli.predict_outcome import summary_lines
 from dotcount.errors import OutputError, UsageError
 from dotcount.files import mark_output
 from dotcount.metadata import CountInterval

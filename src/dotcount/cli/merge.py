@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Merge and sum up."""
     require_output_folder(args.out)
-    from dotcount.cli.predict import summary_lines
+    from dotcount.cli.predict_outcome import summary_lines
     from dotcount.prediction import merge
 
     summary = merge(args.shards, args.out)

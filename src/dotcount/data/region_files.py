@@ -2,12 +2,14 @@
 
 Which images a region belongs to is what the file says: COCO names the image of each polygon; a GeoJSON feature may, in
 its property ``image``. Regions that name none belong to every image, or, in a folder of region files, to the image that
-the file has its name from (``a.geojson``, ``a.png.geojson`` or ``a.zip`` for ``a.png``).
+the file has its name from (``a.geojson``, ``a.png.geojson`` or ``a.zip`` for ``a.png``). Where several files have that
+name, each belongs to the image in the folder of the same name.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -76,10 +78,24 @@ class RegionSet:
 
     def of(self, name: str) -> tuple[tuple[Region, ...], str | None]:
         """Return the regions of an image, which is called ``name`` or ``folder/name``, and their reference system."""
-        for key in _keys(name):
-            if key in self.by_image:
-                return self.by_image[key], self.crs.get(key)
-        return self.by_image.get(EVERY, ()), self.crs.get(EVERY)
+        key = self.named(name)
+        return self.by_image.get(key, ()), self.crs.get(key)
+
+    def named(self, name: str) -> str:
+        """Return what the regions of an image call it; :data:`EVERY` where they do not name it."""
+        return next((key for key in _keys(name) if key in self.by_image), EVERY)
+
+    def shared(self, names: Iterable[str]) -> dict[str, int]:
+        """Return the names of regions that stand for several of the images called so, and for how many.
+
+        Examples
+        --------
+        >>> left = Region("left", [[[(0, 0), (8, 0), (8, 8)]]])
+        >>> RegionSet(Path("r.json"), "COCO JSON", {"a.png": (left,)}, {}).shared(["x/a.png", "y/a.png", "b.png"])
+        {'a.png': 2}
+        """
+        used = Counter(map(self.named, names))
+        return {key: number for key, number in used.items() if key != EVERY and number > 1}
 
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return the images that regions are drawn in and that are none of those called so.
@@ -97,7 +113,7 @@ class RegionSet:
 def _keys(name: str) -> tuple[str, ...]:
     """Return what an image may be called in a file of regions, from the most to the least definite."""
     path = PurePosixPath(name)
-    return (name, name.partition("#")[0], path.name, path.stem)
+    return (name, name.partition("#")[0], path.with_suffix("").as_posix(), path.name, path.stem)
 
 
 def read_regions(path: str | Path) -> RegionSet:
@@ -140,8 +156,11 @@ def _folder(folder: Path) -> RegionSet:
     by_image: dict[str, tuple[Region, ...]] = {}
     crs: dict[str, str] = {}
     left_out: list[tuple[int, str]] = []
+    stems = Counter(file.stem for file in files)
     for file in files:
         one, key = _file(file), file.stem
+        if stems[key] > 1:  # which of them is told by its folder
+            key = file.relative_to(folder).with_suffix("").as_posix()
         if key in by_image:
             raise DataError(f"regions {folder}: two files are named after image {key}; keep one of them")
         if set(one.by_image) - {EVERY}:

@@ -26,14 +26,25 @@ class GapRule:
         Whether the last band is labelled as transparency.
     declared
         The value that stands for missing ones.
+    deep
+        Whether values have more than 8 bits. Missing ones are filled then and transparent ones read as they are; of 8
+        bits it is the other way round. Either is told.
     """
 
     alpha: bool = False
     declared: float | None = None
+    deep: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether what is read may differ from what is stored."""
+        return self.declared is not None if self.deep else self.alpha
 
     def missing(self, bands: PixelArray) -> npt.NDArray[np.bool_]:
         """Return (H, W) where the value says that nothing was measured."""
         known = bands[..., :-1] if self.alpha else bands
+        if self.alpha and not self.deep:
+            known = _whitened(bands)
         shown = known[..., : 3 if known.shape[-1] > 2 else 1]
         return np.asarray((shown == bands.dtype.type(self.declared or 0)).all(axis=-1))
 
@@ -69,25 +80,31 @@ class SeenGaps:
         """What a person should know of it, as where an image is read as a whole."""
         told = []
         if self.rule.alpha and not self.is_mask:
-            told.append("its fourth band, labelled as transparency, holds more than a mask and was left out")
+            band = "last" if self.rule.deep else "fourth"
+            told.append(f"its {band} band, labelled as transparency, holds more than a mask and was left out")
+        elif self.clear and self.rule.deep:
+            told.append("part of it is transparent, which was left out: its colours there were read")
         elif self.clear:
             share = "all of it is" if self.clear == self.total else "part of it is"
             told.append(f"{share} transparent and was read as white")
-        if self.missing:
-            told.append(f"{share_in_words(self.missing / self.total)} of its pixels hold no data and were filled")
+        empty = self.missing / self.total
+        if self.missing and self.rule.deep:
+            told.append(f"{share_in_words(empty)} of its pixels hold no data and were filled")
+        elif empty > FEW:
+            told.append(f"{share_in_words(empty)} of its pixels hold no data, and are part of its area")
         return told
 
     @property
     def near(self) -> bool:
         """Whether missing pixels take the value of their nearest neighbour, for which a margin has to be read."""
-        return 0 < self.missing <= FEW * self.total
+        return self.rule.deep and 0 < self.missing <= FEW * self.total
 
     def filled(self, bands: PixelArray) -> PixelArray:
         """Return the bands of colour of a window, white where it is transparent, filled where nothing was measured."""
         known = bands[..., :-1] if self.rule.alpha else bands
-        if self.rule.alpha and self.is_mask and self.clear:
-            known = np.where(bands[..., -1:] == 0, np.array(255, bands.dtype), known)
-        if not self.missing:
+        if self.rule.alpha and self.is_mask and self.clear and not self.rule.deep:
+            known = _whitened(bands)
+        if not self.missing or not self.rule.deep:
             return known
         gaps = self.rule.missing(bands)
         if not gaps.any():
@@ -97,6 +114,10 @@ class SeenGaps:
         values = known.copy()
         values[gaps] = np.array(self.darkest, dtype=known.dtype)
         return values
+
+
+def _whitened(bands: PixelArray) -> PixelArray:
+    return np.where(bands[..., -1:] == 0, np.array(255, bands.dtype), bands[..., :-1])
 
 
 def look(rule: GapRule, parts: Iterator[PixelArray]) -> SeenGaps:
@@ -131,7 +152,7 @@ def look(rule: GapRule, parts: Iterator[PixelArray]) -> SeenGaps:
                 darkest = least if darkest is None else np.minimum(darkest, least)
         elif not is_mask:
             break  # nothing else is looked for
-    if rule.declared is not None and darkest is None:
+    if rule.deep and rule.declared is not None and darkest is None:
         raise ValueError("it holds no data: every value is missing")
     found = () if darkest is None else tuple(float(value) for value in darkest)
     return SeenGaps(rule, is_mask, clear if is_mask else 0, missing, total, found)

@@ -16,6 +16,7 @@ import numpy as np
 
 from dotcount.data.images import PixelArray, quiet, three_channels, unreadable
 from dotcount.data.images.tiff import TiffStack
+from dotcount.data.images.values import chosen_channels
 from dotcount.data.resizing import Filter, resize_pixels
 from dotcount.data.window_gaps import MARGIN, NO_GAPS, GapRule, SeenGaps, look
 from dotcount.files import regular_file
@@ -68,6 +69,8 @@ class TiffWindows:
         The same picture with fewer pixels, larger ones first.
     offset
         Where in the file the page begins; absent: the first.
+    channels
+        Which bands are read, from 1, see :class:`~dotcount.selection.ImageSelection`; absent: the first ones.
     rows
         Height of a tile or strip, which is decoded as a whole.
     """
@@ -81,11 +84,12 @@ class TiffWindows:
         gaps: GapRule = NO_GAPS,
         levels: Sequence[TiffWindows] = (),
         offset: int | None = None,
+        channels: tuple[int, ...] | None = None,
         rows: int = 64,
     ) -> None:
         self.path, self.shape, self.dtype = path, shape, dtype
         self.gaps, self.levels, self._offset = gaps, tuple(levels), offset
-        self.rows = rows
+        self.rows, self.channels = rows, channels
         self._whole: TiffWindows = self  # where gaps are looked for
         for level in self.levels:
             level._whole = self
@@ -126,7 +130,7 @@ class TiffWindows:
         return [] if self.gaps == NO_GAPS else self._seen().notes
 
     @classmethod
-    def open(cls, path: Path, *, exact: bool = True) -> TiffWindows | None:
+    def open(cls, path: Path, *, exact: bool = True, channels: tuple[int, ...] | None = None) -> TiffWindows | None:
         """Return the regions of a file, or ``None`` where it has to be read as a whole.
 
         Parameters
@@ -135,6 +139,8 @@ class TiffWindows:
             The file.
         exact
             Only where a window is, bit for bit and at no further cost, the slice of the whole.
+        channels
+            Which bands are read, from 1; absent: those of colour.
         """
         if path.suffix.lower() not in _TIFF:
             return None
@@ -145,17 +151,20 @@ class TiffWindows:
             with quiet, tifffile.TiffFile(path, _multifile=False) as tiff:
                 stack = TiffStack(path, tiff)
                 page = stack.key
-                gaps = _gaps(page, stack)
+                if channels is None and not stack.bands_in_order:  # such as from blue to red
+                    channels = stack.default_channels
+                gaps = _gaps(page, stack, channels is not None)
                 if stack.whole or math.prod(stack.lead) != 1 or stack.orientation != 1 or not _in_parts(page):
                     return None
-                if page.index or not stack.bands_in_order:  # behind a preview, or from blue to red
+                if page.index or (channels is not None and max(channels) > page.samplesperpixel):  # behind a preview
                     return None
-                if exact and (gaps != NO_GAPS or page.compression not in _LOSSLESS or page.planarconfig != 1):
+                if exact and (gaps.changes or page.compression not in _LOSSLESS or page.planarconfig != 1 or channels):
                     return None
                 _segment(tiff, page, 0)  # raises where this compression is not known here
                 shape = (page.imagelength, page.imagewidth, 3)
                 rows = page.tilelength if page.is_tiled else page.rowsperstrip
-                return cls(path, shape, page.dtype, gaps=gaps, levels=_levels(cls, path, stack, gaps), rows=rows)
+                levels = _levels(path, stack, gaps, channels)
+                return cls(path, shape, page.dtype, gaps=gaps, levels=levels, channels=channels, rows=rows)
         except Exception:  # whatever is odd about the file, the whole reader words it
             return None
 
@@ -164,7 +173,7 @@ class TiffWindows:
         top, bottom, _ = key[0].indices(self.shape[0])
         left, right, _ = key[1].indices(self.shape[1])
         bottom, right = max(top, bottom), max(left, right)
-        if self.gaps == NO_GAPS:
+        if not self.gaps.changes:
             return three_channels(self._stored(top, bottom, left, right))
         seen = self._seen()
         margin = MARGIN if seen.near else 0
@@ -173,7 +182,7 @@ class TiffWindows:
         return three_channels(seen.filled(bands)[top - y : bottom - y, left - x : right - x])
 
     def _stored(self, top: int, bottom: int, left: int, right: int) -> PixelArray:
-        """Return (rows, columns, bands) as stored."""
+        """Return (rows, columns, bands) as stored, of the channels that are read if they were chosen."""
         import tifffile
 
         try:
@@ -182,7 +191,10 @@ class TiffWindows:
                 if self._offset is not None:
                     tiff.filehandle.seek(self._offset)
                     page = tifffile.TiffPage(tiff, (0,))
-                return _window(tiff, page, top, bottom, left, right)
+                if self.channels is None:
+                    return _window(tiff, page, (top, bottom, left, right), (0, 1, 2))
+                bands = [channel - 1 for channel in self.channels]
+                return chosen_channels(_window(tiff, page, (top, bottom, left, right), bands), self.channels)
         except Exception as error:  # decoders raise anything on damaged files
             raise unreadable(self.path, error) from error
 
@@ -194,10 +206,12 @@ class TiffWindows:
             raise unreadable(self.path, error) from error
 
     def __hash__(self) -> int:
-        return hash((self.path, self._offset))
+        return hash((self.path, self._offset, self.channels))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, TiffWindows) and (self.path, self._offset) == (other.path, other._offset)
+        if not isinstance(other, TiffWindows):
+            return False
+        return (self.path, self._offset, self.channels) == (other.path, other._offset, other.channels)
 
 
 @lru_cache(maxsize=16)
@@ -209,12 +223,11 @@ def _look(windows: TiffWindows, _size: int, _changed: int) -> SeenGaps:
     return look(windows.gaps, (windows._stored(y, min(y + rows, height), 0, width) for y in range(0, height, rows)))
 
 
-def _gaps(page: Any, stack: TiffStack) -> GapRule:
-    extra = tuple(page.extrasamples)
-    alpha = page.dtype == np.uint8 and len(extra) == 1 and extra[0] in _ALPHA
-    value = stack.declared if page.dtype == np.uint16 else None  # 8-bit pixels are all taken as they are
-    whole = value is not None and value == round(value) and 0 <= value <= np.iinfo(np.uint16).max
-    return GapRule(alpha, value if whole else None)
+def _gaps(page: Any, stack: TiffStack, chosen: bool) -> GapRule:
+    extra, value = tuple(page.extrasamples), stack.declared
+    alpha = not chosen and len(extra) == 1 and extra[0] in _ALPHA
+    whole = value is not None and value == round(value) and 0 <= value <= np.iinfo(page.dtype).max
+    return GapRule(alpha, value if whole else None, page.dtype != np.uint8) if alpha or whole else NO_GAPS
 
 
 def _in_parts(page: Any) -> bool:
@@ -231,14 +244,15 @@ def _in_parts(page: Any) -> bool:
     )
 
 
-def _levels(cls: type[TiffWindows], path: Path, stack: TiffStack, gaps: GapRule) -> list[TiffWindows]:
+def _levels(path: Path, stack: TiffStack, gaps: GapRule, channels: tuple[int, ...] | None) -> list[TiffWindows]:
     """Return the reduced copies of a picture that can be read in parts as well, of the same kind, larger ones first."""
     found, key = [], stack.key
     for level in stack.series.levels[1:]:
         page = level.keyframe
         alike = page.dtype == key.dtype and page.samplesperpixel == key.samplesperpixel
         if alike and _in_parts(page) and page.photometric == key.photometric:
-            found.append(cls(path, (page.imagelength, page.imagewidth, 3), page.dtype, gaps=gaps, offset=page.offset))
+            shape = (page.imagelength, page.imagewidth, 3)
+            found.append(TiffWindows(path, shape, page.dtype, gaps=gaps, offset=page.offset, channels=channels))
     return sorted(found, key=lambda one: -one.shape[0])
 
 
@@ -250,11 +264,12 @@ def large_image(path: Path, selection: ImageSelection = FIRST) -> TiffWindows | 
     path
         The file.
     selection
-        What is read of it; pages and channels other than the first are read as a whole.
+        What is read of it; pages other than the first are read as a whole.
     """
-    if selection != FIRST or path.suffix.lower() not in _TIFF:
+    first = (selection.page, selection.projection) == (FIRST.page, FIRST.projection)
+    if not first or path.suffix.lower() not in _TIFF:
         return None
-    windows = TiffWindows.open(path, exact=False)
+    windows = TiffWindows.open(path, exact=False, channels=selection.channels)
     if windows is None or windows.shape[0] * windows.shape[1] <= LARGE_PIXELS:
         return None
     return windows
@@ -297,14 +312,18 @@ class ResizedWindows:
         return resize_pixels(pixels, size[1], size[0], self.filter, box=(left, top, right, bottom))
 
 
-def _window(tiff: Any, page: Any, top: int, bottom: int, left: int, right: int) -> PixelArray:
-    """Decode the tiles or strips that a window touches and put them together, (rows, columns, bands)."""
+def _window(tiff: Any, page: Any, box: tuple[int, int, int, int], wanted: Sequence[int]) -> PixelArray:
+    """Decode the tiles or strips that a window touches and put them together, (rows, columns, bands).
+
+    Of bands that lie apart in the file only those that are wanted are read.
+    """
+    top, bottom, left, right = box
     rows, columns = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
     across, down = -(-page.imagewidth // columns), -(-page.imagelength // rows)
     window = np.zeros((bottom - top, right - left, page.samplesperpixel), dtype=page.dtype)
-    planes = min(3, page.samplesperpixel) if page.planarconfig == 2 else 1
-    for plane in range(planes):
-        bands = slice(plane, plane + 1) if page.planarconfig == 2 else slice(None)
+    apart = page.planarconfig == 2
+    for plane in [band for band in wanted if band < page.samplesperpixel] if apart else [0]:
+        bands = slice(plane, plane + 1) if apart else slice(None)
         for row in range(top // rows, -(-bottom // rows)):
             for column in range(left // columns, -(-right // columns)):
                 pixels = _segment(tiff, page, (plane * down + row) * across + column)

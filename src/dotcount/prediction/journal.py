@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dotcount.errors import OutputError
 from dotcount.files import reason, write_text
-from dotcount.prediction.sources.listing import OWN
+from dotcount.prediction.sources.search import OWN
 
 if TYPE_CHECKING:
     from dotcount.calibration import CombinedCount

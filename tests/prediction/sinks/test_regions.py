@@ -101,3 +101,19 @@ def test_what_of_a_region_file_is_of_no_use_is_told(tmp_path, bright):
     assert "not counted" in told[2][1]
     table = rows(tmp_path / "out" / "regions.csv")
     assert [row["note"] for row in table if row["part"] == "image"] == ["", "no region belongs to it"]
+
+
+def test_a_name_that_stands_for_several_images_is_told(tmp_path, bright):
+    for folder in "xy":
+        write_dotted(tmp_path / "in" / folder / "a.png", [(8, 8)])
+    write_dotted(tmp_path / "in" / "b.png", [(8, 8)])
+    regions = tmp_path / "regions"
+    regions.mkdir()
+    for name in "ab":
+        content = {"type": "FeatureCollection", "features": [polygon(0, 0, 16, 16, name="left")]}
+        (regions / f"{name}.png.geojson").write_text(json.dumps(content))
+    run = Predictor(bright).stream(tmp_path / "in", out=tmp_path / "out", sinks=["csv"], regions=regions)
+    found = {frame.name: frame for frame, _ in run}
+    words = "the regions of a.png were taken for 2 images; name those with their folders"
+    assert [words in found[name].warnings for name in ("x/a.png", "y/a.png", "b.png")] == [True, True, False]
+    assert all(len(frame.meta.regions) == 1 for frame in found.values())

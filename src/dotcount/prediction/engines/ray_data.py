@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
 
 BLOCK = 10_000
 """Frames that are handed to the cluster together; workers are kept while they are at work on them."""
+
+BLOCK_BYTES = 2**28
+"""After so many bytes a block ends early: frames of a video travel with their pixels."""
 
 
 @ENGINES.register("ray")
@@ -62,14 +64,22 @@ class RayEngine(Engine):
 
     def run(self, frames: Iterable[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
         """See :meth:`Engine.run`; pixels are read once more here only by what draws them."""
-        coming = iter(frames)
-        while block := list(islice(coming, BLOCK)):
-            yield from self._run(block)
-
-    def _run(self, block: list[Frame]) -> Iterator[tuple[Frame, Prediction | None]]:
         from ray import cloudpickle
 
-        rows = [{"index": k, "frame": cloudpickle.dumps(_portable(frame))} for k, frame in enumerate(block)]
+        block, rows, size = list[Frame](), list[dict[str, Any]](), 0
+        for frame in frames:
+            rows.append({"index": len(block), "frame": cloudpickle.dumps(_portable(frame))})
+            block.append(frame)
+            size += len(rows[-1]["frame"])
+            if len(block) == BLOCK or size > BLOCK_BYTES:
+                yield from self._run(block, rows)
+                block, rows, size = [], [], 0
+        if block:
+            yield from self._run(block, rows)
+
+    def _run(self, block: list[Frame], rows: list[dict[str, Any]]) -> Iterator[tuple[Frame, Prediction | None]]:
+        from ray import cloudpickle
+
         found = self._ray.data.from_items(rows).map(
             _Worker,
             fn_constructor_args=(self._path, self._options),

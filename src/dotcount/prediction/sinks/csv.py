@@ -8,8 +8,12 @@ from dotcount.prediction.frame import Frame
 from dotcount.prediction.output import OutputFolder
 from dotcount.prediction.sinks.base import SINKS, Sink
 
-COUNT_COLUMNS = ("image", "count", "low", "high", "status", "error", "warning", "familiarity")
-POINT_COLUMNS = ("image", "x", "y", "score")
+COUNT_COLUMNS = {
+    "image": str, "count": float, "low": float, "high": float, "status": str, "error": str, "warning": str,
+    "familiarity": float,
+}  # fmt: skip
+POINT_COLUMNS = {"image": str, "x": float, "y": float, "score": float}
+"""Columns of the tables and what they hold, also those of Parquet files."""
 
 _ROWS = 10_000  # made into Python numbers at a time
 

@@ -10,13 +10,8 @@ from dotcount.inference.result import Prediction
 from dotcount.prediction.frame import Frame, printable
 from dotcount.prediction.output import GrowingFile, OutputFolder
 from dotcount.prediction.sinks.base import SINKS, Sink
+from dotcount.prediction.sinks.csv import COUNT_COLUMNS, POINT_COLUMNS
 from dotcount.tables import require_tables, write_rows
-
-COUNT_TYPES = {
-    "image": str, "count": float, "low": float, "high": float, "status": str, "error": str, "warning": str,
-    "familiarity": float,
-}  # fmt: skip
-POINT_TYPES = {"image": str, "x": float, "y": float, "score": float}
 
 _POINTS = 10_000  # on a line of what is kept until the end
 
@@ -42,7 +37,7 @@ class ParquetTables(Sink):
 
     def write(self, frame: Frame, prediction: Prediction | None) -> None:
         """Keep a row of counts, and a row for each located point."""
-        row: dict[str, Any] = dict.fromkeys(COUNT_TYPES)
+        row: dict[str, Any] = dict.fromkeys(COUNT_COLUMNS)
         row |= {"image": frame.name, "status": frame.status, "error": frame.error}
         row["warning"] = printable("; ".join(frame.warnings)) or None
         if prediction is not None:
@@ -57,9 +52,9 @@ class ParquetTables(Sink):
     def close(self) -> None:
         """Write the tables."""
         with self._out.file("counts.parquet") as path:
-            write_rows(path, COUNT_TYPES, map(json.loads, self._counts.lines()))
+            write_rows(path, COUNT_COLUMNS, map(json.loads, self._counts.lines()))
         with self._out.file("points.parquet") as path:
-            write_rows(path, POINT_TYPES, _points(self._points))
+            write_rows(path, POINT_COLUMNS, _points(self._points))
 
 
 def _points(kept: GrowingFile) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dotcount.prediction.sources.base import SOURCES, Source
-from dotcount.prediction.sources.listing import OWN, SkippedFile, SourceFiles, find, natural_key
+from dotcount.prediction.sources.listing import SourceFiles, find
+from dotcount.prediction.sources.search import OWN, SkippedFile, natural_key
 from dotcount.registry import import_folder
 
 import_folder(__name__)

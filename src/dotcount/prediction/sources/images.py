@@ -15,6 +15,11 @@ from dotcount.prediction.frame import Frame, FrameMeta
 from dotcount.prediction.sources.base import SOURCES, Source
 from dotcount.selection import ImageSelection
 
+TOLD_BYTES = 2**30
+"""An image that takes more memory than this is told."""
+
+_IN_PARTS = "a TIFF with tiles, one page and 8 or 16 bits is read in parts"
+
 
 @SOURCES.register("images")
 class ImageFiles(Source):
@@ -61,6 +66,10 @@ class _Read:
         sampled = self._sampled or SampledImages(every_page=self._every_page)
         image = sampled.take(self._path, self._selection)
         self._pixel_size = image.pixel_size
+        needed = image.pixels.size * (image.pixels.itemsize + 4)  # as stored, and as float32
+        if self._streams and needed > TOLD_BYTES:
+            told = f"it was read as a whole, {needed / 2**30:.1f} GB of memory; {_IN_PARTS}"
+            return image.pixels, [*image.notes, told]
         return image.pixels, image.notes
 
     def measure(self, frame: Frame) -> None:

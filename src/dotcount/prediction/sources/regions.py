@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,8 +15,21 @@ from dotcount.regions import Region
 _STRAY = "images that regions belong to and that are not counted"
 
 
-def add_regions(known: RegionSet, frame: Frame) -> None:
-    """Give a frame its regions, in px; what a person should know of that is a warning."""
+def add_regions(known: RegionSet, shared: Mapping[str, int], frame: Frame) -> None:
+    """Give a frame its regions, in px; what a person should know of that is a warning.
+
+    Parameters
+    ----------
+    known
+        All regions.
+    shared
+        Names of theirs that stand for several images, and for how many.
+    frame
+        Whose name and size say which of them are its own.
+    """
+    name = known.named(frame.name)
+    if name in shared:
+        frame.warn(f"the regions of {name} were taken for {shared[name]:,} images; name those with their folders")
     regions, crs = known.of(frame.name)
     try:
         found, note = placed(regions, crs, frame.meta.place, frame.size)
