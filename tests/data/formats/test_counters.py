@@ -177,6 +177,19 @@ def test_imagej_numbers_that_promise_more_than_the_file_holds(tmp_path: Path) ->
         dots_in("imagej", tmp_path / "a.roi")
 
 
+def test_a_damaged_name_of_a_selection_prints_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The package that reads selections logs it, which would end up on the terminal."""
+    data = bytearray(selection([(1.5, 2)]))
+    second = int.from_bytes(data[60:64], "big")
+    data[second + 20 : second + 24] = (5000).to_bytes(4, "big")  # the length of the name
+    roifile.ImagejRoi.frombytes(bytes(data))
+    assert "name exceeds" in caplog.text
+    caplog.clear()
+    (tmp_path / "a.roi").write_bytes(data)
+    assert dots_in("imagej", tmp_path / "a.roi").xy.tolist() == [[1.5, 2]]
+    assert caplog.text == ""
+
+
 def test_imagej_regions_around_points_are_no_objects(tmp_path: Path) -> None:
     region = roifile.ImagejRoi()
     region.roitype, region.left, region.top, region.right, region.bottom = roifile.ROI_TYPE.RECT, 0, 0, 100, 80

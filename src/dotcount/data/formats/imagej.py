@@ -20,6 +20,7 @@ from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 from dotcount.data.formats.base import FORMATS, Sidecar, annotation_bytes
 from dotcount.data.formats.outlines import Shape, find_regions
 from dotcount.data.formats.structured import polygon_centre, size_of
+from dotcount.data.images import quiet
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
 from dotcount.errors import AnnotationError
@@ -116,7 +117,8 @@ def _decoded(data: bytes, path: Path) -> ImagejRoi:
             (n,) = struct.unpack_from(">i", data, 18)
             if not 0 <= n <= min(_MAX_POINTS, len(data) // 4):
                 raise ValueError(f"{n} points in {len(data)} bytes")
-        return ImagejRoi.frombytes(data)
+        with quiet:
+            return ImagejRoi.frombytes(data)
     except _DAMAGED as error:
         raise AnnotationError(
             f"annotation {path} is not a readable ImageJ selection ({error}); save it again"

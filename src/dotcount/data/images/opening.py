@@ -109,9 +109,9 @@ class _Quiet:
             self._inside += 1
             if self._inside == 1:
                 self._restore.enter_context(warnings.catch_warnings(action="ignore"))
-                logger = logging.getLogger("tifffile")
-                self._restore.callback(setattr, logger, "disabled", logger.disabled)
-                logger.disabled = True
+                for logger in map(logging.getLogger, ("tifffile", "roifile")):
+                    self._restore.callback(setattr, logger, "disabled", logger.disabled)
+                    logger.disabled = True
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
