@@ -13,6 +13,7 @@ from dotcount.report import Report, write_report
 from dotcount.report.check_page import write_check_page
 from tests.looks import contrast, faults, palettes
 from tests.report.conftest import evaluated
+from tests.report.test_audit_page import page as audit_page
 
 LONG = "a folder/with long names/" + "IMG_20240131_a_rather_long_name_of_a_photo_" * 2
 
@@ -29,10 +30,11 @@ def pages(tmp_path_factory):
     write_report(folder / "report.html", Report("A run on " + LONG, "made", shown, history, notes=["Mind 90% of it."]))
     write_dataset(folder / "data", train=3, val=0, test=0, size=64)
     write_check_page(folder / "check.html", check(open_collection(folder / "data", strict=False)))
+    audit_page(folder)
     return folder
 
 
-@pytest.mark.parametrize("name", ["report", "check"])
+@pytest.mark.parametrize("name", ["report", "check", "audit"])
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 640, 390])
 def test_nothing_is_cut_faint_or_hidden_from_keys(visit, pages, name, mode, width):
