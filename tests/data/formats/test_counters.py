@@ -130,6 +130,16 @@ def test_regions_around_objects_are_no_objects(tmp_path: Path) -> None:
         geojson(path, [square(0, 0, 10), square(3, 3, 4)])
 
 
+def test_tiles_are_no_objects(tmp_path: Path) -> None:
+    """QuPath divides regions into tiles to measure in them."""
+    path = tmp_path / "a.geojson"
+    tiles = [square(20 * k, 0, 20, "tile") for k in range(3)]
+    found = geojson(path, [*tiles, square(5, 5, 4, "cell")])
+    assert (found.xy.tolist(), found.left_out) == ([[7, 7]], ("3 x tile",))
+    with pytest.raises(AnnotationError, match="nothing but tiles, which are no objects"):
+        geojson(path, tiles)
+
+
 def test_maps_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.geojson"
     points = [(21.5755, 38.1374), (21.5761, 38.1379)]

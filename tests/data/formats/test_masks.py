@@ -250,6 +250,13 @@ def test_255_beside_low_labels_may_be_what_is_ignored(tmp_path: Path) -> None:
     assert open_collection(tmp_path, format="instance_mask").n_dots == 8
 
 
+def test_255_beside_1_may_be_what_is_ignored(tmp_path: Path) -> None:
+    """Pascal VOC's border of one class: it is no object of its own."""
+    folder_of(tmp_path, {"a": squares([1, 255]), "b": squares([1, 1, 255])})
+    with pytest.raises(AnnotationError, match="the value 255 beside values up to 1 may be an object, or what is to be"):
+        open_collection(tmp_path)
+
+
 def test_labels_that_reach_255_are_labels(tmp_path: Path) -> None:
     folder_of(tmp_path, {"a": squares([255, *range(192, 255)])})
     assert open_collection(tmp_path).n_dots == 64

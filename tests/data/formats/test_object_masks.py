@@ -87,6 +87,26 @@ def test_masks_that_are_not_of_one_object_are_refused(
         open_collection(tmp_path)
 
 
+def test_masks_of_several_kinds_are_refused(tmp_path: Path) -> None:
+    picture(tmp_path / "a/images/a.png", *SIZE)
+    mask(tmp_path / "a/masks/nucleus_1.png", FIRST)
+    mask(tmp_path / "a/masks/cell_1.png", (0, 0, 12, 12))
+    with pytest.raises(AnnotationError, match=r"several kinds by their names \(cell, nucleus\)"):
+        open_collection(tmp_path)
+
+
+def test_masks_that_repeat_each_other_or_are_inverted_are_refused(tmp_path: Path) -> None:
+    for name in "abcd":
+        picture(tmp_path / f"{name}/images/{name}.png", *SIZE)
+        mask(tmp_path / f"{name}/masks/1.png", FIRST)
+    mask(tmp_path / "a/masks/2.png", FIRST)
+    mask(tmp_path / "b/labels/2.png", SECOND)
+    mask(tmp_path / "c/masks/2.png", (0, 0, 60, 40), SECOND, values=(255, 0))
+    said = [str(record.error) for record in open_collection(tmp_path, strict=False).records]
+    for text, why in zip(said, ("mark the same pixels", "keep one folder", "it may be inverted")):
+        assert why in text
+
+
 def test_an_image_without_masks_was_not_looked_at(tmp_path: Path) -> None:
     for name in "ab":
         picture(tmp_path / f"{name}/images/{name}.png", *SIZE)

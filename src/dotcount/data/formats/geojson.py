@@ -64,9 +64,17 @@ class GeoJson(Sidecar):
                 Shape(_centres(geometry, path), _outline(geometry, path), _class(properties), _kind(properties), k)
             )
         require_pixels(whole, shapes, path)
+        objects = [s for s in shapes if s.kind != "tile"]
+        tiles = len(shapes) - len(objects)
+        if tiles and not objects:
+            raise AnnotationError(
+                f"annotation {path} has nothing but tiles, which are no objects; export the detections or annotations"
+            )
+        shapes = objects
         regions = find_regions(shapes, path)
         kept = [s for s in shapes if s.index not in regions]
-        left_out = (f"{len(regions)} x region around objects",) if regions else ()
+        counted = ((len(regions), "region around objects"), (tiles, "tile"))
+        left_out = tuple(f"{number} x {what}" for number, what in counted if number)
         dots = dots_of([c for s in kept for c in s.centres], [s.label for s in kept for _ in s.centres])
         return replace(dots, left_out=left_out, planes=_planes(content, path))
 

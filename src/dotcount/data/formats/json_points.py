@@ -72,7 +72,8 @@ class JsonPoints(Table):
         content = peek_json(path)
         if not isinstance(content, dict) or not content or not all(is_image(Path(key)) for key in content):
             return False
-        return all(value == [] or _is_points(value) or _key(value) for value in content.values())
+        values = list(content.values())  # of which empty lists alone may be lists of anything
+        return all(v == [] or _is_points(v) or _key(v) for v in values) and any(v != [] for v in values)
 
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""

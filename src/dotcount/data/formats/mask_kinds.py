@@ -362,7 +362,7 @@ def _decided(found: Sequence[tuple[Path, _Facts]]) -> Verdict:
         return Verdict(kind, why, white)
     ratio = pieces / values
     second = max((f.second if f.top == 255 else f.top) for f in used)
-    if 1 < second < _FAR_BELOW_VOID and any(f.top == 255 for f in used) and not any(f.soft for f in used):
+    if 0 < second < _FAR_BELOW_VOID and any(f.top == 255 for f in used) and not any(f.soft for f in used):
         why = f"the value 255 beside values up to {second} may be an object, or what is to be ignored; set it to 0"
         return Verdict(None, f"{why}, or number the objects on", white)
     between = f"{values:,} objects if each value is one, {regions:,} if each connected region of one value is"

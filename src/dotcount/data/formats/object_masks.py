@@ -7,6 +7,8 @@ by the number of separate regions, and refused.
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ from dotcount.errors import AnnotationError, ImageReadError, UsageError
 
 _LOSSY = (".jpg", ".jpeg")
 _LEAST = 0.1  # of the largest region of an object, below which another is a crumb
+_KIND = re.compile(r"(?![0-9a-f]+$)(?:.*[-_ ])?([a-z]+)[-_ ]?\d+", re.I)  # nuclei_02; no sum of bits
 _TORN = 1.5  # regions for each mask, from which masks are of classes rather than of objects
 
 
@@ -29,6 +32,7 @@ class _Object:
     x: float
     y: float
     regions: int
+    digest: bytes
 
 
 @FORMATS.register("object_masks")
@@ -55,10 +59,24 @@ class ObjectMasks(Sidecar):
         Raises
         ------
         AnnotationError
-            If a mask can't be read, is of another size, marks nothing or everything or by several values, or if there
-            are clearly more regions than masks.
+            If the masks are of several kinds of objects by their names, lie in several folders or repeat each other;
+            if one can't be read, is of another size, marks nothing or everything or by several values; or if there are
+            clearly more regions than masks.
         """
+        kinds = sorted({found[1].lower() for path in paths if (found := _KIND.fullmatch(path.stem))})
+        if len(kinds) > 1:
+            raise AnnotationError(
+                f"masks such as {paths[0]} are of several kinds by their names ({', '.join(kinds)[:80]}); keep one kind"
+            )
+        folders = sorted({str(path.parent) for path in paths})
+        if len(folders) > 1:
+            raise AnnotationError(f"masks of one image lie in {folders[0]} and in {folders[1]}; keep one folder")
         objects = [_object(path, width, height) for path in paths]
+        seen: dict[bytes, Path] = {}
+        for path, each in zip(paths, objects):
+            first = seen.setdefault(each.digest, path)
+            if first != path:
+                raise AnnotationError(f"masks {first} and {path} mark the same pixels; keep one of them")
         regions = sum(o.regions for o in objects)
         if regions > len(objects) + 1 and regions > _TORN * len(objects):
             raise AnnotationError(
@@ -94,7 +112,13 @@ def _object(path: Path, width: int, height: int) -> _Object:
             f"mask {path} {what}, where the mask of one object has 0 and one value; remove it, or, where one "
             "mask holds all objects, call it as the image"
         )
+    corners = marked[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if marked.mean() > 0.5 and corners.all():
+        raise AnnotationError(
+            f"mask {path} marks most of it, up to the corners: it may be inverted; save objects as 255"
+        )
     labels, number = ndimage.label(marked, np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=number + 1)[1:]
     rows, columns = np.nonzero(marked)
-    return _Object(columns.mean() + 0.5, rows.mean() + 0.5, int((areas >= _LEAST * areas.max()).sum()))
+    digest = hashlib.sha256(np.packbits(marked).tobytes()).digest()
+    return _Object(columns.mean() + 0.5, rows.mean() + 0.5, int((areas >= _LEAST * areas.max()).sum()), digest)

@@ -35,7 +35,7 @@ def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
     AnnotationError
         If an outline holds one other of similar size, so that it may be either.
     """
-    objects = {"detection", "cell", "tile"}
+    objects = {"detection", "cell"}
     areas = [area_of(s.outline) for s in shapes]
     regions = set()
     if any(s.kind in objects for s in shapes):
