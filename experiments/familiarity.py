@@ -1,11 +1,12 @@
 """Fit what is familiar to the published counters, and measure how well strangers are told from it.
 
-    python -m experiments.familiarity measure [--data ../shared/data] [--out RUNS]
-    python -m experiments.familiarity publish [--data ../shared/data] [--out RUNS]
+    python -m experiments.familiarity measure [--model NAME] [--data ../shared/data] [--out RUNS]
+    python -m experiments.familiarity publish [--model NAME] [--data ../shared/data] [--out RUNS]
 
-``measure`` writes experiments/results/familiarity.json: AUROC between held-out images (validation and test) and images
-that are blank, noise, dark, of another scale or of another domain, and how often each kind is warned of. ``publish``
-writes familiarity, and the interval with its confidence, parts and errors, into the metadata of the published models;
+``measure`` writes experiments/results/familiarity.json, a model at a time: AUROC between held-out images (validation
+and test) and images that are blank, noise, dark, of another scale or of another domain, and how often each kind is
+warned of; of drawn cells, also how often new draws of other numbers and sizes are. ``publish`` writes familiarity, and
+the interval with its confidence, parts and errors, into the metadata of the published models;
 their counts stay the same. The statistics are of the drawn cells, which are dotcount's own, and of the urban trees
 (CC BY 4.0).
 """
@@ -29,7 +30,7 @@ from benchmarks.machine import machine
 from dotcount import weights
 from dotcount.calibration import Looks, calibrate, fit_count_scale, fit_familiarity, part_residuals
 from dotcount.data import Record
-from dotcount.data.synthetic import write_dataset
+from dotcount.data.synthetic import generate, write_dataset
 from experiments.reproduce.suite import DATA, DRAWN
 
 RESULTS = Path(__file__).parent / "results" / "familiarity.json"
@@ -38,6 +39,18 @@ Pixels = npt.NDArray[np.uint8]
 OWN = {"cells": "cells", "trees": "trees"}
 OTHERS = ("cells", "trees", "vgg_cells", "adipocyte", "shb")
 TRAINING, STRANGERS = 100, 30
+DRAWS: dict[str, tuple[int, dict[str, Any]]] = {
+    "0 to 250 cells": (150, {"seed": 11, "count": (0, 250)}),
+    "20 to 80 cells": (316, {"seed": 0, "count": (20, 80)}),
+    "0 to 40 cells": (100, {"seed": 21, "count": (0, 40)}),
+    "0 to 250 cells, 512 x 384 px": (40, {"seed": 12, "count": (0, 250), "size": (512, 384)}),
+    "0 to 250 cells, 1024 x 1024 px": (6, {"seed": 14, "count": (0, 250), "size": 1024}),
+    "0 to 250 cells, 128 x 128 px": (40, {"seed": 13, "count": (0, 250), "size": 128}),
+}
+"""New images of the training domain of ``cells``: number of images, and what they are drawn with.
+
+The numbers of cells are for 256 x 256 px.
+"""
 
 
 def records(name: str, split: str, data: str, out: Path, most: int | None = None) -> list[Record]:
@@ -104,7 +117,7 @@ def fitted(model: str, data: str, out: Path) -> dotcount.Predictor:
             found = predictor.predict(pixels_of(record))
             assert found.brightness is not None, "a counter measures brightness"
             looks[split].add(found.features, found.brightness, found.width * found.height)
-    rule = fit_familiarity(predictor.runtime.feature_layers, looks["train"], looks["val"])
+    rule = fit_familiarity(predictor.runtime.feature_channels(), looks["train"], looks["val"])
     predictor.metadata = dataclasses.replace(predictor.metadata, familiarity=rule)
     return predictor
 
@@ -133,8 +146,14 @@ def measure(model: str, data: str, out: Path) -> dict[str, Any]:
             "warned": round(float((found < 0.5).mean()), 3),
         }
         print(model, kind, rows[kind], flush=True)
+    own_kind = {}
+    for name, (number, how) in DRAWS.items() if model == "cells" else ():
+        found = familiarity([generate("cells", index=i, **how)[0] for i in range(number)])
+        own_kind[name] = {"images": number, "warned": round(float((found < 0.5).mean()), 4)}
+        print(model, name, own_kind[name], flush=True)
     return {
         "test images": len(test),
+        "new draws": own_kind,
         "false alarms on test images": round(float((own < 0.5).mean()), 4),
         "median familiarity of test images": round(float(np.median(own)), 3),
         "kinds": rows,
@@ -163,17 +182,20 @@ def main() -> None:
     """Measure or publish."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("action", choices=("measure", "publish"))
+    parser.add_argument("--model", choices=tuple(OWN), action="append", help="one of them alone; may be repeated")
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--out", type=Path, default=Path("runs"))
     args = parser.parse_args()
-    if args.action == "publish":
-        for model in OWN:
+    for model in args.model or OWN:
+        if args.action == "publish":
             publish(model, args.data, args.out)
-        return
-    found = {model: measure(model, args.data, args.out) for model in OWN}
-    versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "pillow")}
-    content = {"machine": machine(), "versions": versions, "seed": SEED, "models": found}
-    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+            continue
+        found = measure(model, args.data, args.out)
+        told = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "numpy", "pillow")}
+        told |= {"machine": machine(), "versions": versions, "seed": SEED}
+        told["models"] = told.get("models", {}) | {model: found}
+        RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,40 +23,27 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-import dotcount
 from benchmarks.machine import machine
 from dotcount.calibration import calibrate, conformal_rank, fit_count_scale, interval_of_sum
+from experiments.count_scales import left
+from experiments.interval_widths import compared, counted
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments" / "results" / "intervals.json"
 FAMILIARITY = ROOT / "experiments" / "results" / "familiarity.json"
 PAGE = ROOT / "docs" / "results" / "trust.md"
 BEST = ROOT / "experiments" / "results" / "reproduce" / "best"
+COUNTS_ALONE = ("vgg_cells-0", "shb-0")
 RECORDED = ("vgg_cells-0", "vgg_cells-1", "vgg_cells-2", "adipocyte-0", "adipocyte-1", "adipocyte-2", "shb-0")
-SPLITS, DRAWS, SUMMED, MOST = 200, 1000, 50, 60
+SPLITS, MANY, DRAWS, SUMMED, MOST = 200, 4000, 1000, 50, 60
+LAW, SHARE = "splits that would meet 90 % if all held exactly", "splits that meet 90 %, of 200"
+WIDTH, NEEDED = "width at equal coverage", "images for 3 % in nine of ten draws"
 Array = npt.NDArray[np.float64]
 
 
 def features(name: str, model: str, place: str, splits: tuple[str, ...], out: Path) -> None:
-    """Write true count, count, density's spread and test-time disagreement of every image."""
-    predictor = dotcount.load(model, device="cpu")
-    rows = []
-    for record in dotcount.open_collection(place, strict=False).records:
-        if splits and record.split not in splits:
-            continue
-        pixels = dotcount.data.read_pixels(record.image)
-        found = predictor.predict(pixels)
-        mirrored = predictor.predict(np.ascontiguousarray(pixels[:, ::-1]))
-        cells = found.density.astype(np.float64)
-        rows.append(
-            {
-                "split": record.split,
-                "true": record.count,
-                "count": found.count,
-                "spread": float((cells * (1 - cells.clip(0, 1))).sum()),
-                "disagreement": float(np.abs(cells - mirrored.density[:, ::-1]).sum()),
-            }
-        )
+    """Write what is known of every image."""
+    rows = counted(model, place, splits)
     (out / f"intervals-{name}.json").write_text(json.dumps(rows), encoding="utf-8")
     print(name, len(rows), flush=True)
 
@@ -74,7 +60,7 @@ def recorded() -> dict[str, tuple[Array, Array]]:
 def single(true: Array, count: Array) -> dict[str, Any]:
     """Return coverage and width of both promises over random halves; the count scale is fitted on the same half."""
     rng, rows, number = np.random.default_rng(0), {None: [], 0.8: []}, min(MOST, true.size // 2)
-    for _ in range(SPLITS):
+    for _ in range(MANY):
         order = rng.permutation(true.size)
         fit, new = order[:number], order[number:]
         scaled = fit_count_scale(count[fit], true[fit])
@@ -83,28 +69,34 @@ def single(true: Array, count: Array) -> dict[str, Any]:
             interval = calibrate(scaled.held_out, true[fit], confidence=confidence)
             reach = interval.scale * np.sqrt(guess + 1)
             found.append((np.mean(np.abs(true[new] - guess) <= reach), np.mean(2 * reach)))
-    plain, sure = np.array(rows[None]), np.array(rows[0.8])
+    law = expected(number, true.size - number)
     return {
         "images": int(true.size),
         "calibrated on": number,
-        "splits that would meet 90 % if all held exactly": round(expected(number, true.size - number), 3),
-        "plain": {
-            "mean coverage": round(float(plain[:, 0].mean()), 4),
-            "mean width": round(float(plain[:, 1].mean()), 2),
-        }
-        | {"splits that meet 90 %": round(float((plain[:, 0] >= 0.9).mean()), 3)},
-        "with 80 % confidence": {
-            "mean coverage": round(float(sure[:, 0].mean()), 4),
-            "mean width": round(float(sure[:, 1].mean()), 2),
-            "splits that meet 90 %": round(float((sure[:, 0] >= 0.9).mean()), 3),
-        },
+        "splits that would meet 90 % if all held exactly": round(law, 3),
+        "standard deviation of that share over 200 splits": round(float(np.sqrt(law * (1 - law) / SPLITS)), 3),
+        "plain": _held(np.array(rows[None])),
+        "with 80 % confidence": _held(np.array(rows[0.8])),
+    }
+
+
+def _held(found: Array) -> dict[str, Any]:
+    meets = found[:, 0] >= 0.9 - 1e-9
+    return {
+        "mean coverage": round(float(found[:, 0].mean()), 4),
+        "mean width": round(float(found[:, 1].mean()), 2),
+        "splits that meet 90 %, of 200": round(float(meets[:SPLITS].mean()), 3),
+        "splits that meet 90 %, of 4000": round(float(meets.mean()), 3),
     }
 
 
 def expected(fit: int, new: int) -> float:
     """Return how often so many new images are held to 90 % by an interval that promises it with 80 % confidence.
 
-    Their coverage scatters about that of the calibration, whose law is Beta(k, n + 1 - k).
+    Their coverage scatters about that of the calibration, whose law is Beta(k, n + 1 - k): the number that is held
+    follows a beta-binomial law. That is also the law over random splits of one finite set, whatever its errors: how
+    many of the new images lie below the k-th of those that fit is a matter of ranks. So the splits are independent
+    draws from it, and a share over S of them has the standard deviation sqrt(p (1 - p) / S).
     """
     rank = conformal_rank(fit, 0.9, 0.8)
     assert rank is not None, "there are enough images"
@@ -133,101 +125,46 @@ def sums(true: Array, count: Array, most: int = MOST) -> dict[str, Any]:
     }
 
 
-def sharper(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Return the mean width of 90 % intervals by what errors are scaled by, relative to sqrt(count + 1)."""
-    true, count, spread, apart = (
-        np.array([row[key] for row in rows], float) for key in ("true", "count", "spread", "disagreement")
-    )
-    sizes: dict[str, Array] = {
-        "sqrt(count + 1)": np.sqrt(count + 1),
-        "1": np.ones_like(count),
-        "count + 1": count + 1,
-        "sqrt(spread + 1)": np.sqrt(spread + 1),
-        "sqrt(disagreement + 1)": np.sqrt(apart + 1),
-    }
-    features = np.stack([np.ones_like(count), count, spread, apart], axis=1)
-    widths: dict[str, list[float]] = {name: [] for name in [*sizes, "chosen by the others", "shifted by a fit"]}
-    rng = np.random.default_rng(2)
-    for _ in range(SPLITS):
-        order = rng.permutation(true.size)
-        fit, new = order[: true.size // 2], order[true.size // 2 :]
-        scaled = fit_count_scale(count[fit], true[fit])
-        error = true[fit] - scaled.held_out
-        of_size = {name: float(_quantile(np.abs(error) / s[fit]) * 2 * s[new].mean()) for name, s in sizes.items()}
-        for name, width in of_size.items():
-            widths[name].append(width)
-        inner = {name: float(_quantile(np.abs(error) / s[fit]) * s[fit].mean()) for name, s in sizes.items()}
-        widths["chosen by the others"].append(of_size[min(inner, key=inner.__getitem__)])
-        widths["shifted by a fit"].append(_shifted(features, true - count, np.sqrt(count + 1), fit, new))
-    today = np.mean(widths["sqrt(count + 1)"])
-    return {name: round(float(np.mean(found) / today), 3) for name, found in widths.items()}
-
-
-def _shifted(x: Array, y: Array, size: Array, fit: npt.NDArray[np.int64], new: npt.NDArray[np.int64]) -> float:
-    """Return the width where the error is predicted from the features by a ridge fit, residuals left out one by one."""
-    mean, deviation = x[fit].mean(0), x[fit].std(0)
-    z = np.where(deviation > 0, (x - mean) / np.maximum(deviation, 1e-9), 1.0) / size[:, None]
-    gram = z[fit].T @ z[fit]
-    inverse = np.linalg.inv(gram + 1e-2 * np.trace(gram) / len(gram) * np.eye(len(gram)))
-    target = y / size
-    weights = inverse @ z[fit].T @ target[fit]
-    leverage = np.einsum("ij,jk,ik->i", z[fit], inverse, z[fit])
-    residual = (target[fit] - z[fit] @ weights) / (1 - leverage)
-    return float(_quantile(np.abs(residual)) * 2 * size[new].mean())
-
-
-def _quantile(residuals: Array) -> float:
-    return calibrate(np.zeros(residuals.size), residuals).scale
-
-
-def recalibrated(
-    rows: list[dict[str, Any]], choose: Callable[[dict[str, Any]], bool], number: int = 20
-) -> dict[str, Any]:
-    """Return the mean error of the images that were left, relative to their dots, after a scale from 20 of them."""
-    part = [row for row in rows if choose(row)]
-    true, count = np.array([row["true"] for row in part], float), np.array([row["count"] for row in part], float)
-    rng, after, before = np.random.default_rng(3), [], []
-    for _ in range(SPLITS):
-        order = rng.permutation(true.size)
-        fit, new = order[:number], order[number:]
-        scale = fit_count_scale(count[fit], true[fit], always=True).scale
-        after.append((scale * count[new] - true[new]).sum() / true[new].sum())
-        before.append((count[new] - true[new]).sum() / true[new].sum())
-    return {
-        "images": len(part),
-        "mean bias before": round(float(np.mean(before)), 4),
-        "mean bias after": round(float(np.mean(after)), 4),
-        "median |bias| after": round(float(np.median(np.abs(after))), 4),
-        "draws with |bias| below 3 %": round(float(np.mean(np.abs(after) < 0.03)), 3),
-        "draws before": round(float(np.mean(np.abs(before) < 0.03)), 3),
-    }
-
-
 def run(out: Path) -> None:
     """Draw and write."""
-    counted = {
-        p.stem.removeprefix("intervals-"): json.loads(p.read_text()) for p in sorted(out.glob("intervals-*.json"))
-    }
+    found = {p.stem.removeprefix("intervals-"): json.loads(p.read_text()) for p in sorted(out.glob("intervals-*.json"))}
     pairs = recorded()
-    for name, rows in counted.items():
+    for name, rows in found.items():
         pairs[f"{name}, counted here"] = (
             np.array([row["true"] for row in rows], float),
             np.array([row["count"] for row in rows], float),
         )
-    trees = counted["trees"]
+    known = {
+        name: {
+            key: np.array([row[key] for row in rows], float)
+            for key in rows[0]
+            if key != "split" and rows[0][key] is not None
+        }
+        for name, rows in found.items()
+    }
+    trees, split = known["trees"], np.array([row["split"] for row in found["trees"]])
+    few = {
+        f"trees, 20 {part} images": (trees["count"][split == key], trees["true"][split == key])
+        for part, key in (("validation", "val"), ("test", "test"))
+    }
+    few |= {
+        f"{title}, 20 images": (known[name]["count"], known[name]["true"])
+        for name, title in (("vgg_cells", "VGG cells"), ("adipocyte", "adipocytes"))
+        if name in known
+    }
     content = {
         "machine": machine(),
         "versions": {name: importlib.metadata.version(name) for name in ("numpy", "scipy", "torch")},
         "splits": SPLITS,
+        "many splits": MANY,
         "draws": DRAWS,
         "single": {name: single(*pair) for name, pair in pairs.items()},
         "sum of 50": {name: sums(*pair) for name, pair in pairs.items()},
-        "sharper": {name: sharper(rows) for name, rows in counted.items()},
-        "calibrate": {
-            "trees, 20 validation images, the others": recalibrated(trees, lambda r: r["split"] == "val"),
-            "trees, 20 test images, the others": recalibrated(trees, lambda r: r["split"] == "test"),
-            "VGG cells, 20 images, the others": recalibrated(counted["vgg_cells"], lambda _: True),
+        "narrower": {
+            name: compared(rows, SPLITS)
+            for name, rows in (known | {n: {"true": pairs[n][0], "count": pairs[n][1]} for n in COUNTS_ALONE}).items()
         },
+        "calibrate": {name: left(*pair, 20, 2000) for name, pair in few.items()},
     }
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
@@ -246,54 +183,61 @@ def page() -> None:
     rows = []
     for name, one in found["single"].items():
         plain, sure = one["plain"], one["with 80 % confidence"]
-        rows.append(
-            [
-                name,
-                f"{one['calibrated on']} of {one['images']}",
-                f"{plain['mean coverage']:.1%}",
-                f"{plain['splits that meet 90 %']:.0%}",
-                plain["mean width"],
-                f"{sure['mean coverage']:.1%}",
-                f"{sure['splits that meet 90 %']:.0%}",
-                sure["mean width"],
-                f"{one['splits that would meet 90 % if all held exactly']:.0%}",
-            ]
-        )
-    head = ["data", "calibrated on", "plain: mean coverage", "splits at 90 %", "width"]
-    parts += [
-        table([*head, "80 % confidence: mean coverage", "splits at 90 %", "width", "splits, by the law"], rows),
-        "",
-    ]
+        law, spread = (one[key] for key in (LAW, "standard deviation of that share over 200 splits"))
+        row = [name, f"{one['calibrated on']} of {one['images']}"]
+        for each in (plain, sure):
+            row += [f"{each['mean coverage']:.1%}", f"{each[SHARE]:.0%}", each["mean width"]]
+        rows.append([*row, f"{sure['splits that meet 90 %, of 4000']:.1%}", f"{law:.1%} ± {spread:.1%}"])
+    head = ["data", "calibrated on", "plain: mean coverage", "splits at 90 %, of 200", "width"]
+    head += ["80 % confidence: mean coverage", "splits at 90 %, of 200", "width", "of 4,000", "by the law, of 200"]
+    parts += [table(head, rows), ""]
     parts += ["## Sum over 50 images", ""]
     rows = [
         [n, o["calibrated on"], f"{o['coverage']:.1%}", f"{o['width relative to the sum of single ones']:.2f}"]
         for n, o in found["sum of 50"].items()
     ]
     parts += [table(["data", "calibrated on", "coverage", "width, of the sum of single intervals"], rows), ""]
-    parts += ["## Errors scaled by what the density knows", ""]
-    names = list(next(iter(found["sharper"].values())))
+    parts += ["## Narrower intervals: what was tried", ""]
+    names = list(dict.fromkeys(name for each in found["narrower"].values() for name in each))
+    cells = [
+        [
+            f"{each[n][WIDTH]:.2f} ({each[n]['coverage']:.0%})" if n in each else ""
+            for each in found["narrower"].values()
+        ]
+        for n in names
+    ]
+    parts += [table(["width, relative", *found["narrower"]], [[n, *row] for n, row in zip(names, cells)]), ""]
+    parts += ["## `dotcount calibrate` on 20 images", ""]
     parts += [
         table(
-            ["mean width, relative", *found["sharper"]],
-            [[n, *(o[n] for o in found["sharper"].values())] for n in names],
+            ["", *found["calibrate"]],
+            [
+                ["images, 20 of which fit", *(o["images"] for o in found["calibrate"].values())],
+                *(
+                    [label, *(f"{o[key]:.1%}" for o in found["calibrate"].values())]
+                    for label, key in (
+                        ("errors of single images, of the mean count", "spread of errors"),
+                        ("standard error of a scale from 20", "standard error of the scale"),
+                        ("such scales that leave less than 3 %, by the law", "of many"),
+                        ("90 % intervals of the scale that hold", "90 % intervals of the scale that hold"),
+                    )
+                ),
+                ["images for 3 % in nine of ten draws", *(o[NEEDED] for o in found["calibrate"].values())],
+            ],
         ),
         "",
-    ]
-    parts += ["## `dotcount calibrate` on 20 images", ""]
-    rows = [
-        [
-            n,
-            f"{o['mean bias before']:+.1%}",
-            f"{o['mean bias after']:+.1%}",
-            f"{o['median |bias| after']:.1%}",
-            f"{o['draws before']:.0%}",
-            f"{o['draws with |bias| below 3 %']:.0%}",
-        ]
-        for n, o in found["calibrate"].items()
-    ]
-    parts += [
         table(
-            ["draw", "mean bias before", "after", "median of its size after", "draws below 3 % before", "after"], rows
+            ["mean error left: mean; root mean square; draws below 3 %", *found["calibrate"]],
+            [
+                [
+                    way,
+                    *(
+                        f"{o['mean bias']:+.1%}; {o['root mean square']:.2%}; {o['below 3 %']:.0%}"
+                        for o in (each["ways"][way] for each in found["calibrate"].values())
+                    ),
+                ]
+                for way in next(iter(found["calibrate"].values()))["ways"]
+            ],
         ),
         "",
     ]
@@ -303,6 +247,9 @@ def page() -> None:
             f"`{model}`: {one['false alarms on test images']:.1%} of {one['test images']} test images are warned of.",
             "",
         ]
+        if one["new draws"]:
+            rows = [[name, row["images"], f"{row['warned']:.1%}"] for name, row in one["new draws"].items()]
+            parts += [table(["new images of its own kind", "number", "warned of"], rows), ""]
         rows = [
             [kind, row["images"], f"{row['auroc_test']:.3f}", f"{row['auroc_held_out']:.3f}", f"{row['warned']:.0%}"]
             for kind, row in one["kinds"].items()

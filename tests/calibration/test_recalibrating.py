@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dotcount.calibration import recalibrate
-from dotcount.errors import DataError
+from dotcount.errors import DataError, InputError
 from dotcount.inference import Prediction
 from dotcount.metadata import ModelMetadata
 from dotcount.points import Points
@@ -48,9 +48,24 @@ def test_the_mean_error_goes_and_new_images_are_counted_right():
     assert ModelMetadata.from_json(found.metadata.to_json()) == found.metadata
 
 
+def test_how_far_the_mean_error_may_be_off_is_told_and_holds():
+    rng, held = np.random.default_rng(3), []
+    for _ in range(60):
+        drawn, spread = images(rng, 12), rng.lognormal(-0.02, 0.2, 12)  # images differ in how well they are counted
+        drawn = [(dataclasses.replace(p, density=p.density * np.float32(k)), xy) for (p, xy), k in zip(drawn, spread)]
+        found = recalibrate(METADATA, drawn, data="mine")
+        held.append(abs(found.metadata.count_scale / 1.1 - 1) < found.bias_within)
+    assert 0.8 < np.mean(held) <= 1
+    assert found.images_for(found.bias_within / 2) in (48, 49)
+    with pytest.raises(InputError, match="within must be a positive share"):
+        found.images_for(0.0)
+
+
 def test_what_no_scale_mends_is_told_and_left_alone():
     found = recalibrate(METADATA, images(np.random.default_rng(1), 10, factor=3.0), data="mine")
-    assert found.metadata.count_scale == 1.0
+    assert found.metadata.count_scale == METADATA.count_scale
+    assert found.bias_within is None
+    assert found.images_for(0.03) is None
     assert any("no scale mends" in note for note in found.notes)
     assert any("at least 16 images" in note for note in found.notes)
 
@@ -68,6 +83,6 @@ def test_empty_images_do_not_break_the_fit():
     assert found.metadata.count_scale == pytest.approx(1.1, rel=0.02)
     assert found.metadata.interval.finite
     all_empty = recalibrate(METADATA, [(none, Points(np.zeros((0, 2)), 96, 96))] * 20, data="none")
-    assert all_empty.metadata.count_scale == 1.0
+    assert all_empty.metadata.count_scale == METADATA.count_scale
     assert not all_empty.notes
     assert dataclasses.asdict(all_empty.metadata.interval)["scale"] == 0.0

@@ -20,6 +20,7 @@ def test_a_model_is_written_beside_the_old_one_and_counts_with_the_new_scale(dot
     code, told, complaint = dotcount("calibrate", "cells", dotted, "--out", out)
     assert code == 0, complaint
     assert "at least 90% of such images, with 80% confidence" in told
+    assert "mean error on many such images: known to within ±" in told
     config = json.loads((out / "model" / "config.json").read_text(encoding="utf-8"))
     assert config["calibration"]["images"] == 17
     assert config["interval"]["confidence"] == 0.8

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,14 +14,25 @@ from dotcount.calibration.intervals import conformal_rank
 from dotcount.data import Batch
 from dotcount.inference.tiling import density_and_features
 from dotcount.metadata import Familiarity
+from dotcount.metadata.familiarity import described
 from dotcount.points import FloatArray
 
-AXES = 8
-"""Principal directions that are kept, at most."""
+AXES = 24
+"""Principal directions that are kept, at most; of few images, one for each :data:`IMAGES_PER_AXIS`."""
 
-FLOOR = 0.1
-"""Least unit of a mean feature, as a share of its spread within images: a feature that is nearly the same in all
-training images must not make strangers of images that differ from them by a trifle."""
+IMAGES_PER_AXIS = 4
+
+GROUND = 0.05
+"""What is added to a channel's standard deviation within an image, as a share of its mean over the training images:
+below it differences say nothing."""
+
+QUIET = 0.003
+"""Share of the standard deviation of the mean channel that every channel is taken to have at least: one that is silent
+in the training images must not make a stranger of an image in which it hardly stirs."""
+
+FLOOR = 0.03
+"""Least unit of what describes an image, in standard deviations within images, or their logarithm: what is nearly the
+same in all training images must not make strangers of images that differ from them by a trifle."""
 
 LEAST = 8
 """Images below which no statistics are kept."""
@@ -84,7 +95,7 @@ def looks_of(
     return found
 
 
-def fit_familiarity(layers: Sequence[str], training: Looks, held_out: Looks) -> Familiarity | None:
+def fit_familiarity(layers: Mapping[str, int], training: Looks, held_out: Looks) -> Familiarity | None:
     """Fit the statistics on training images and the threshold on held-out ones.
 
     The threshold is the conformal quantile of the held-out distances for :data:`FALSE_ALARMS`, with 80 % confidence
@@ -94,7 +105,9 @@ def fit_familiarity(layers: Sequence[str], training: Looks, held_out: Looks) -> 
     Parameters
     ----------
     layers
-        Names of those that the features are of: :attr:`dotcount.inference.runtimes.Runtime.feature_layers`.
+        Name and number of channels of those that the features are of:
+        :meth:`dotcount.inference.runtimes.Runtime.feature_channels`. The last one counts: what deeper ones have
+        depends on how far the edges of an image are.
     training, held_out
         The images; ``training`` may be empty.
 
@@ -108,9 +121,9 @@ def fit_familiarity(layers: Sequence[str], training: Looks, held_out: Looks) -> 
     >>> import numpy as np
     >>> rng, looks = np.random.default_rng(0), Looks()
     >>> for row in rng.normal(0, 1, (40, 24)):
-    ...     looks.add(row, 0.5, 64 * 64)
-    >>> rule = fit_familiarity(["last_layer"], looks, looks)
-    >>> rule.of_features(np.full(24, 9.0)) < 0.5 < rule.of_features(np.zeros(24))
+    ...     looks.add(abs(row), 0.5, 64 * 64)
+    >>> rule = fit_familiarity({"last_layer": 12}, looks, looks)
+    >>> rule.of_features(np.full(24, 9.0)) < 0.5 < rule.of_features(np.ones(24))
     True
     """
     known = training if len(training) >= LEAST else held_out
@@ -133,20 +146,21 @@ def fit_familiarity(layers: Sequence[str], training: Looks, held_out: Looks) -> 
     )
 
 
-def _statistics(layers: Sequence[str], features: FloatArray) -> Familiarity:
-    mean, deviation = features.mean(axis=0), features.std(axis=0)
-    # The first half are means over an image, the second half standard deviations: the spread within images.
-    within = np.tile(mean[mean.size // 2 :], 2)
-    unit = np.sqrt(deviation**2 + (FLOOR * within) ** 2 + 1e-12)
-    z = (features - mean) / unit
-    number = min(AXES, len(z) - 1)
+def _statistics(layers: Mapping[str, int], features: FloatArray) -> Familiarity:
+    name, channels = list(layers.items())[-1]
+    within = features[:, features.shape[1] - channels :].mean(axis=0)
+    ground = GROUND * np.maximum(within, QUIET * within.mean()) + 1e-12
+    rows = described(features, ground)
+    mean, unit = rows.mean(axis=0), np.sqrt(rows.var(axis=0) + FLOOR**2)
+    z = (rows - mean) / unit
+    number = min(AXES, len(z) // IMAGES_PER_AXIS, z.shape[1] - 1)
     _, singular, axes = np.linalg.svd(z, full_matrices=False)
-    variances = np.maximum(singular[:number] ** 2 / max(1, len(z) - 1), 1e-6)
-    rest = ((z**2).mean(axis=0).sum() - variances.sum()) / max(1, z.shape[1] - number)
-    return Familiarity.of(layers, mean, unit, axes[:number], variances, float(max(rest, 1e-3)), 1.0)
+    along = singular**2 / max(1, len(z) - 1)
+    variances, rest = np.maximum(along[:number], 1e-6), along[number:].sum() / (z.shape[1] - number)
+    return Familiarity.of([name], mean, unit, axes[:number], variances, float(max(rest, 1e-3)), 1.0, ground)
 
 
-def _left_out(layers: Sequence[str], features: FloatArray) -> list[float]:
+def _left_out(layers: Mapping[str, int], features: FloatArray) -> list[float]:
     fold = np.arange(len(features)) % 5
     rules = {k: _statistics(layers, features[fold != k]) for k in range(5)}
     return [rules[int(k)].distance(one) for k, one in zip(fold, features)]

@@ -154,7 +154,7 @@ def _familiarity(
     if training_images is not None:
         known = looks_of(network, training_images(magnify), device, FEATURE_IMAGES)
     held_out = looks_of(network, images(magnify), device, FEATURE_IMAGES)
-    found = fit_familiarity(as_runtime(network).feature_layers, known, held_out)
+    found = fit_familiarity(as_runtime(network).feature_channels(), known, held_out)
     network.cpu()
     return found
 

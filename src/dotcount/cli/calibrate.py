@@ -1,8 +1,8 @@
 """Fit a trained model to a new kind of image without training.
 
-Counts the annotated images of DATA, about 20 of the new kind, and fits the count scale (no mean error is left), the
-least mass of a located point and the interval of a count again. Writes the model to NEWRUN; RUN stays as it is. Of an
-exported model, FILE.onnx, an exported model becomes, NEWRUN.onnx.
+Counts the annotated images of DATA, about 20 of the new kind, and fits the count scale, the least mass of a located
+point and the interval of a count again, and says how far the mean error may still be off. Writes the model to NEWRUN;
+RUN stays as it is. Of an exported model, FILE.onnx, an exported model becomes, NEWRUN.onnx.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from dotcount.inference.locate import ONNX
 
 if TYPE_CHECKING:
     from dotcount.calibration import Recalibration
+
+BIAS = 0.03  # mean error for which the number of images is told
 
 EXAMPLES = """\
 examples:
@@ -152,6 +154,11 @@ def summary(found: Recalibration) -> str:
         f"before: MAE {before.mae:.2f}, mean error {before.bias:+.2f}{share[0]}",
         f"after, each image by the scale of the others: MAE {after.mae:.2f}, mean error {after.bias:+.2f}{share[1]}",
     ]
+    if found.bias_within is not None and interval is not None:
+        said = f"mean error on many such images: known to within ±{found.bias_within:.1%} ({interval.level:.0%})"
+        needed = found.images_for(BIAS)
+        more = f"; about {needed:,} images would make it ±{BIAS:.0%}" if needed and needed > facts.images else ""
+        lines.append(said + more)
     if interval is not None and interval.finite:
         lines.append(f"interval: count -+ {interval.scale:.3g} sqrt(count + 1), {interval.promise}")
     return "\n".join(lines)

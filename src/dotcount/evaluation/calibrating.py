@@ -73,7 +73,7 @@ def calibrate_on(
             data=collection.name,
             level=level,
             confidence=confidence,
-            layers=predictor.runtime.feature_layers,
+            layers=predictor.runtime.feature_channels(),
         )
     except DataError as error:
         first = f" ({len(errors)} can't be read; the first: {errors[0]})" if errors else ""

@@ -225,6 +225,8 @@ class CalibrationFacts(Strict):
         Count scale before.
     counting
         Errors on these images, each counted by the scale that the others give.
+    scale_error
+        Standard error of the new count scale, as a share of it; None if no scale was found, or of older versions.
 
     Examples
     --------
@@ -238,6 +240,7 @@ class CalibrationFacts(Strict):
     dots: Number
     former_scale: Annotated[float, Gt(0)]
     counting: CountingMetrics
+    scale_error: Annotated[float, Ge(0)] | None = None
 
 
 @dataclass(frozen=True)

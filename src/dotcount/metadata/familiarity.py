@@ -31,10 +31,12 @@ BRIGHTNESS_MARGIN = 0.05
 class Familiarity(Strict):
     """Statistics of the training images' features, sizes and brightness.
 
-    Features f (k,) are first the means, then the standard deviations over the cells of an image of the inputs of some
-    modules of the network, see :mod:`dotcount.inference.features`. With ``z = (f - mean) / unit``, the few axes V along
-    which training images vary most, the variances ``v`` along them and the mean variance ``rest`` along all others, the
-    distance of an image is that of Mahalanobis under probabilistic principal components (Tipping & Bishop 1999)::
+    Each channel of the network's last layer has a mean m and a standard deviation s over the cells of an image, see
+    :mod:`dotcount.inference.features`. An image is described by ``f = (m / (s + ground), log(s + ground))``, (k,) for
+    all channels, which vary about as much from one image with few objects to the next as between images with many.
+    With ``z = (f - mean) / unit``, the few axes V along which training images vary most, the variances ``v`` along them
+    and the mean variance ``rest`` along all others, the distance of an image is that of Mahalanobis under probabilistic
+    principal components (Tipping & Bishop 1999)::
 
         d^2 = (sum_j (V_j z)^2 / v_j + (|z|^2 - |V z|^2) / rest) / k
 
@@ -47,7 +49,8 @@ class Familiarity(Strict):
     features, axes
         Numbers k of features and of axes.
     statistics
-        Base64 of little-endian float32: ``mean``, ``unit`` and each axis divided by ``sqrt(v)``, (k,) each.
+        Base64 of little-endian float32, (k,) each: ``mean``, ``unit``, each axis divided by ``sqrt(v)``, and, if
+        relative, ``ground``, twice.
     variances
         v of each axis.
     rest
@@ -80,16 +83,20 @@ class Familiarity(Strict):
     held_out: Annotated[int, Ge(0)] = 0
     brightness: tuple[float, float] = (0.0, 1.0)
     area: Annotated[int, Ge(0)] = 0
+    relative: bool = False
 
     def __post_init__(self) -> None:
         try:
             size = len(base64.b64decode(self.statistics, validate=True))
         except ValueError as error:
             raise ValueError("statistics must be base64") from error
-        if size != 4 * (2 + self.axes) * self.features or len(self.variances) != self.axes:
-            raise ValueError(f"statistics must hold {2 + self.axes} rows of {self.features} numbers")
+        rows = 2 + self.axes + self.relative
+        if size != 4 * rows * self.features or len(self.variances) != self.axes:
+            raise ValueError(f"statistics must hold {rows} rows of {self.features} numbers")
         if not np.isfinite(self._rows).all() or not (self._rows[1] > 0).all():
             raise ValueError("statistics must be finite, and units positive")
+        if self.relative and (self.features % 2 or not (self._rows[-1] > 0).all()):
+            raise ValueError("relative statistics must be of pairs of features, and their ground positive")
 
     @classmethod
     def of(
@@ -101,12 +108,24 @@ class Familiarity(Strict):
         variances: FloatArray,
         rest: float,
         threshold: float,
+        ground: FloatArray | None = None,
     ) -> Familiarity:
-        """Return the rule of these statistics; the rest is filled in with :func:`dataclasses.replace`."""
-        rows = np.concatenate([mean[None], unit[None], axes / np.sqrt(variances)[:, None]]).astype("<f4")
+        """Return the rule of these statistics; the rest is filled in with :func:`dataclasses.replace`.
+
+        ``ground`` (k / 2,) makes them relative.
+        """
+        below = np.zeros((0, mean.size)) if ground is None else np.tile(ground, 2)[None]
+        rows = np.concatenate([mean[None], unit[None], axes / np.sqrt(variances)[:, None], below]).astype("<f4")
         text = base64.b64encode(rows.tobytes()).decode("ascii")
         return cls(
-            tuple(layers), mean.size, len(axes), text, tuple(map(float, variances)), float(rest), float(threshold)
+            tuple(layers),
+            mean.size,
+            len(axes),
+            text,
+            tuple(map(float, variances)),
+            float(rest),
+            float(threshold),
+            relative=ground is not None,
         )
 
     @cached_property
@@ -115,16 +134,19 @@ class Familiarity(Strict):
         return numbers.reshape(-1, self.features)
 
     def distance(self, features: FloatArray) -> float:
-        """Return d of the features (k,) of one image.
+        """Return d of an image from its features: means, then standard deviations, of all layers of the network.
 
         Raises
         ------
         InputError
-            If there are more or fewer of them: the statistics are of another network.
+            If they can't be those that the statistics are of: the network is another one.
         """
-        if features.shape != (self.features,):
+        exact = features.shape == (self.features,)
+        if not exact and not (self.relative and features.ndim == 1 and features.size >= self.features):
             raise InputError(f"the statistics are of {self.features} features, the network has {features.size}")
-        mean, unit, *scaled = self._rows
+        mean, unit, *scaled = self._rows[: 2 + self.axes]
+        if self.relative:
+            features = described(features, self._rows[-1, : self.features // 2])
         z = (features - mean) / unit
         along = np.array([axis @ z for axis in scaled])
         outside = float(z @ z) - float(along**2 @ np.array(self.variances))
@@ -161,3 +183,23 @@ class Familiarity(Strict):
         if times is not None:
             found.append(f"{times:,.0f} times as large as the largest training image: no interval is promised")
         return found
+
+
+def described(features: FloatArray, ground: FloatArray) -> FloatArray:
+    """Return (..., 2 c) of the last c channels: mean by standard deviation, and the logarithm of the latter.
+
+    Parameters
+    ----------
+    features
+        (..., 2 C) means, then standard deviations, of all C channels of an image.
+    ground
+        (c,) what is added to the standard deviations.
+
+    Examples
+    --------
+    >>> described(np.array([9.0, 3.0, 9.0, 1.0]), np.array([0.5])).round(3).tolist()
+    [2.0, 0.405]
+    """
+    half = features.shape[-1] // 2
+    means, spread = features[..., half - ground.size : half], features[..., 2 * half - ground.size :] + ground
+    return np.concatenate([means / spread, np.log(spread)], axis=-1)

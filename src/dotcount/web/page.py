@@ -123,7 +123,8 @@ def _known(rule: Familiarity | None) -> dict[str, Any] | None:
         return None
     return {
         **{
-            name: getattr(rule, name) for name in ("statistics", "variances", "rest", "threshold", "area", "brightness")
+            name: getattr(rule, name)
+            for name in ("features", "relative", "statistics", "variances", "rest", "threshold", "area", "brightness")
         },
         "warn_below": WARN_BELOW,
         "most": TIMES_AS_LARGE * rule.area,

@@ -90,6 +90,14 @@ class Runtime(ABC):
         """Return the densities, and what each of :attr:`feature_layers` has, (B, C, h, w)."""
         return self.run(images), []
 
+    def feature_channels(self) -> dict[str, int]:
+        """Return the number of channels of each of :attr:`feature_layers`, from a run on a small blank image."""
+        if not self.feature_layers:
+            return {}
+        side = -(-64 // self.size_multiple) * self.size_multiple
+        features = self.run_with_features(np.zeros((1, side, side, 3), np.float32))[1]
+        return {name: one.shape[1] for name, one in zip(self.feature_layers, features)}
+
     @abstractmethod
     def digest(self) -> str:
         """Return a digest of the weights: the same for a network and for what was exported from it."""

@@ -65,16 +65,28 @@ function inner(side) {
   return side >= 4 * EDGE ? [EDGE, side - EDGE] : [0, side];
 }
 
+// Return what describes a photo: of the channels that there is a ground for, the last ones, the mean by the standard
+// deviation, then the logarithm of the latter; see dotcount.metadata.familiarity.described.
+function described(features, ground) {
+  const half = features.length / 2;
+  const spread = ground.map((least, i) => features[2 * half - ground.length + i] + least);
+  const means = features.slice(half - ground.length, half);
+  return [...means.map((mean, i) => mean / spread[i]), ...spread.map(Math.log)];
+}
+
 // Return how like the training images a photo is, 0 to 1; null where that is not known.
 export function familiarityOf(known, features) {
   if (!known || !features) return null;
   const bytes = Uint8Array.from(atob(known.statistics), (letter) => letter.charCodeAt(0));
   const numbers = new DataView(bytes.buffer);
-  const size = features.length;
-  if (bytes.length !== 4 * (2 + known.variances.length) * size) throw new Error("The statistics are of another network.");
+  const { features: size, relative } = known;
+  const rows = 2 + known.variances.length + (relative ? 1 : 0);
+  const fits = relative ? features.length >= size : features.length === size;
+  if (bytes.length !== 4 * rows * size || !fits) throw new Error("The statistics are of another network.");
   const row = (k) => (i) => numbers.getFloat32(4 * (k * size + i), true);
   const [mean, unit] = [row(0), row(1)];
-  const z = features.map((value, i) => (value - mean(i)) / unit(i));
+  const told = relative ? described(features, Array.from({ length: size / 2 }, (_, i) => row(rows - 1)(i))) : features;
+  const z = told.map((value, i) => (value - mean(i)) / unit(i));
   if (!z.every(Number.isFinite)) return 0;
   let outside = z.reduce((sum, value) => sum + value * value, 0);
   let squared = 0;
