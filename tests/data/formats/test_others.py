@@ -127,6 +127,13 @@ def test_cellprofiler_that_is_unclear_is_refused(tmp_path: Path, images: str, wh
         open_collection(folder(tmp_path, "a.png b.png", My_Nuclei_DOT_csv=OBJECTS, My_Image_DOT_csv=images))
 
 
+def test_cellprofiler_without_its_images_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"My_Nuclei\.csv is nearly cellprofiler: .*_Image\.csv; put that one beside it"
+    ):
+        open_collection(folder(tmp_path, "a.png b.png", My_Nuclei_DOT_csv=OBJECTS))
+
+
 def spots(*frames: int, side: float = 0.5, size: int = 60) -> str:
     found = "".join(
         f'<SpotsInFrame frame="{f}"><Spot POSITION_X="{5 + k}" POSITION_Y="10" FRAME="{f}" VISIBILITY="1"/>'

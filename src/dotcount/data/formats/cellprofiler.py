@@ -55,6 +55,15 @@ class CellProfiler(Table):
         columns = find_columns(sheet)
         return (columns is None or columns.image is None) and _images(path) is not None
 
+    def objection(self, path: Path) -> str | None:
+        """Return that the table of images is missing, or one of several."""
+        sheet = first_rows(path)
+        if {"imagenumber", "objectnumber"} <= set(_names(sheet)) and _images(path) is None:
+            columns = find_columns(sheet)
+            if columns is None or columns.image is None:
+                return "its ImageNumber leads to a table such as MyExpt_Image.csv; put that one beside it"
+        return None
+
     def read(self, path: Path) -> Rows:
         """Return the dots by image name."""
         table = _images(path)
