@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     interval = "" if low is None else f" (interval {low:.1f} to {high:.1f})"
     print(f"{image.name}: {prediction.count:.1f} objects{interval}, {len(prediction.points)} points")
     if points is None:
-        print(f"no transport map without dots; give --dots or --data: {args.out / 'figure2.png'}")
+        print(f"wrote {args.out / 'figure2.png'}; no transport map without dots (give --dots or --data)")
         return 0
     from dotcount.audit import transport_map, transport_settings
     from dotcount.report import map_picture, transport_figure
