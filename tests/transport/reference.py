@@ -174,7 +174,8 @@ def maximise(problem: Dense, beta: Array, steps: int = 40, goal: float = 1e-15) 
             length = 1.0
             for _ in range(6):
                 there = look(problem, here.beta + length * step)
-                if there.lower > here.lower and (better is None or there.lower > better.lower):
+                finite = bool(np.isfinite(there.beta).all())  # a step may overflow
+                if finite and there.lower > here.lower and (better is None or there.lower > better.lower):
                     better = there
                     break
                 length *= 0.2

@@ -32,6 +32,16 @@ def test_a_sample_of_hostile_problems_is_without_fault(route, exact, number):
     assert {"converged, all judged", "not converged, value judged"} <= states
 
 
+def test_what_a_dot_wants_keeps_its_digits_where_next_to_nothing_reaches_it(route):
+    """Its mass e^(-beta / rho) must be no difference of numbers near one: that was 2e-7 off, and the bound with it."""
+    density, points, options = hostile.draw(1916173)
+    assert hostile.judge(density, points, options)[0] == []
+    got = solve(density, points, **options)
+    assert got.dot_mass.item() == pytest.approx(math.exp(-got.beta.item()), rel=0.02)  # of the plan, within the gap
+    bare = solve(density, points, **options | {"max_iter": 1})
+    assert hostile._compare(bare, bare.gradient_bound, hostile.dense(density, points, options))[0] == []
+
+
 def test_the_judge_sees_a_wrong_value_and_a_wrong_gradient():
     from dataclasses import replace
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -41,6 +43,11 @@ def test_slope_and_curvature_are_the_derivatives(kind, z):
 def test_both_at_once_agree_with_one_by_one(kind, z):
     both = kind.conjugate_and_slope(at(z))
     torch.testing.assert_close(both, (kind.conjugate(at(z)), kind.slope(at(z))))
+
+
+def test_slopes_keep_their_digits_far_below_zero():
+    for z in (-0.1, -0.68, -0.7, -22.3, -300.0):
+        assert float(penalty("kl", 1.0).conjugate_and_slope(at(z))[1]) == pytest.approx(math.exp(z), rel=1e-14)
 
 
 @given(KINDS, st.floats(0.0, 10.0), ARGUMENTS)

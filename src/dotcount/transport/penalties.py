@@ -106,7 +106,8 @@ class KL(Penalty):
     def conjugate_and_slope(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return ``rho (e^{z/rho} - 1)`` and ``e^{z/rho}``."""
         excess = torch.expm1(z / self.rho)
-        return self.rho * excess, excess + 1.0
+        slope = torch.where(excess > -0.5, excess + 1.0, torch.exp(z / self.rho))  # neither of which cancels
+        return self.rho * excess, slope
 
     def slope(self, z: Tensor) -> Tensor:
         """Return ``e^{z/rho}``."""

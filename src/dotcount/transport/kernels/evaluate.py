@@ -119,7 +119,8 @@ def _evaluate_dots(
                 continue
             if kind == KL:
                 excess = math.expm1(z / rho)
-                value, slope = rho * excess, excess + 1.0
+                value = rho * excess
+                slope = excess + 1.0 if excess > -0.5 else math.exp(z / rho)  # which does not cancel
             else:
                 value, slope = quadratic_conjugate(rho, z)
             m[j] = v * slope
