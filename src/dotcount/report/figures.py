@@ -58,7 +58,7 @@ class _Key:
 
     def add(self, shape: str, colour: str, text: str) -> None:
         """Add a mark: a ``line``, ``dash``, ``dots``, ``mark``, ``diamond`` or ``bar`` in a stand-in colour."""
-        style = f"--c: var(--{_VARIABLES[colour]})"
+        style = f"color: var(--{_VARIABLES[colour]})"
         self.parts.append(f'<span><i class="{shape}" style="{style}"></i>{escape(text)}</span>')
 
     def line(self, draw: Any, place: float, colour: str, shape: str, text: str) -> None:
