@@ -50,6 +50,38 @@ def test_deep_values_look_like_the_eight_bit_picture_of_the_same_range(top: int,
     assert seen.max() >= 0.95
 
 
+@pytest.mark.parametrize("top", [255, 1023, 4095, 16383])
+@pytest.mark.parametrize("end", [65535, 32767])
+def test_a_scale_bar_at_the_end_of_the_type_does_not_darken_an_image(top: int, end: int) -> None:
+    deep = np.rint(blobs() / 255 * min(top, end // 4)).astype(np.uint16)
+    rule = IntensityRule.fit([deep])
+    drawn = deep.copy()
+    drawn[-12:-8, 40:90] = end  # 2 %
+    again = IntensityRule.fit([drawn, deep])
+    assert (again.low, again.high, again.method) == (rule.low, rule.high, rule.method)
+    assert again.mark == end
+    assert f"{end:,}, far above all others, left out" in again.described()
+    assert IntensityRule.from_dict(json.loads(json.dumps(again.to_dict()))) == again
+    assert again.apply(drawn).max() == 1
+    note = rule_for(drawn, IntensityRule(), again)[1]
+    assert note is not None
+    assert f"{end:,} was left out" in note
+    plain = rule_for(deep, IntensityRule(), again)[1]
+    assert plain is not None
+    assert "left out" not in plain
+
+
+def test_bright_objects_are_no_marks() -> None:
+    rng = np.random.default_rng(0)
+    hard = rng.normal(300, 30, (96, 96)).astype(np.uint16)
+    hard[40:50, 40:50] = 65535  # an object on noise: it is what there is to see
+    soft = blobs().astype(np.uint16) * 257
+    for image in (hard, soft):
+        rule = IntensityRule.fit([image])
+        assert rule.mark is None
+        assert rule.high == 65535
+
+
 def test_single_hot_pixels_do_not_darken_an_image() -> None:
     deep = blobs().astype(np.uint16) * 9 + 130
     rule = IntensityRule.fit([deep])

@@ -27,6 +27,8 @@ _BLACK, _NEAR = 0.02, 0.7  # values from below 2 % to above 70 % of a bit depth 
 _DARK = 1 / 8  # floats below this use little of [0, 1]
 _NOISE = 0.8  # von Neumann's ratio from which an image is taken for noise alone; it is 1 for white noise
 _SAMPLE = 2**17  # values looked at in an image
+_MARKS = (2.0**15 - 1, 2.0**16 - 1, 2.0**31 - 1, 2.0**32 - 1)  # ends of types: scale bars, and saturated pixels
+_APART, _FEW = 4, 0.05  # a mark is so many times as large as all others, and at most this share of the values
 _CUT, _LITTLE = 0.05, 1 / 16  # shares beyond a range, and of a range, from which it is reported
 
 Values = npt.NDArray[Any]
@@ -54,6 +56,9 @@ class IntensityRule:
     dark, bright
         Brightness at the low percentile of all images, and at the high one of the brightest. A model's rule states that
         of its training images, so that images of other depths can be made like them; 0 and 1 where it is not known.
+    mark
+        The end of the type, where some pixels have it and all others lie far below: a scale bar drawn into 12-bit data,
+        or how the camera marks saturation. It was left out of the fit and becomes 1.
 
     Examples
     --------
@@ -75,6 +80,7 @@ class IntensityRule:
     kind: str = ""
     dark: float = 0.0
     bright: float = 1.0
+    mark: float | None = None
 
     def __post_init__(self) -> None:
         if self.method not in _METHODS:
@@ -88,6 +94,8 @@ class IntensityRule:
             raise InputError(f"intensity range must be finite and rising; got {low} to {high}")
         if not 0 <= self.dark < self.bright <= 1:
             raise InputError(f"intensity dark and bright must rise within 0 to 1; got {self.dark} and {self.bright}")
+        if self.mark is not None and not high < self.mark < math.inf:
+            raise InputError(f"intensity mark must lie above the range; got {self.mark}")
         if self.images < 0:
             raise InputError(f"intensity must state how many images it was fitted on; got {self.images}")
 
@@ -120,8 +128,11 @@ class IntensityRule:
         values = values[np.isfinite(values)]
         if not values.size:
             raise InputError("no image holds a finite value; replace the files")
+        mark = _mark(values, samples)
+        if mark is not None:
+            values, samples = values[values != mark], _without(samples, mark)
         low, high, method = _range(values, samples)
-        return cls(low, high, method, len(samples), kinds.pop())
+        return cls(low, high, method, len(samples), kinds.pop(), mark=mark)
 
     @property
     def span(self) -> tuple[float, float]:
@@ -193,7 +204,8 @@ class IntensityRule:
             "percentiles": f"percentiles {TAIL:g} and {100 - TAIL:g}",
         }[self.method]
         of = "one image" if self.images == 1 else f"{self.images:,} images"
-        return f"{span} ({how}; {of} of more than 8 bits)"
+        apart = "" if self.mark is None else f"; {_number(self.mark)}, far above all others, left out"
+        return f"{span} ({how}; {of} of more than 8 bits{apart})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -204,8 +216,8 @@ class IntensityRule:
         """Rebuild from :meth:`to_dict`; an incomplete or altered mapping is an :class:`InputError`."""
         try:
             low, high, method, images, kind = (values[n] for n in ("low", "high", "method", "images", "kind"))
-            dark, bright = values.get("dark", 0.0), values.get("bright", 1.0)
-            for number in (low, high, dark, bright):
+            dark, bright, mark = values.get("dark", 0.0), values.get("bright", 1.0), values.get("mark")
+            for number in (low, high, dark, bright, mark):
                 if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float))):
                     raise TypeError
             if isinstance(images, bool) or not isinstance(images, int):
@@ -215,8 +227,8 @@ class IntensityRule:
         except (KeyError, TypeError) as error:
             message = "intensity needs low, high, method, images and kind as to_dict writes them"
             raise InputError(f"{message}; got {values}") from error
-        low, high = (None if end is None else float(end) for end in (low, high))
-        return cls(low, high, method, images, kind, float(dark), float(bright))
+        low, high, mark = (None if end is None else float(end) for end in (low, high, mark))
+        return cls(low, high, method, images, kind, float(dark), float(bright), mark)
 
 
 def rule_for(pixels: Values, trained: IntensityRule, of_set: IntensityRule | None) -> tuple[IntensityRule, str | None]:
@@ -250,6 +262,8 @@ def rule_for(pixels: Values, trained: IntensityRule, of_set: IntensityRule | Non
     low, high = rule.span
     name = f"{pixels.dtype.itemsize * 8}-bit {'float ' if rule.kind == 'float' else ''}values"
     note = f"its {name} were mapped from {_number(low)} to {_number(high)}, the range {whose}"
+    if rule.mark is not None and (pixels == rule.mark).any():
+        note += f", in which {_number(rule.mark)} was left out, far above all others"
     more = _misfit(pixels, rule, "")
     return rule, note if more is None else f"{note}; {more}"
 
@@ -288,6 +302,26 @@ def _rows(pixels: Values) -> npt.NDArray[np.float64]:
     if pixels.dtype.kind == "f":
         rows[~np.isfinite(rows)] = np.nan
     return rows
+
+
+def _without(samples: list[npt.NDArray[np.float64]], mark: float) -> list[npt.NDArray[np.float64]]:
+    return [np.where(rows == mark, np.nan, rows) for rows in samples]
+
+
+def _mark(values: npt.NDArray[np.float64], samples: list[npt.NDArray[np.float64]]) -> float | None:
+    """Return the end of the type where it marks pixels instead of measuring them, else ``None``.
+
+    Not where the rest is noise: then the marked pixels are what there is to see.
+    """
+    most = float(values.max())
+    if most not in _MARKS:
+        return None
+    others = values[values != most]
+    few = len(values) - len(others) <= _FEW * len(values)
+    if not few or float(others.max()) * _APART > most or len(np.unique(others)) <= 8:
+        return None
+    rest = _without(samples, most)
+    return None if _is_noise(rest, *_ends(rest)) else most
 
 
 def _range(values: npt.NDArray[np.float64], samples: list[npt.NDArray[np.float64]]) -> tuple[float, float, str]:
