@@ -3,7 +3,8 @@
 ``python -m benchmarks.prediction.speed`` makes 300 photos of 1024 x 768 px, 1,000 small images and 20 large ones, lets
 each runtime do its bare forward pass on arrays in memory, and runs ``dotcount predict`` on the files: tables only, with
 overlays, and all sinks. The command's time includes its start. Of the repetitions of each, which take turns, the better
-one counts.
+one counts. Writes results/prediction.json; sets that are not run again keep their figures if machine and versions are
+the same.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ def measure(model: Path, folder: Path, share: float, rounds: int, sets: Sequence
         speed = {what: round(pixels / value, 3) for what, value in seconds.items()}
         fastest = max(speed[f"bare {runtime}"] for runtime in RUNTIMES)
         found[name] = {
+            "rounds": rounds,
             "images": number,
             "width": width,
             "height": height,
@@ -128,15 +130,10 @@ def main() -> int:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = None
-    result = {
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
-        "versions": versions,
-        "model": "lite0",
-        "rounds": args.rounds,
-        "sets": found,
-    }
-    args.out.write_text(json.dumps(result, indent=1) + "\n")
+    same = {"machine": machine(), "threads": torch.get_num_threads(), "versions": versions, "model": "lite0"}
+    earlier = json.loads(args.out.read_text()) if args.out.is_file() else {}
+    kept = earlier["sets"] if all(earlier.get(key) == value for key, value in same.items()) else {}
+    args.out.write_text(json.dumps({**same, "sets": kept | found}, indent=1) + "\n")
     return 0
 
 
