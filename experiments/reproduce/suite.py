@@ -64,6 +64,9 @@ bias for any length scale, so that on crowds one of the size of people is tried 
 RATES = {"*": (5e-4, 2e-3), "shb": (5e-4, 2e-3, 1e-4)}
 """Learning rates that are tried; of crowds a lower one was added for all losses, since 5e-4 was best for each."""
 
+FAIR_RATES = RATES | {"shb": (5e-4, 1e-4)}
+"""The same with :data:`FAIR` clips: of crowds without the rate at which the best of no loss was found."""
+
 SEEDS = (0, 1, 2)
 
 _LITE0: Tree = {
@@ -93,7 +96,7 @@ FAIR: Tree = {"model": {"frozen_levels": 1}, "optimizer": {"clip_norm": None, "c
 EPOCHS = {"vgg_cells": (6, 24), "trees": (6, 24), "shb": (3, 42)}
 """Data -> epochs of a choosing run and of a final one."""
 
-FAIR_EPOCHS = {"shb": (2, 10), "trees": (6, 24)}
+FAIR_EPOCHS = {"shb": (2, 8), "trees": (6, 24)}
 """The same with :data:`FAIR` clips: of crowds as many steps as an hour and a half of two cores does for all."""
 
 
@@ -165,7 +168,8 @@ def losses_compared(fair: bool = False) -> list[str]:
 
 def choices(data: str, loss: str, fair: bool = False) -> list[Experiment]:
     """Return the short trainings among which the rate and the scale of ``loss`` are chosen."""
-    scales, rates = SCALES[loss].get(data, SCALES[loss]["*"]), RATES.get(data, RATES["*"])
+    scales, known = SCALES[loss].get(data, SCALES[loss]["*"]), FAIR_RATES if fair else RATES
+    rates = known.get(data, known["*"])
     epochs, more, group = (FAIR_EPOCHS, FAIR, "choose_fair") if fair else (EPOCHS, {}, "choose")
     return [
         Experiment(
