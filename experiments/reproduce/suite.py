@@ -96,7 +96,7 @@ FAIR: Tree = {"model": {"frozen_levels": 1}, "optimizer": {"clip_norm": None, "c
 EPOCHS = {"vgg_cells": (6, 24), "trees": (6, 24), "shb": (3, 42)}
 """Data -> epochs of a choosing run and of a final one."""
 
-FAIR_EPOCHS = {"shb": (2, 8), "trees": (6, 24)}
+FAIR_EPOCHS = {"shb": (2, 6), "trees": (6, 24)}
 """The same with :data:`FAIR` clips: of crowds as many steps as an hour and a half of two cores does for all."""
 
 
