@@ -16,6 +16,7 @@ Verdict = Literal["better", "unclear", "no better"]
 
 _FEWEST = 5  # images below which no difference is called certain
 _CONSTANT = 0.05  # spread of the predictions, relative to that of the true counts, below which they are one answer
+_NEARER = 0.8  # of a rival's error: the mean of these images is told where it would be a much harder rival
 
 
 def constant_baseline(answer: float, true: npt.ArrayLike) -> float:
@@ -98,6 +99,8 @@ class BaselineComparison:
             text = f"No better than {rival}: {errors}."
         elif self.verdict == "better":
             text = f"Better than {rival}: {errors}."
+            if self.own_mean_mae < _NEARER * self.baseline_mae:
+                text += f" The mean of these images themselves, {self.own_mean:,.1f}, is off by {self.own_mean_mae:,.1f}."
         elif self.n < _FEWEST:
             text = f"Too few images to say whether it is better than {rival}: {errors}."
         elif self.interval[1] >= 0:
