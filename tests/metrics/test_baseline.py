@@ -28,6 +28,14 @@ def test_a_model_that_follows_the_counts_is_better():
     assert found.interval[1] < 0
 
 
+def test_a_foreign_training_mean_is_an_easy_rival_and_the_harder_one_is_told():
+    guess = TRUE + [3, -4, 2, 1, -2, 3, 1, -1]
+    far = compare_with_constant(guess, TRUE, TRUE.mean() + 400)
+    own = f"The own mean of these images, {TRUE.mean():,.1f}, is off by {np.abs(TRUE - TRUE.mean()).mean():,.1f}."
+    assert own in far.sentence()
+    assert "own mean" not in compare_with_constant(guess, TRUE, TRUE.mean() + 1).sentence()
+
+
 def test_a_model_that_answers_one_number_is_no_better_even_if_the_number_is_luckier_than_the_training_mean():
     found = compare_with_constant(np.full(8, 117.6), TRUE, 60.0)
     assert found.mae < found.baseline_mae

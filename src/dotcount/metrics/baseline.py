@@ -100,7 +100,7 @@ class BaselineComparison:
         elif self.verdict == "better":
             text = f"Better than {rival}: {errors}."
             if self.own_mean_mae < _NEARER * self.baseline_mae:
-                text += f" The mean of these images themselves, {self.own_mean:,.1f}, is off by {self.own_mean_mae:,.1f}."
+                text += f" The own mean of these images, {self.own_mean:,.1f}, is off by {self.own_mean_mae:,.1f}."
         elif self.n < _FEWEST:
             text = f"Too few images to say whether it is better than {rival}: {errors}."
         elif self.interval[1] >= 0:
