@@ -220,3 +220,12 @@ def test_ten_megabytes_of_garbage_fail_fast(tmp_path: Path, format: str) -> None
     with pytest.raises(AnnotationError, match="big") as caught:
         reader.read(path, 1, 1) if isinstance(reader, Sidecar) else reader.read(path)  # type: ignore[union-attr]
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in WRITABLE])
+def test_a_format_that_can_only_be_read_says_so_and_writes_nothing(tmp_path: Path, name: str) -> None:
+    form = FORMATS.create(name)
+    record = Record(tmp_path / "a.png", "a.png", Points(spread(1, 40, 30), 40, 30))
+    with pytest.raises(UsageError, match=f"format '{name}' can only be read"):
+        form.write(tmp_path / "out", record if isinstance(form, Sidecar) else [record])
+    assert not (tmp_path / "out").exists()

@@ -17,8 +17,7 @@ from dotcount.data.formats.base import FORMATS, Sidecar, head
 from dotcount.data.formats.outlines import Shape, find_regions
 from dotcount.data.formats.structured import dots_of, load_xml, number, polygon_centre
 from dotcount.data.layout import Dots
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 _FREEHAND, _RECTANGLE, _ELLIPSE = "0", "1", "2"
 _SHAPES = (_FREEHAND, _RECTANGLE, _ELLIPSE)
@@ -62,10 +61,6 @@ class Aperio(Sidecar):
         several = len(set(dots.classes)) > 1
         told = tuple(f"{left.count(what)} x {what}" for what in dict.fromkeys(left))
         return replace(dots, classes=dots.classes if several else (), left_out=told)
-
-    def write(self, path: Path, record: Record) -> None:
-        """Refuse: ImageScope's layers hold outlines."""
-        raise UsageError(f"{path}: format 'aperio' can only be read, so {record.image} is not written; use geojson")
 
 
 def _shape(region: ElementTree.Element, label: str, path: Path, index: int) -> Shape:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from dotcount.data.layout import Dots, ReadDots
 from dotcount.data.records import Record
-from dotcount.errors import AnnotationError
+from dotcount.errors import AnnotationError, UsageError
 from dotcount.files import read_bytes
 from dotcount.names import plain_cell
 from dotcount.registry import Registry
@@ -30,7 +30,7 @@ class Format(ABC):
     suffixes
         Endings of its files, lower case; the first is what is written.
     writable
-        Whether dots can be written in it.
+        Whether dots can be written in it; :meth:`write` is then to be given.
     absent
         What an image without annotation file, or one that the table does not list, means.
     pictures
@@ -59,6 +59,9 @@ class Format(ABC):
         another unit. Never raises.
         """
         return None
+
+    def _refusal(self) -> UsageError:
+        return UsageError(f"format {self.name!r} can only be read; write csv, for example")
 
 
 class Sidecar(Format):
@@ -104,9 +107,9 @@ class Sidecar(Format):
     def read(self, path: Path, width: int, height: int, /) -> Dots:
         """Return the dots of the image of this size; AnnotationError if the file can't be read."""
 
-    @abstractmethod
-    def write(self, path: Path, record: Record) -> None:
-        """Write the dots of one record; UsageError where the format can't hold dots."""
+    def write(self, path: Path, record: Record) -> None:  # noqa: ARG002 - for formats that are writable
+        """Write the dots of one record; UsageError where the format can only be read."""
+        raise self._refusal()
 
 
 @dataclass(frozen=True)
@@ -152,9 +155,9 @@ class Table(Format):
         AnnotationError if the file can't be read, or holds what this format doesn't understand.
         """
 
-    @abstractmethod
-    def write(self, path: Path, records: Sequence[Record]) -> None:
-        """Write the dots of all records."""
+    def write(self, path: Path, records: Sequence[Record]) -> None:  # noqa: ARG002 - for formats that are writable
+        """Write the dots of all records; UsageError where the format can only be read."""
+        raise self._refusal()
 
 
 FORMATS: Registry[Format] = Registry("annotation format", "dotcount.formats", Format)

@@ -6,7 +6,6 @@ Markers in several slices of a stack do not belong to one image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,8 +13,7 @@ from xml.etree import ElementTree
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table, head
 from dotcount.data.formats.structured import dots_of, load_xml, number
 from dotcount.data.layout import fixed
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 
 @FORMATS.register("cell_counter")
@@ -58,10 +56,6 @@ class CellCounter(Table):
         used = classes if len(set(classes)) > 1 else []
         found = replace(dots_of(xy, used), planes=_pages(planes))
         return [(name, Listed(fixed(found)))]
-
-    def write(self, _path: Path, _records: Sequence[Record], /) -> None:
-        """Refuse: it holds one image."""
-        raise UsageError("format 'cell_counter' can only be read; write csv, for example")
 
 
 def _pages(planes: set[str]) -> tuple[int, ...]:

@@ -7,7 +7,6 @@ objects that name their images themselves are plain csv.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,7 @@ from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
 from dotcount.data.formats.columns import find_columns, plain
 from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
 from dotcount.data.layout import Dots, fixed
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 _PLACES = (("locationcenterx", "locationcentery"), ("areashapecenterx", "areashapecentery"))
 
@@ -81,10 +79,6 @@ class CellProfiler(Table):
                 raise AnnotationError(f"annotation {path} has objects of image {number[:20]}, which {table} lacks")
             grouped[number].append((sheet.number(k, x) + 0.5, sheet.number(k, y) + 0.5))
         return [(files[number], Listed(fixed(Dots(np.array(xy))))) for number, xy in grouped.items()]
-
-    def write(self, _path: Path, _records: Sequence[Record], /) -> None:
-        """Refuse: it is a table that CellProfiler computes."""
-        raise UsageError("format 'cellprofiler' can only be read; write csv, for example")
 
 
 def _file_names(table: Path) -> dict[str, str]:

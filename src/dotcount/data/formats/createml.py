@@ -6,7 +6,7 @@ the centre of the box, px from the upper left corner.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,7 @@ from typing import Any
 from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
 from dotcount.data.formats.structured import deferred, demand, dots_of, load_json, number, peek_json
 from dotcount.data.layout import Dots
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 _IMAGES, _LISTS = ("image", "imagefilename"), ("annotations", "annotation")
 
@@ -56,10 +55,6 @@ class CreateMl(Table):
                 raise AnnotationError(f"annotation {path} has an entry without image or annotations; export it again")
             listed.append((entry[keys[0]], Listed(deferred(partial(_dots, entry, keys[1], path)))))
         return listed
-
-    def write(self, _path: Path, _records: Sequence[Record], /) -> None:
-        """Refuse: dots have no boxes."""
-        raise UsageError("format 'createml' can only be read; write coco, for example")
 
 
 def _dots(entry: Mapping[str, Any], key: str, path: Path) -> Dots:

@@ -20,8 +20,7 @@ from dotcount.data.formats.columns import IMAGE_NAMES, plain
 from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
 from dotcount.data.formats.structured import deferred, number, stated_size
 from dotcount.data.layout import Dots
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 _LISTS = ("boxesstring", "boxstring", "boxes")
 _ONE = ("bbox", "box")
@@ -81,10 +80,6 @@ class GlobalWheat(Table):
             else:
                 listed.append((name, Listed(deferred(partial(_by_sides, path, lines, size)), size=size)))
         return listed
-
-    def write(self, _path: Path, _records: Sequence[Record], /) -> None:
-        """Refuse: dots have no boxes."""
-        raise UsageError("format 'gwhd' can only be read; write csv, for example")
 
 
 def _by_corners(path: Path, lines: Sequence[tuple[str, int]]) -> Dots:

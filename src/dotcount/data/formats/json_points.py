@@ -8,7 +8,7 @@ FSC-147 has it, whose sizes (``H``, ``W``, ``ratio_h``, ``ratio_w``) are compare
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,7 @@ from dotcount.data.formats.base import FORMATS, Listed, Rows, Sidecar, Table, re
 from dotcount.data.formats.structured import deferred, demand, load_json, number, pairs, peek_json, stated_size
 from dotcount.data.images import is_image
 from dotcount.data.layout import Dots, ReadDots
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 _KEYS = ("points", "dots", "annPoints", "coordinates")
 _NAMES = ("img_id", "image", "filename", "file_name", "image_name")
@@ -82,10 +81,6 @@ class JsonPoints(Table):
             listed.append((name, Listed(partial(_sized, deferred(partial(_dots, value, path, name)), value, path))))
         return listed
 
-    def write(self, _path: Path, _records: Sequence[Record], /) -> None:
-        """Refuse: JSON lines say more."""
-        raise UsageError("format 'json_points' can only be read; write jsonl, for example")
-
 
 @FORMATS.register("json_points_per_image")
 class JsonPointsSidecar(Sidecar):
@@ -114,12 +109,6 @@ class JsonPointsSidecar(Sidecar):
         if isinstance(content, dict):
             require_size(path, stated_size(content.get("width"), content.get("height")), (width, height))
         return _dots(content, path, "the file")
-
-    def write(self, path: Path, record: Record) -> None:
-        """Refuse: JSON lines say more."""
-        raise UsageError(
-            f"{path}: format 'json_points_per_image' can only be read, not {record.image} written; use csv"
-        )
 
 
 def _sized(read: ReadDots, value: Any, path: Path, width: int, height: int) -> Dots:

@@ -29,7 +29,7 @@ from dotcount.data.formats.structured import size_of
 from dotcount.data.images import PixelArray, open_raster, quiet, read_header, read_stored
 from dotcount.data.layout import Dots
 from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, ImageReadError, UsageError
+from dotcount.errors import AnnotationError, ImageReadError
 
 _WHITE = 250  # from which an 8-bit picture is white throughout, be it compressed
 _ONE_PIXEL_NOTE = "dotcount:one-pixel-per-dot"
@@ -69,12 +69,6 @@ class _Mask(Sidecar):
         if verdict is not None and verdict.mixed:
             raise AnnotationError(f"masks are of two kinds: {verdict.why}; invert some, so that 0 is background in all")
         return type(self)(verdict)
-
-    def write(self, path: Path, record: Record) -> None:
-        """Refuse: dots have no extent."""
-        raise UsageError(
-            f"{path}: dots have no extent, so no {self.title[:-7]} of {record.image} can be written; use csv"
-        )
 
     def _regions(self, path: Path, width: int, height: int) -> tuple[Regions, Verdict]:
         try:

@@ -18,8 +18,7 @@ import numpy as np
 from dotcount.data.formats.base import FORMATS, Sidecar
 from dotcount.data.images import read_stored
 from dotcount.data.layout import Dots
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, ImageReadError, UsageError
+from dotcount.errors import AnnotationError, ImageReadError
 
 _LOSSY = (".jpg", ".jpeg")
 _LEAST = 0.1  # of the largest region of an object, below which another is a crumb
@@ -84,10 +83,6 @@ class ObjectMasks(Sidecar):
                 "are not of one object each; save one mask of all objects, called as the image"
             )
         return Dots(np.array([(o.x, o.y) for o in objects]))
-
-    def write(self, path: Path, record: Record) -> None:
-        """Refuse: dots have no extent."""
-        raise UsageError(f"{path}: dots have no extent, so no masks of {record.image} can be written; use csv")
 
 
 def _object(path: Path, width: int, height: int) -> _Object:

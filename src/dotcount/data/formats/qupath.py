@@ -6,7 +6,6 @@ the table does not hold the size of a pixel. Rows of regions (annotations) among
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,7 @@ from dotcount.data.formats.base import FORMATS, Listed, Rows, Table
 from dotcount.data.formats.columns import plain
 from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
 from dotcount.data.layout import Dots, fixed
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 _IN_MICRONS = "its centroids are in µm, without the size of a pixel; export them in px, or the objects as GeoJSON"
 
@@ -86,7 +84,3 @@ class QuPath(Table):
             dots = Dots(np.array(xy), tuple(classes) if any(classes) else (), left_out)
             listed.append((name, Listed(fixed(dots))))
         return listed
-
-    def write(self, _path: Path, _records: Sequence[Record], /) -> None:
-        """Refuse: it is a table that QuPath computes."""
-        raise UsageError("format 'qupath' can only be read; write geojson, for example")

@@ -21,8 +21,7 @@ from dotcount.data.formats.outlines import Outline, corners_of, dots_and_outline
 from dotcount.data.formats.structured import demand, load_json, number, pairs, peek_json, polygon_centre, stated_size
 from dotcount.data.images import open_raster
 from dotcount.data.layout import Dots
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
 _MOST_BYTES = 1 << 26  # of an unpacked bitmap
 
@@ -58,10 +57,6 @@ class Supervisely(Sidecar):
             outlines.append(outline)
             labels.append(str(item.get("classTitle") or ""))
         return dots_and_outlines(xy, labels, outlines)
-
-    def write(self, path: Path, record: Record) -> None:
-        """Refuse: classes stand in a file of the whole project."""
-        raise UsageError(f"{path}: format 'supervisely' can only be read, not {record.image} written; use labelme")
 
 
 def _placed(item: Mapping[str, Any], path: Path) -> tuple[tuple[float, float], Outline | None]:

@@ -7,7 +7,6 @@ reported; spots of several frames do not belong to one image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +17,8 @@ from dotcount.data.formats.columns import PX
 from dotcount.data.formats.delimited import Sheet, first_rows, read_sheet
 from dotcount.data.formats.structured import load_xml, number, stated_size
 from dotcount.data.layout import Dots, fixed
-from dotcount.data.records import Record
-from dotcount.errors import AnnotationError, UsageError
+from dotcount.errors import AnnotationError
 
-_TABLE = "format 'trackmate_spots' can only be read"
 _FRAMES = "has spots in {} frames; save each frame as an image, with its spots"
 
 
@@ -67,10 +64,6 @@ class TrackMate(Table):
         dots = Dots(np.array(xy), left_out=left, planes=_pages(frames, path))
         return [(name, Listed(fixed(dots), size=stated_size(image.get("width"), image.get("height"))))]
 
-    def write(self, _path: Path, _records: Sequence[Record], /) -> None:
-        """Refuse: it is TrackMate's own."""
-        raise UsageError("format 'trackmate' can only be read; write csv, for example")
-
 
 @FORMATS.register("trackmate_spots")
 class TrackMateSpots(Sidecar):
@@ -103,10 +96,6 @@ class TrackMateSpots(Sidecar):
         frames = {int(sheet.number(k, frame)) for k in rows if frame is not None}
         xy = np.array([(sheet.number(k, x), sheet.number(k, y)) for k in rows]).reshape(-1, 2)
         return replace(Dots(xy + 0.5, px=True), planes=_pages(frames, path))
-
-    def write(self, path: Path, record: Record) -> None:
-        """Refuse: it is a table that TrackMate computes."""
-        raise UsageError(f"{path}: {_TABLE}, so {record.image} is not written; use csv")
 
 
 def _is_spots(sheet: Sheet) -> bool:
