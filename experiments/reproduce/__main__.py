@@ -96,7 +96,10 @@ def repeat(args: argparse.Namespace) -> int:
         after = json.loads(json.dumps(perform(experiment, args.data, args.out, folder, before["threads"])))
     finally:
         shutil.rmtree(folder)
-    differing = [part for part in ("log", "error") if before.get(part) != after.get(part)]
+    differing = [part for part in ("error",) if before.get(part) != after.get(part)]
+    logs = before.get("log", []), after.get("log", [])
+    if len(logs[0]) != len(logs[1]) or any(a[key] != b[key] for a, b in zip(*logs) for key in a.keys() & b.keys()):
+        differing.append("log")
     for part in ("validation", "test"):
         one, other = before.get(part, {}), after.get(part, {})
         common = (one.keys() & other.keys()) - {"cpu_seconds"}  # what is recorded has grown over time

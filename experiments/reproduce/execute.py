@@ -28,7 +28,10 @@ from experiments.reproduce.suite import DATA, DRAWN, Experiment, merge
 PACKAGES = ("dotcount", "torch", "torchvision", "timm", "lightning", "numpy", "pillow")
 KEPT_DISTANCES = (1, 2, 4, 6, 8, 10, 12, 16, 24, 32, 50, 100)
 """Distances, px, at which precision and recall are recorded."""
-LOG = ("epoch", "train_loss", "val_mae", "val_rmse", "val_bias", "loss_n_evaluations", "loss_unconverged", "grad_norm")
+LOG = (
+    *("epoch", "train_loss", "val_mae", "val_rmse", "val_bias", "loss_n_evaluations", "loss_unconverged"),
+    *("grad_norm", "grad_clipped"),
+)
 
 
 def perform(experiment: Experiment, data: str, runs: Path, out: Path, threads: int) -> dict[str, Any]:

@@ -130,9 +130,9 @@ def step_cost(records: Sequence[Record]) -> str:
     return f"{np.mean(cost):.0f}" if cost else ""
 
 
-def table1(data: str, group: str = "table1") -> str:
+def table1(data: str) -> str:
     """Return Table 1 (counts) and 5 (places) on one data set, with paired tests against ``uot``."""
-    groups = {loss: read(f"{group}/{data}/{loss}-*.json") for loss in SCALES}
+    groups = {loss: read(f"table1/{data}/{loss}-*.json") for loss in losses_compared()}
     if not any(groups.values()):
         return ""
     rows, sure = [], []
@@ -275,12 +275,15 @@ def plot() -> bool:
 
 def write_page() -> None:
     """Fill the marked parts of the page."""
+    from experiments.reproduce import fair
+
     drawn = plot()
     tables = "\n".join(filter(None, (table1(data) for data in DATA)))
     parts = {
         "best": best(),
         "table1": tables + (f"\n\n{PICTURE}" if drawn else ""),
-        "fair": "\n".join(filter(None, (table1(data, "table1_fair") for data in DATA))),
+        "fair": fair.comparison(),
+        "lengths": fair.lengths(),
         "table6": study(seeds_of("table6/*/*.json"), "cost, penalty"),
         "epsilon": epsilon(),
         "bias": "\n".join(filter(None, map(bias, DATA))),

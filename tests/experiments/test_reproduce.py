@@ -10,7 +10,7 @@ from dotcount import config
 from dotcount.data.synthetic import write_dataset
 from dotcount.training import TrainingError
 from dotcount.training.module import CountingModule
-from experiments.reproduce import page, suite
+from experiments.reproduce import fair, page, suite
 from experiments.reproduce.execute import perform, write
 
 
@@ -93,3 +93,48 @@ def test_spread_and_tables():
 def test_errors_are_means_over_the_seeds():
     seeds = [{"test": {"images": ["x", "y"], "true": [3, 4], "predicted": p}} for p in ([4.0, 4.0], [1.0, 5.0])]
     np.testing.assert_allclose(page.absolute_errors(seeds), [1.5, 0.5])
+
+
+def made_up(loss, seed, factor, val_bias, length=256.0):
+    """A record whose counts are ``factor`` times the true ones."""
+    true = np.arange(20.0, 120, 5)
+    predicted = factor * true + np.where(np.arange(len(true)) % 2, 1.0, -1.0)
+    errors = predicted - true
+    counting = {"mae": np.abs(errors).mean(), "rmse": np.sqrt((errors**2).mean()), "bias": errors.mean()}
+    return {
+        "name": f"table1_fair/shb/{loss}-{seed}",
+        "machine": "m",
+        "train": {"steps": 10, "cpu_seconds": 5.0},
+        "config": {
+            "optimizer": {"learning_rate": 5e-4},
+            "loss": {"options": {"epsilon": 0.01, "length_scale": length}},
+        },
+        "log": [{"epoch": 1, "grad_norm": 3.0, "grad_clipped": 0.1}],
+        "validation": {"mean_count": 100.0, "best": {"val_mae": abs(val_bias), "val_bias": val_bias}},
+        "test": {
+            "counting": {key: float(value) for key, value in counting.items()},
+            "localization": {"distances": [4, 8, 12], "precision": [0.5, 0.8, 1.0], "recall": [0.5, 0.8, 1.0]},
+            "images": [str(k) for k in range(len(true))],
+            "true": true.tolist(),
+            "predicted": predicted.tolist(),
+        },
+    }
+
+
+def test_the_fair_comparison_refers_to_the_form_that_is_best_on_validation(tmp_path, monkeypatch):
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    assert fair.comparison() == fair.lengths() == ""
+    made = [("gaussian_l2", 0.7, -30.0), ("uot", 0.8, -20.0), ("uot_paid", 1.01, 1.0)]
+    for loss, factor, val_bias in made:
+        for seed in (0, 1):
+            write(made_up(loss, seed, factor, val_bias), tmp_path / f"table1_fair/shb/{loss}-{seed}.json")
+    write(made_up("uot_paid", 0, 0.99, 1.0, length=64.0), tmp_path / "lengths/shb/64-0.json")
+    head, _, *rows = fair.comparison().splitlines()[:5]
+    assert "MAE − MAE of UOT, dots paid in full" in head
+    cells = {row.split(" | ")[0].removeprefix("| "): row.split(" | ") for row in rows}
+    assert cells["L2"][5] == "1.43 ± 0.00"  # the scale 100 / 70 makes up for the factor; it stretches the rest, 1
+    assert cells["L2"][4] == "-30.0 ± 0.0 %"
+    assert cells["UOT"][7:10] == ["0.500 ± 0.000", "0.800 ± 0.000", "1.000 ± 0.000"]
+    assert cells["UOT, dots paid in full"][-2] == "10 %"
+    assert "worse than UOT, dots paid in full: L2, UOT; better: none." in fair.comparison()
+    assert [row.split(" | ")[0] for row in fair.lengths().splitlines()[2:]] == ["| 64 px", "| 256 px"]
