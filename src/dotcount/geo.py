@@ -1,9 +1,9 @@
-"""Where on the earth an image lies; the only user of rasterio and pyogrio, which come with the extra ``geo``."""
+"""Where on the earth an image lies, and layers of maps; the only user of rasterio and pyogrio (extra ``geo``)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -318,3 +318,77 @@ def write_geopackage(path: Path, xy: FloatArray, scores: FloatArray, place: Geor
             made.replace(path)
         except (pyogrio.errors.DataSourceError, OSError) as error:
             raise OutputError(f"can't write {path}: {error}; free some space, or choose another `out`") from error
+
+
+@dataclass(frozen=True)
+class MapLayer:
+    """Objects of a map.
+
+    Attributes
+    ----------
+    crs
+        Reference system of the coordinates, as WKT or a name such as ``EPSG:32611``; empty: the file names none.
+    shapes
+        Geometries of shapely; None of a feature without one.
+    labels
+        The class of each, empty where there is none.
+    """
+
+    crs: str
+    shapes: tuple[Any, ...]
+    labels: tuple[str, ...]
+
+
+def read_layer(path: Path, label_names: Sequence[str] = ()) -> MapLayer:
+    """Return the objects of a GeoPackage or a shapefile that holds one layer of them.
+
+    Parameters
+    ----------
+    path
+        The file; of a shapefile the ``.shp``.
+    label_names
+        Lower-case names of fields that hold a class; the first that is there counts.
+
+    Raises
+    ------
+    DataError
+        If the extra ``geo`` is missing, the file can't be read, or it has no layer of shapes or several.
+
+    Examples
+    --------
+    >>> utm = Georeference("EPSG:32611", (0.6, 0.0, 400_000.0, 0.0, -0.6, 3_770_000.0), (8, 8))
+    >>> write_geopackage(Path("a.gpkg"), np.array([[2.0, 3.0]]), np.array([0.9]), utm)
+    >>> layer = read_layer(Path("a.gpkg"))
+    >>> layer.crs, [shape.wkt for shape in layer.shapes]
+    ('EPSG:32611', ['POINT (400001.2 3769998.2)'])
+    """
+    try:
+        import pyogrio
+    except ImportError as error:
+        raise DataError(f"reading {path} {_MISSING}") from error
+    import warnings
+
+    import shapely
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # GDAL's remarks on a file; what matters is an error
+        try:
+            layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+            if len(layers) != 1:
+                names = f" ({', '.join(layers[:6])})" if layers else ""
+                raise DataError(
+                    f"{path} has {len(layers)} layers of shapes{names}; save the one with the objects as a file"
+                )
+            fields = [str(name) for name in pyogrio.read_info(path, layer=layers[0])["fields"]]
+            lower = {name.lower(): name for name in reversed(fields)}
+            label = next((lower[name] for name in label_names if name in lower), None)
+            columns = [label] if label else []
+            meta, _, shapes, values = pyogrio.raw.read(path, layer=layers[0], columns=columns, force_2d=True)
+            made = shapely.from_wkb(shapes)
+        except DataError:
+            raise
+        except Exception as error:  # GDAL, SQLite and GEOS have errors of many kinds
+            detail = " ".join(str(error).split())[:160]
+            raise DataError(f"{path} can't be read ({detail}); save the layer again") from error
+    labels = ["" if v is None or v != v else str(v) for v in values[0]] if columns else [""] * len(made)
+    return MapLayer(str(meta["crs"] or ""), tuple(made), tuple(labels))

@@ -111,11 +111,10 @@ def recognise(found: Found, chosen: Format | None = None) -> tuple[Format, list[
         The format that the files have to be of; absent: any.
     """
     forced = chosen is not None
-    for table in tables() if chosen is None else [chosen]:
-        if isinstance(table, Table):
-            lists = found.of_format(table, forced)
-            if lists:
-                return table, lists
+    listing = [table for table in tables() if table.priority >= 0] if chosen is None else [chosen]
+    for table in listing:
+        if isinstance(table, Table) and (lists := found.of_format(table, forced)):
+            return table, lists
     for sidecar in sidecars() if chosen is None else [chosen]:
         if isinstance(sidecar, Sidecar):
             if sidecar.pictures and not pair(found.images, found.masks):
@@ -123,7 +122,8 @@ def recognise(found: Found, chosen: Format | None = None) -> tuple[Format, list[
             files = found.of_format(sidecar, forced)
             if files and pair(found.images, files):
                 return sidecar.over([found.root / f for f in files]), files
-    return None
+    last = [table for table in tables() if table.priority < 0] if chosen is None else []
+    return next(((table, lists) for table in last if (lists := found.of_format(table, forced=False))), None)
 
 
 def _layout(found: Found, chosen: Format | None) -> tuple[Layout | None, list[Path]]:
@@ -276,7 +276,9 @@ def file_layout(path: Path, format: Table) -> Layout:
         if mentions.by_image or (root, searched) == places[-1]:
             layout = as_layout(mentions, images, format.name)
             named = [entry for entry in layout.entries if entry.read is not None]
-            return Layout(layout.format, named, layout.unmatched, left_out=found.left_out, root=root)
+            return Layout(
+                layout.format, named, layout.unmatched, summary=layout.summary, left_out=found.left_out, root=root
+            )
     raise DataError(f"no image that {path} could name is found: {first}; put the list beside its images")
 
 

@@ -31,13 +31,14 @@ class Mention:
 class Mentions:
     """What all files say, by image, relative to the root; ``problems``: names that lead to no image.
 
-    ``counts``: how many dots a file ``images.csv`` states for an image.
+    ``counts``: how many dots a file ``images.csv`` states for an image; ``summaries``: what formats say in words.
     """
 
     root: Path
     by_image: dict[Path, list[Mention]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     counts: dict[Path, int] = field(default_factory=dict)
+    summaries: list[str] = field(default_factory=list)
 
 
 def find_mentions(root: Path, images: Sequence[Path], lists: Sequence[Path], format: Table) -> Mentions:
@@ -61,6 +62,7 @@ def find_mentions(root: Path, images: Sequence[Path], lists: Sequence[Path], for
     resolver = Resolver(images)
     for table in lists:
         rows = list(format.read(root / table))
+        found.summaries += [format.summary] if format.summary else []
         lost: dict[str, str] = {}
         for name, listed in rows:
             try:
@@ -100,7 +102,7 @@ def _add_empty(found: Mentions, resolver: Resolver, manifest: Path) -> None:
 def table_layout(root: Path, images: Sequence[Path], lists: Sequence[Path], format: Table) -> Layout:
     """Return the layout of images whose dots stand in one or more tables."""
     found = find_mentions(root, images, lists, format)
-    return as_layout(found, images, format.name)
+    return replace(as_layout(found, images, format.name), absent=format.absent)
 
 
 def as_layout(found: Mentions, images: Sequence[Path], format: str) -> Layout:
@@ -113,7 +115,7 @@ def as_layout(found: Mentions, images: Sequence[Path], format: str) -> Layout:
         labels: Mapping[str, str] = mentions[0].listed.labels if mentions else {}
         read = partial(agreed, image.as_posix(), mentions, found.counts.get(image)) if mentions else None
         entries.append(Entry(found.root / image, image.as_posix(), read, split, labels))
-    return Layout(format, entries, found.problems)
+    return Layout(format, entries, found.problems, summary="; ".join(found.summaries))
 
 
 def agreed(image: str, mentions: Sequence[Mention], counted: int | None, width: int, height: int) -> Dots:

@@ -19,6 +19,7 @@ from dotcount.data import Collection, Record, convert, open_collection
 from dotcount.data.formats import FORMATS, Sidecar, Table
 from dotcount.errors import AnnotationError, DataError, UsageError
 from dotcount.files import MARKER
+from dotcount.geo import Georeference, write_geopackage
 from dotcount.points import Points
 
 from ..layouts import picture
@@ -164,6 +165,10 @@ SAMPLES: dict[str, bytes] = {  # of formats that are only read
 
 def sample(format: str, folder: Path) -> bytes:
     """A small valid file of a format, to be damaged."""
+    if format == "map_layer" and format not in SAMPLES:
+        place = Georeference("EPSG:32611", (0.6, 0.0, 400_000.0, 0.0, -0.6, 3_770_000.0), (40, 30))
+        write_geopackage(folder / "sample.gpkg", spread(4, 40, 30), np.ones(4), place)
+        SAMPLES[format] = (folder / "sample.gpkg").read_bytes()
     if format not in SAMPLES:
         written = format if FORMATS.create(format).writable else "dot_mask"
         source = collection_of(folder / "in", {"a.png": spread(4, 40, 30)})

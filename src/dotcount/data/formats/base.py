@@ -37,14 +37,14 @@ class Format(ABC):
         Whether its files are images themselves.
     priority
         Formats are tried from the highest to the lowest, those of one priority by name: what states clearly what it is
-        comes before what many files could be.
+        comes before what many files could be. Tables below zero are tried after all formats with a file an image.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     writable: bool = True
-    absent: Literal["error", "zero"] = "error"
+    absent: Literal["error", "zero", "unlabelled"] = "error"
     pictures: bool = False
     priority: int = 50
 
@@ -142,10 +142,12 @@ class Table(Format):
     """One annotation file for many images, which it names.
 
     An image that it lists without dots was looked at and holds none; an image that it does not list was not.
-    ``filename`` is what a written table is called.
+    ``filename`` is what a written table is called. ``summary``, once read, tells people what was found, if that needs
+    words.
     """
 
     filename: str
+    summary: str = ""
 
     @abstractmethod
     def read(self, path: Path) -> Rows:

@@ -2,7 +2,7 @@
 
 A FeatureCollection, or a list of features, for each image. ``Point`` and ``MultiPoint`` give dots, polygons and their
 multiples one centre a feature. Coordinates are px of the full-resolution image, the origin at its corner. The class is
-``properties.classification.name``.
+``properties.classification.name``. Maps over georeferenced images are the format ``map_layer``.
 
 A polygon around other objects is a region, not an object: annotations beside detections, and outlines that hold several
 others or one far smaller, are left out and reported. GeoJSON of maps is refused: its coordinates are degrees or metres.
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dotcount.data.formats.base import FORMATS, Sidecar
+from dotcount.data.formats.map_layer import is_map_layer
 from dotcount.data.formats.outlines import Shape, area_of, find_regions
 from dotcount.data.formats.structured import (
     NO_CLASS,
@@ -49,7 +50,8 @@ class GeoJson(Sidecar):
         content = peek_json(path)
         if isinstance(content, list) and content:
             content = content[0]
-        return isinstance(content, dict) and content.get("type") in ("FeatureCollection", "Feature")
+        known = isinstance(content, dict) and content.get("type") in ("FeatureCollection", "Feature")
+        return known and not is_map_layer(path)
 
     def read(self, path: Path, _width: int, _height: int, /) -> Dots:
         """Return the dots of one image."""
