@@ -332,6 +332,11 @@ class MapLayer:
         Geometries of shapely; None of a feature without one.
     labels
         The class of each, empty where there is none.
+
+    Examples
+    --------
+    >>> MapLayer(WGS84, (None,), ("oak",)).labels
+    ('oak',)
     """
 
     crs: str

@@ -47,7 +47,6 @@ _XML = (
     ("<ndpviewstate", "annotations of Hamamatsu's NDP.view, in nm: export them as GeoJSON with QuPath"),
     ("plugins.kernel.roi", "XML of Icy: export the table of ROIs, as csv with the columns image, x, y"),
     ("<box top=", f"XML of dlib: convert it to Pascal VOC, or {_CSV}"),
-    ("<kml", "KML, in map coordinates: convert it to px"),
 )
 _RUN_LENGTHS = f"masks as run lengths: write them as mask images, or {_CSV}"
 _TABLES: tuple[tuple[tuple[str, ...], str], ...] = (

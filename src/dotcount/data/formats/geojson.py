@@ -123,7 +123,7 @@ def _kind(properties: Any) -> str:
 
 def require_pixels(content: Any, shapes: Sequence[Shape], path: Path) -> None:
     """Refuse coordinates of maps: those of a file that names their system, and those that look like degrees."""
-    remedy = "convert the coordinates to px of the image"
+    remedy = "convert the coordinates to px of the image, or put georeferenced TIFFs beside it"
     if isinstance(content, dict) and content.get("crs") is not None:
         raise AnnotationError(f"annotation {path} has map coordinates (it names a crs); {remedy}")
     xy = np.array([c for s in shapes for c in s.centres]).reshape(-1, 2)
