@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from dotcount.training.budget import (
     Pace,
     fit_cooldown,
     fit_epoch,
+    overrun,
     reserve,
 )
 from dotcount.training.folder import read_checkpoint
@@ -68,6 +71,23 @@ def test_the_end_of_a_run_is_reserved():
     assert plain > 2 * 30 + 10
     assert reserve(1e5, 30.0, 1000, training) - plain >= 6 * 30
     assert reserve(60.0, 30.0, 1000, training) == MOST_RESERVED * 60
+
+
+def test_a_budget_that_the_end_alone_exceeds_is_told_before_it_is_spent(tiny, tmp_path, monkeypatch, heard):
+    training = config.TrainingConfig()
+    assert overrun(Pace(0.1, 1.0), 600.0, 100, training) is None
+    said = overrun(Pace(0.1, 30.0), 42.0, 100, training)
+    assert said is not None
+    assert "takes about 2.4 min: more than is left of 0.7 min" in said
+    assert "about 2.9 min in all" in said
+    module = sys.modules["dotcount.training.train"]  # the name is the function's, too
+    monkeypatch.setattr(module, "measure_pace", lambda *_: Pace(0.01, 30.0))
+    train(
+        tiny(training__epochs="unset", training__max_minutes=0.02, training__steps_per_epoch="unset"),
+        tmp_path / "run",
+        listener=heard,
+    )
+    assert any("than is left of 0.02 min" in message for message in heard.warnings)
 
 
 def test_a_run_fits_its_budget_and_its_record_repeats_it_exactly(tiny, tmp_path):

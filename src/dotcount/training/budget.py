@@ -33,13 +33,11 @@ class Pace:
     validation: float
 
 
-def reserve(budget: float, validation: float, dots: int, training: TrainingConfig) -> float:
-    """Return the seconds to keep for what follows training: calibration and report on the validation images.
+def closing_time(validation: float, dots: int, training: TrainingConfig) -> float:
+    """Return the seconds that follow training: calibration and report on the validation images.
 
     Parameters
     ----------
-    budget
-        Seconds in all.
     validation
         Measured seconds of counting all validation images once.
     dots
@@ -49,8 +47,29 @@ def reserve(budget: float, validation: float, dots: int, training: TrainingConfi
         training.
     """
     passes = 4 + sum(factor**2 for factor in training.try_magnify if factor != 1) + 2 * training.try_mirror
-    wanted = MARGIN * (passes * validation + SECONDS_PER_DOT * dots + CLOSING_SECONDS)
-    return min(wanted, MOST_RESERVED * budget)
+    return MARGIN * (passes * validation + SECONDS_PER_DOT * dots + CLOSING_SECONDS)
+
+
+def reserve(budget: float, validation: float, dots: int, training: TrainingConfig) -> float:
+    """Return the seconds of a budget to keep for what follows training, :data:`MOST_RESERVED` of it at most."""
+    return min(closing_time(validation, dots, training), MOST_RESERVED * budget)
+
+
+def overrun(pace: Pace, budget: float, dots: int, training: TrainingConfig) -> str | None:
+    """Return in words that a run will take longer than its budget in seconds; ``None`` where it need not.
+
+    Every run counts the validation images once while it trains, and several times at the end.
+    """
+    closing = closing_time(pace.validation, dots, training)
+    least = pace.step + pace.validation + closing
+    if closing <= MOST_RESERVED * budget:
+        return None
+    whole = max(least, (1 - MOST_RESERVED) * budget + closing)
+    return (
+        f"the end of the run, which counts the validation images several times, takes about {closing / 60:.1f} min: "
+        f"more than is left of {budget / 60:g} min. It will be about {whole / 60:.1f} min in all. Give it more time, "
+        "or keep fewer images for validation (data.validation)"
+    )
 
 
 def fit_epoch(pace: Pace, budget: float, steps: int, *, fixed: bool = False) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from dotcount.config import ModelConfig, RunConfig
 from dotcount.errors import UsageError
 from dotcount.folders import locked
 from dotcount.metadata import ValidationFacts
-from dotcount.training.budget import fit_epoch
+from dotcount.training.budget import fit_epoch, overrun
 from dotcount.training.errors import ResumeError
 from dotcount.training.fingerprint import changes, image_digests
 from dotcount.training.finish import write_model
@@ -211,6 +211,9 @@ class _Run:
         """Return the plan with epochs of a length that suits its time budget."""
         budget = 60 * (self.state.budget_minutes or 0)
         pace = measure_pace(module, data, budget)
+        late = overrun(pace, budget, plan.validation.n_dots, plan.config.training)
+        if late is not None:
+            self.listener.warned(late)
         steps, every = fit_epoch(pace, budget, plan.config.training.steps_per_epoch or 1)
         training = dataclasses.replace(
             plan.config.training, steps_per_epoch=steps, validate_every=validate_every or every
