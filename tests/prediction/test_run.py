@@ -15,7 +15,8 @@ from dotcount.files import mark_output
 from dotcount.metadata import CountInterval
 from dotcount.metadata.interval import ScaledErrors
 from dotcount.prediction import Predictor, Sink
-from dotcount.prediction.journal import Standing, Summary
+from dotcount.prediction.journal import Done, Journal, Settings, Standing, Summary
+from dotcount.prediction.output import OutputFolder
 from tests.prediction.oracles import Bright, tree, write_dotted
 
 SINKS = ("csv", "overlays", "jsonl", "coco", "yolo", "density")
@@ -286,3 +287,37 @@ def test_frames_of_a_video_are_not_added_up():
     failed = Summary()
     failed.add(None, "b.mp4: broken", False)
     assert summary_lines(failed, "counts.csv", interval=RULE)[-1].startswith("0 of 1 images counted; 1 FAILED")
+
+
+def test_a_run_that_is_killed_before_its_first_frame_is_known_for_its_own(tmp_path, monkeypatch):
+    """Whatever moment it is: before the journal says what grows, a sink may have made its folder."""
+    source = photos(tmp_path / "in", 2)
+
+    def killed(self):
+        (self.path / "coco").mkdir(exist_ok=True)
+        raise SystemExit  # nothing is tidied up after a kill, and nothing is added to the journal
+
+    with monkeypatch.context() as patched:
+        patched.setattr(OutputFolder, "start", killed)
+        with pytest.raises(SystemExit):
+            run(source, tmp_path / "out", sinks=["csv", "coco"])
+    names, _ = run(source, tmp_path / "out", sinks=["csv", "coco"])
+    assert len(names) == 2
+
+
+def test_the_last_settings_in_a_journal_count(tmp_path):
+    one, two = (Settings("m", weights, ("csv",), 2, "n", "c", "1") for weights in "ab")
+    journal = Journal(tmp_path)
+    journal.start(one, ["a.csv"])
+    journal.add(Done("x.png", 1.0, None, False, (5,)))
+    journal._append('{"name": "cut o')  # by a kill
+    journal.start(two, ["b.csv"])
+    journal.add(Done("y.png", 2.0, None, False, (7,)))
+    journal.close(remove=False)
+    again = Journal(tmp_path)
+    settings, growing, done = again.read()
+    assert (settings.weights, growing, [each.name for each in done]) == ("b", ["b.csv"], ["y.png"])
+    again.go_on(0)
+    again.add(Done("z.png", 2.0, None, False, (7,)))
+    assert [each.name for each in again.read()[2]] == ["z.png"]
+    again.close(remove=False)

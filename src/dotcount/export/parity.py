@@ -85,7 +85,15 @@ def compare(reference: Runtime, other: Runtime, images: Iterable[FloatImages]) -
     """Return how far ``other`` is from ``reference`` on batches (B, H, W, 3)."""
     number, count, cell = 0, 0.0, 0.0
     for batch in images:
-        wanted, got = (runtime.density(batch).astype(np.float64) for runtime in (reference, other))
+        wanted = reference.density(batch).astype(np.float64)
+        try:
+            got = other.density(batch).astype(np.float64)
+        except Exception as error:  # each runtime has errors of its own
+            detail = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"what the model was exported to can't count images of {batch.shape[1]} x {batch.shape[2]} px "
+                f"({detail}); use PyTorch for this model"
+            ) from error
         if wanted.shape != got.shape:
             raise ModelError(f"densities of {batch.shape} images have shapes {wanted.shape} and {got.shape}")
         counts, difference = wanted.sum((1, 2)), np.abs(wanted - got)

@@ -246,7 +246,8 @@ class Done:
 class Journal:
     """An append-only file: the settings and the names of the growing files, then a line for each frame that is done.
 
-    A line is written when everything about its frame is; a line cut off in the middle does not count.
+    A line is written when everything about its frame is; a line cut off in the middle does not count. Settings that
+    stand farther down begin the run anew: nothing is ever cut off for it, so that there is no moment without them.
 
     Parameters
     ----------
@@ -271,26 +272,27 @@ class Journal:
         """Return settings, growing files and frames done, or ``None`` if nothing whole is there."""
         self._file.seek(0)
         lines = self._file.read().split(b"\n")[:-1]
-        try:
-            first = json.loads(lines[0])
-            settings, growing = Settings.from_dict(first["settings"]), [str(name) for name in first["growing"]]
-        except (IndexError, ValueError, KeyError, TypeError):
-            return None
-        done: list[Done] = []
-        for line in lines[1:]:
+        ends = itertools.accumulate(len(line) + 1 for line in lines)
+        found: tuple[Settings, list[str], list[Done]] | None = None
+        whole = False
+        for line, end in zip(lines, ends):
+            if not line:
+                continue
             try:
                 values = json.loads(line)
-                ends, standing = tuple(map(int, values["ends"])), Standing(**values["standing"])
-                done.append(Done(**{**values, "ends": ends, "standing": standing}))
+                if "settings" in values:
+                    found = (Settings.from_dict(values["settings"]), [str(name) for name in values["growing"]], [])
+                    self._ends, whole = [end], True
+                elif found is not None and whole:
+                    found[2].append(_done(values))
+                    self._ends.append(end)
             except (ValueError, KeyError, TypeError):  # a disk that was full, or a machine that lost its power
-                break
-        self._ends = list(itertools.accumulate(len(line) + 1 for line in lines[: len(done) + 1]))
-        return settings, growing, done
+                whole = False
+        return found
 
     def start(self, settings: Settings, growing: Sequence[str]) -> None:
-        """Begin a new run: whatever stood here is forgotten."""
-        self._file.truncate(0)
-        self._append(json.dumps({"settings": asdict(settings), "growing": list(growing)}) + "\n")
+        """Begin a new run: whatever stands above is forgotten."""
+        self._append("\n" + json.dumps({"settings": asdict(settings), "growing": list(growing)}) + "\n")
 
     def go_on(self, done: int) -> None:
         """Continue after the first ``done`` frames of what :meth:`read` returned."""
@@ -313,6 +315,11 @@ class Journal:
             self._file.flush()
         except OSError as error:
             raise OutputError(f"can't write {self.path}: {reason(error)}; free some space") from error
+
+
+def _done(values: dict[str, Any]) -> Done:
+    ends, standing = tuple(map(int, values["ends"])), Standing(**values["standing"])
+    return Done(**{**values, "ends": ends, "standing": standing})
 
 
 def write_manifest(folder: Path, settings: Settings, summary: Summary) -> None:

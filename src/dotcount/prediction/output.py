@@ -178,6 +178,8 @@ class OutputFolder:
                 f"{self.path} holds {there[0]}, from something else than this run; choose another `out`, "
                 "or set `overwrite` to replace it"
             )
+        if not self.done:  # before there is any other file: what a run that is killed now leaves is known for its own
+            self._journal.start(self.settings, [])
         for place in (self.path, *(path for path in self.path.rglob("*") if path.is_dir())):
             remove_leftovers(place)
         mark_output(self.path, KIND, "dotcount predict", [name.rstrip("/") for name in self.names])
