@@ -154,3 +154,27 @@ def test_crowded_images_are_enlarged_so_that_their_points_can_be_told_apart():
     many = prediction([], 2000, 400)
     crowded = overlay(pixels, type(many)(9.0, None, grid, np.ones(len(grid)), many.density, (4, 4), 2000, 400))
     assert (few.width, crowded.width) == (1600, 3000)
+
+
+@pytest.mark.parametrize(("number", "drawn"), [(4_000, True), (40_000, False)])
+def test_a_carpet_of_rings_is_not_drawn_and_the_legend_says_so(monkeypatch, number, drawn):
+    said = []
+    whole = overlay.__globals__["with_legend"]
+
+    def told(picture, text, scale, **rings):
+        said.append((text, rings))
+        return whole(picture, text, scale, **rings)
+
+    monkeypatch.setitem(overlay.__globals__, "with_legend", told)
+    xy = np.random.default_rng(0).uniform(0, 400, (number, 2))
+    empty = prediction([], 400, 400)
+    points = type(empty)(9.0, None, xy, np.ones(number), empty.density, (4, 4), 400, 400)
+    picture = np.asarray(overlay(np.zeros((400, 400, 3), np.uint8), points, side=400), dtype=int)[:400, :400]
+    blue = float((np.abs(picture - FOUND).sum(axis=-1) < 60).mean())
+    ((text, rings),) = said
+    if drawn:
+        assert (text, rings) == ("count 9.0", {"rings": "4,000 located points"})
+        assert blue > 0.02
+    else:
+        assert (text, rings) == ("count 9.0; 40,000 points, too dense to be drawn", {})
+        assert blue == 0

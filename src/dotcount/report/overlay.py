@@ -19,6 +19,7 @@ from dotcount.report.marks import EXTRA, FOUND, MISSED, Marks, draw_points
 from dotcount.report.view import Shown, View, Window
 
 _USUAL, _LARGEST = 1600, 4096  # longer sides of an overlay, px
+_CARPET = 9.0  # px of an overlay for each point, below which rings would be all that is seen
 _ROOM = 12.0  # distance between neighbouring points on an overlay that it is enlarged for, px
 
 
@@ -95,6 +96,9 @@ def overlay(pixels: Shown, prediction: Prediction, *, side: int | None = None) -
     side
         Longer side of the image in the picture, px. None: that of the image, between 512 and 1,600; more, up to twice
         the image's and 4,096, where points lie so close that they could not be told apart.
+
+    Where there is a point for every few px of the picture, none is drawn, and the legend says so: the rings would hide
+    image and density, and a million of them take a gigabyte.
     """
     longest = max(pixels.shape[:2])
     if side is None:
@@ -103,10 +107,13 @@ def overlay(pixels: Shown, prediction: Prediction, *, side: int | None = None) -
         side = max(usual, min(round(needed), 2 * longest, _LARGEST))
     view = View.fit(pixels, side)
     layer, scale = heat_layer(view, prediction, backdrop=1.0, strength=0.6)
+    points, (width, height) = len(prediction.points), view.image.size
+    title = f"count {prediction.count:,.1f}"
+    if points * _CARPET > width * height:
+        return with_legend(layer, f"{title}; {points:,} points, too dense to be drawn", scale)
     picture = draw_points(view, layer, prediction.points)
-    points = len(prediction.points)
     rings = f"{points:,} located point{'' if points == 1 else 's'}" if points else ""
-    return with_legend(picture, f"count {prediction.count:,.1f}", scale, rings=rings)
+    return with_legend(picture, title, scale, rings=rings)
 
 
 def save_overlay(path: Path, pixels: Shown, prediction: Prediction, *, side: int | None = None) -> None:
