@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
@@ -209,3 +209,16 @@ def test_a_large_map_is_searched_in_blocks_with_the_same_points(monkeypatch):
         order = [np.lexsort(np.round(xy, 6).T) for xy, _ in (whole, parts)]
         assert np.allclose(whole[0][order[0]], parts[0][order[1]], atol=1e-6)
         assert np.allclose(whole[1][order[0]], parts[1][order[1]], atol=1e-6)
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), shape=st.tuples(st.integers(1, 14), st.integers(1, 14)), sharp=st.booleans())
+def test_windows_of_nine_cells_are_emptied_in_numbers_as_in_arrays(seed, shape, sharp):
+    rng = np.random.default_rng(seed)
+    cells = rng.integers(0, 9, shape) / 4 if sharp else rng.gamma(0.2, 1.0, shape)  # quarters tie, and end on units
+    places = [(-float(v), *at) for at, v in np.ndenumerate(peaks._smooth(cells))]
+    heaps = [sorted(places), sorted(places)]
+    wanted = peaks._take(np.pad(cells, 1), heaps[0], most=1e9, radius=1)
+    got = peaks._take_nine(np.pad(cells, 1), heaps[1], most=1e9)
+    np.testing.assert_allclose(np.reshape(got, (-1, 3)), np.reshape(wanted, (-1, 3)), rtol=1e-9, atol=1e-9)
+    assert sum(mass for *_, mass in got) <= cells.sum() * (1 + 1e-12)
