@@ -25,9 +25,19 @@ _BAND = 1024
 """Rows of a grid that are written at a time."""
 
 _ALONG = 17
-"""Points along each side of an image where its outline is projected."""
+"""Points along each side of an image where it is projected."""
 
-_KEYS, _TRANSFORMS = 34735, (33550, 33922, 34264)  # GeoKeyDirectory; scale, tie points, transformation
+_STORED = {
+    2: (-1, 0, 1, 0, 1, 0), 3: (-1, 0, 1, 0, -1, 1), 4: (1, 0, 0, 0, -1, 1), 5: (0, 1, 0, 1, 0, 0),
+    6: (0, 1, 0, -1, 0, 1), 7: (0, -1, 1, -1, 0, 1), 8: (0, -1, 1, 1, 0, 0),
+}  # fmt: skip
+"""By the orientation of a TIFF how its stored pixels follow from those shown: as a transform, in sides of the image."""
+
+_ORIENTATION, _KEYS, _TRANSFORMS = (
+    274,
+    34735,
+    (33550, 33922, 34264),
+)  # GeoKeyDirectory; scale, tie points, transformation
 
 _MISSING = "needs the extra geo; install it with: pip install 'dotcount[geo]'"
 
@@ -102,7 +112,9 @@ class Georeference:
 
     def bounds(self, crs: str) -> tuple[float, float, float, float]:
         """Return (left, bottom, right, top) of the image in another reference system."""
-        places = transformed(self.to_map(self.outline), self.crs, crs)
+        along = np.linspace(0.0, 1.0, _ALONG)  # also within: around a pole the outline has not the highest latitude
+        grid = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2) * self.size
+        places = transformed(self.to_map(grid), self.crs, crs)
         left, bottom = places.min(axis=0).tolist()
         right, top = places.max(axis=0).tolist()
         return left, bottom, right, top
@@ -130,7 +142,9 @@ def transformed(xy: FloatArray, source: str, target: str) -> FloatArray:
     with _rasterio() as rasterio, rasterio.Env():  # which keeps GDAL's own messages off the terminal
         try:
             x, y = rasterio.warp.transform(_crs(rasterio, source), _crs(rasterio, target), xy[:, 0], xy[:, 1])
-        except (rasterio.errors.RasterioError, ValueError) as error:
+        except DataError:
+            raise
+        except Exception as error:  # GDAL and PROJ have errors of many kinds
             raise DataError(f"coordinates can't be transformed from {source[:40]} ({error}); check the crs") from error
     return np.stack([np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)], axis=1)
 
@@ -161,7 +175,28 @@ def georeference(path: Path, size: tuple[int, int]) -> Georeference | None:
             return None
         if not crs or transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0):
             return None
-        return Georeference(crs.to_wkt(), transform, size)
+        return Georeference(crs.to_wkt(), _shown(transform, path, size), size)
+
+
+def _shown(transform: Affine, path: Path, size: tuple[int, int]) -> Affine:
+    """Return the transform of the pixels as they are shown, after the orientation that a TIFF states."""
+    stored = _STORED.get(_orientation(path))
+    if stored is None:
+        return transform
+    p, q, r, s, t, u = stored
+    wide, high = size if q == 0 else size[::-1]  # as stored
+    (a, b, c, d, e, f), x0, y0 = transform, r * wide, u * high
+    return a * p + b * s, a * q + b * t, a * x0 + b * y0 + c, d * p + e * s, d * q + e * t, d * x0 + e * y0 + f
+
+
+def _orientation(path: Path) -> int:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path, _multifile=False) as tiff:
+            return int(tiff.pages.first.tags.valueof(_ORIENTATION, 1))
+    except Exception:  # no TIFF
+        return 1
 
 
 def is_georeferenced(path: Path) -> bool:
@@ -395,5 +430,19 @@ def read_layer(path: Path, label_names: Sequence[str] = ()) -> MapLayer:
         except Exception as error:  # GDAL, SQLite and GEOS have errors of many kinds
             detail = " ".join(str(error).split())[:160]
             raise DataError(f"{path} can't be read ({detail}); save the layer again") from error
-    labels = ["" if v is None or v != v else str(v) for v in values[0]] if columns else [""] * len(made)
+    labels = [label_of(v) for v in values[0]] if columns else [""] * len(made)
     return MapLayer(str(meta["crs"] or ""), tuple(made), tuple(labels))
+
+
+def label_of(value: Any) -> str:
+    """Return the class that a value of a field is; a whole number as such, though gaps made it a fraction.
+
+    Examples
+    --------
+    >>> label_of(2.0), label_of("oak"), label_of(None), label_of(float("nan"))
+    ('2', 'oak', '', '')
+    """
+    if value is None or value != value:
+        return ""
+    whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value) if whole else value)

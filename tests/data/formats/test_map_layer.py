@@ -233,3 +233,175 @@ def test_features_without_a_shape_and_multi_points_are_told(beside: Path) -> Non
     np.testing.assert_allclose(dots.xy, [[0, 0], [10, 10 / 0.6], [15, 20 / 0.6]], atol=0.01)
     assert dots.classes == ("oak", "", "")
     assert dots.left_out == ("1 x feature without a shape in the whole layer",)
+
+
+def geojson(path: Path, geometries: list[object], crs: str | None = None, **properties: object) -> None:
+    features = [{"type": "Feature", "properties": properties, "geometry": geometry} for geometry in geometries]
+    content: dict[str, object] = {"type": "FeatureCollection", "features": features}
+    if crs:
+        content["crs"] = {"type": "name", "properties": {"name": crs}}
+    path.write_text(json.dumps(content))
+
+
+def points(xy: np.ndarray) -> list[object]:
+    return [{"type": "Point", "coordinates": p} for p in xy.tolist()]
+
+
+def text(places: np.ndarray) -> str:
+    """Return places as coordinates of KML."""
+    return " ".join(f"{x!r},{y!r},0" for x, y in transformed(places, UTM, WGS84).tolist())
+
+
+def test_a_point_on_the_border_of_two_images_lies_on_one(tmp_path: Path) -> None:
+    for k in range(12):
+        image(tmp_path / f"{k:02}.tif", left=400_000.3 + 60 * k)
+    places = np.array([[400_000.3 + 60 * k, 3_769_990.1] for k in range(12)])
+    layer(tmp_path / "dots.gpkg", [shapely.Point(p) for p in transformed(places, UTM, WGS84)], crs="EPSG:4326")
+    assert [record.count for record in open_collection(tmp_path).records] == [1] * 12  # the digits of degrees differ
+
+
+def test_a_layer_called_as_an_image_must_lie_on_it(tmp_path: Path) -> None:
+    place = image(tmp_path / "a.tif")
+    layer(tmp_path / "a.gpkg", [shapely.Point(p) for p in place.to_map(XY)], crs="EPSG:32612")
+    with pytest.raises(AnnotationError, match=r"a\.gpkg: none of its 3 objects lies on .*a\.tif; check the reference"):
+        open_collection(tmp_path)
+
+
+def test_an_empty_layer_of_all_images_says_nothing(tmp_path: Path) -> None:
+    image(tmp_path / "a.tif")
+    layer(tmp_path / "dots.gpkg", [])
+    with pytest.raises(AnnotationError, match="has no object; call it as the image that has none"):
+        open_collection(tmp_path)
+
+
+def test_the_orientation_of_a_tiff_turns_its_place(tmp_path: Path) -> None:
+    import tifffile
+
+    from dotcount.data.images import read_pixels
+    from dotcount.geo import georeference
+
+    stored = np.zeros((50, 100), dtype=np.uint8)
+    stored[20, 10] = 255
+    place = image(tmp_path / "a.tif")
+    with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
+        tags = [(t.code, t.dtype, t.count, t.value, True) for t in tiff.pages.first.tags if t.code > 33_000]
+    (tmp_path / "a.tif").unlink()
+    for code in range(1, 9):
+        path = tmp_path / f"{code}.tif"
+        tifffile.imwrite(path, stored, photometric="minisblack", extratags=[(274, "H", 1, code, True), *tags])
+        shown = read_pixels(path)
+        y, x = np.argwhere(shown.reshape(*shown.shape[:2], -1)[..., 0] == 255)[0]
+        found = georeference(path, (shown.shape[1], shown.shape[0]))
+        assert found is not None
+        np.testing.assert_allclose(found.to_map([[x + 0.5, y + 0.5]]), place.to_map([[10.5, 20.5]]), err_msg=str(code))
+
+
+def test_an_area_of_a_turned_image_is_no_object(tmp_path: Path) -> None:
+    turned = rasterio.Affine(0.46, 0.386, 4e5, 0.386, -0.46, 377e4)  # by 40 degrees
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=50, height=50, count=1, dtype="uint8", crs=UTM, transform=turned
+    ) as file:
+        file.write(np.zeros((1, 50, 50), dtype=np.uint8))
+    place = Georeference(UTM, tuple(turned)[:6], (50, 50))
+    layer(tmp_path / "aoi.gpkg", [shapely.Polygon(place.to_map([[1, 1], [49, 1], [49, 49], [1, 49]]))])
+    with pytest.raises(AnnotationError, match=r"as large as 9\d% of an image"):
+        open_collection(tmp_path)
+
+
+def test_small_crowns_in_degrees_count_by_their_centre(tmp_path: Path) -> None:
+    place = image(tmp_path / "a.tif")
+    ring = np.array([[18, 18], [22, 18], [22, 22], [21, 22], [20.5, 22], [20, 22], [19, 22], [18, 22]])
+    crown = shapely.Polygon(transformed(place.to_map(ring), UTM, WGS84))
+    layer(tmp_path / "crowns.gpkg", [crown], crs="EPSG:4326")
+    (record,) = open_collection(tmp_path).records
+    assert record.points is not None
+    np.testing.assert_allclose(record.points.xy, [[20, 20]], atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["a.geojson", "trees.geojson"])
+def test_degrees_over_a_wide_image_are_no_pixels(tmp_path: Path, name: str) -> None:
+    transform = rasterio.Affine(0.012, 0, 9, 0, -0.012, 52)
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=200, height=100, count=1, dtype="uint8", crs="EPSG:4326",
+        transform=transform,
+    ) as file:  # fmt: skip
+        file.write(np.zeros((1, 100, 200), dtype=np.uint8))
+    geojson(tmp_path / name, points(np.array([[9.1201, 51.7601], [10.8001, 51.5201], [11.1601, 50.9201]])))
+    found = open_collection(tmp_path)
+    assert found.format == "map_layer"
+    (record,) = found.records
+    assert record.points is not None
+    np.testing.assert_allclose(record.points.xy, [[10, 20], [150, 40], [180, 90]], atol=0.02)
+
+
+def test_a_class_and_a_gap_do_not_make_pixels_of_degrees(tmp_path: Path) -> None:
+    place = image(tmp_path / "a.tif")
+    degrees = transformed(place.to_map(XY), UTM, WGS84)
+    geojson(tmp_path / "a.geojson", [None, *points(degrees)], classification="oak")
+    (record,) = open_collection(tmp_path).records
+    assert (record.count, record.classes) == (3, ("oak",) * 3)
+
+
+@pytest.mark.parametrize("geometry", [[1], "x", 3])
+def test_a_geometry_of_the_wrong_kind_is_told(tmp_path: Path, geometry: object) -> None:
+    image(tmp_path / "a.tif")
+    geojson(tmp_path / "a.geojson", [geometry])
+    with pytest.raises(AnnotationError, match="geometry is missing or of the wrong kind"):
+        open_collection(tmp_path)
+
+
+def test_empty_parts_and_numbers_as_classes(tmp_path: Path) -> None:
+    place = image(tmp_path / "a.tif")
+    shape = shapely.GeometryCollection([shapely.Point(), shapely.Point(place.to_map(XY[:1])[0])])
+    pyogrio.raw.write(
+        tmp_path / "dots.gpkg", geometry=shapely.to_wkb(np.array([shape, shape], dtype=object)), crs=UTM,
+        geometry_type="GeometryCollection", field_data=[np.array([2, 3])], fields=["class"],
+        field_mask=[np.array([False, True])], driver="GPKG",
+    )  # fmt: skip
+    (record,) = open_collection(tmp_path).records
+    assert (record.count, record.classes) == (2, ("2", ""))
+
+
+def test_an_image_over_a_pole_has_what_lies_at_the_pole(tmp_path: Path) -> None:
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=100, height=50, count=1, dtype="uint8", crs="EPSG:3413",
+        transform=rasterio.Affine(1000, 0, -50_000, 0, -1000, 25_000),
+    ) as file:  # fmt: skip
+        file.write(np.zeros((1, 50, 100), dtype=np.uint8))
+    layer(tmp_path / "dots.gpkg", [shapely.Point(10, 90), shapely.Point(50, 89.8)], crs="EPSG:4326")
+    (record,) = open_collection(tmp_path).records
+    assert record.points is not None
+    np.testing.assert_allclose(record.points.xy[0], [50, 25], atol=0.01)
+    assert record.count == 2
+
+
+def test_an_image_of_no_place_on_the_earth_is_told(tmp_path: Path) -> None:
+    place = image(tmp_path / "a.tif", crs='LOCAL_CS["x",UNIT["metre",1]]')
+    layer(tmp_path / "dots.gpkg", [shapely.Point(p) for p in place.to_map(XY)])
+    with pytest.raises(AnnotationError, match=r"dots\.gpkg: coordinates can't be transformed"):
+        open_collection(tmp_path)
+
+
+def test_kml_has_classes_parts_prefixes_and_holes(tmp_path: Path) -> None:
+    place = image(tmp_path / "a.tif")
+    square = np.array([[0, 0], [4, 0], [4, 4], [0, 4], [0, 0]])
+    ring = "<k:LinearRing><k:coordinates>\n {}\n</k:coordinates></k:LinearRing>"
+    inner, outer, other = (
+        ring.format(text(place.to_map(places))) for places in (square / 4 + 10, square + 10, square / 2 + 30)
+    )
+    polygons = (
+        f"<k:Polygon><k:innerBoundaryIs>{inner}</k:innerBoundaryIs><k:outerBoundaryIs>{outer}</k:outerBoundaryIs>"
+        f"</k:Polygon><k:Polygon><k:outerBoundaryIs>{other}</k:outerBoundaryIs></k:Polygon>"
+    )
+    fields = '<k:ExtendedData><k:SchemaData><k:SimpleData name="Species">oak</k:SimpleData></k:SchemaData>'
+    typed = '<k:ExtendedData><k:Data name="class"><k:value> pine </k:value></k:Data></k:ExtendedData>'
+    point = f"<k:Point><k:coordinates>{text(place.to_map(XY[:1]))}</k:coordinates></k:Point>"
+    (tmp_path / "t.kml").write_text(
+        f'<?xml version="1.0"?><!--{"-".join("x" * 5000)}--><k:kml xmlns:k="http://www.opengis.net/kml/2.2">'
+        f"<k:Placemark>{fields}</k:ExtendedData><k:MultiGeometry>{polygons}</k:MultiGeometry></k:Placemark>"
+        f"<k:Placemark>{typed}{point}</k:Placemark></k:kml>"
+    )
+    (record,) = open_collection(tmp_path).records
+    assert record.points is not None
+    np.testing.assert_allclose(record.points.xy, [[12, 12], XY[0]], atol=0.01)  # of several parts the largest
+    assert record.classes == ("oak", "pine")

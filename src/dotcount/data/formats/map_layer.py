@@ -8,9 +8,11 @@ that is called as an image (``a.gpkg`` beside ``a.tif``) says that there is noth
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -26,11 +28,25 @@ from dotcount.data.layout import fixed
 from dotcount.data.listing import list_files
 from dotcount.data.resolver import fold
 from dotcount.errors import AnnotationError, DataError, ImageReadError
-from dotcount.geo import WGS84, Georeference, MapLayer, georeference, is_georeferenced, read_layer
+from dotcount.geo import (
+    WGS84,
+    Georeference,
+    MapLayer,
+    georeference,
+    is_georeferenced,
+    label_of,
+    read_layer,
+    transformed,
+)
 
 _MAGIC = {".gpkg": (b"SQLite format 3\x00", 0), ".shp": (b"\x00\x00\x27\x0a", 0)}
 _TIFF = (".tif", ".tiff")
 _IMAGES = ("images", "imgs")  # folders where the images of a layer may lie beside it
+_KML = re.compile(r"<([\w.-]+:)?kml\b")
+_KML_PARTS = {"Point": 1, "LineString": 2, "Polygon": 3}  # and how many places each has at least
+_HEAD = 1 << 16  # bytes at the beginning of KML, which may have long comments
+_DIGITS = 6  # of px: between two images a place is in one of them, whatever the last digits
+_DEGREES = 0.1  # a pixel as large as that is nothing to count in
 _AREA = 0.5  # share of an image from which an outline is an area rather than an object
 
 
@@ -52,7 +68,7 @@ class MapLayers(Table):
 
     def objection(self, path: Path) -> str | None:
         """Say what a layer lacks."""
-        if path.suffix.lower() == ".geojson" or not _is_layer(path) or next(_images(path), None) is not None:
+        if path.suffix.lower() == ".geojson" or not _is_layer(path) or _has_images(path):
             return None
         return "it is in map coordinates, but no TIFF beside it states where it lies; add GeoTIFFs, or convert it to px"
 
@@ -65,13 +81,14 @@ class MapLayers(Table):
         xy = np.array([centre for shape in kept for centre in shape.centres]).reshape(-1, 2)
         labels = np.array([shape.label for shape in kept for _ in shape.centres], dtype=object)
         areas = np.array([area_of(shape.outline) for shape in kept for _ in shape.centres])
-        images = list(_images(path))
+        own = _beside(path)
+        images = own or list(_images(path))
         if not images:
             raise AnnotationError(
                 f"annotation {path} is in map coordinates, but no TIFF beside it, or in the folder images, states "
                 "where it lies; add GeoTIFFs, or convert the coordinates to px"
             )
-        own = [image for image in images if fold(image.stem) == fold(path.stem)]
+        own = own or [image for image in images if fold(image.stem) == fold(path.stem)]
         rows, seen = [], np.zeros(len(xy), dtype=bool)
         for image in own or images:
             try:
@@ -92,20 +109,27 @@ class MapLayers(Table):
             notes = tuple(f"{n} x {what} in the whole layer" for what, n in left.items() if n)
             dots = replace(dots, left_out=notes, px=True)
             rows.append((_name(image, path), Listed(fixed(dots), size=size)))
-        if not rows:
+        looked_at = own or images
+        if not rows and not len(xy):
+            raise AnnotationError(f"annotation {path} has no object; call it as the image that has none, or remove it")
+        if len(xy) and not seen.any():
             raise AnnotationError(
-                f"annotation {path}: none of its {len(xy)} objects lies on one of {len(images)} georeferenced images "
-                f"such as {images[0]}; check the reference system of both ({layer.crs[:60]})"
+                f"annotation {path}: none of its {len(xy)} objects lies on one of {len(looked_at)} georeferenced "
+                f"images such as {looked_at[0]}; check the reference system of both ({layer.crs[:60]})"
             )
         lost = len(xy) - int(seen.sum())
-        self.summary = f"{len(xy):,} objects of {path.name} on {len(rows):,} of {len(own or images):,} images"
+        self.summary = f"{len(xy):,} objects of {path.name} on {len(rows):,} of {len(looked_at):,} images"
         self.summary += f", {lost:,} of them on none" if lost else ""
         return rows
 
 
 def is_map_layer(path: Path) -> bool:
     """Return whether a file is in map coordinates, and an image beside it states where it lies; never raises."""
-    return _is_layer(path) and next(_images(path), None) is not None
+    return _is_layer(path) and _has_images(path)
+
+
+def _has_images(path: Path) -> bool:
+    return bool(_beside(path)) or next(_images(path), None) is not None
 
 
 def _is_layer(path: Path) -> bool:
@@ -118,28 +142,32 @@ def _is_layer(path: Path) -> bool:
         except OSError:
             return False
     if suffix == ".kml":
-        return "<kml" in head(path)
+        return _KML.search(head(path, _HEAD)) is not None
     content = peek_json(path)
-    return isinstance(content, dict) and content.get("type") == "FeatureCollection" and _is_map(content)
+    return isinstance(content, dict) and content.get("type") == "FeatureCollection" and _is_map(content, path)
 
 
-def _is_map(content: dict[str, Any]) -> bool:
+def _is_map(content: dict[str, Any], path: Path) -> bool:
     """Return whether GeoJSON names a reference system, or has degrees and nothing that QuPath writes."""
     if content.get("crs") is not None:
         return True
     features = content.get("features")
     first: Any = features[0] if isinstance(features, list) and features else None
     properties = first.get("properties") if isinstance(first, dict) else None
-    if isinstance(properties, dict) and ("objectType" in properties or "classification" in properties):
+    named: dict[str, Any] = properties if isinstance(properties, dict) else {}
+    if "objectType" in named or isinstance(named.get("classification"), dict):
         return False
-    return _in_degrees(features)
+    return _in_degrees(features, path)
 
 
-def _in_degrees(features: Any) -> bool:
-    """Return whether all positions are fractions of degrees that lie closely together."""
+def _in_degrees(features: Any, path: Path) -> bool:
+    """Return whether all positions are fractions of degrees that lie closely together, or on the images as degrees."""
     xy: list[tuple[float, float]] = []
     for feature in features if isinstance(features, list) else []:
-        places = (feature.get("geometry") or {}).get("coordinates") if isinstance(feature, dict) else None
+        geometry = feature.get("geometry") if isinstance(feature, dict) else None
+        if geometry is None:
+            continue
+        places = geometry.get("coordinates") if isinstance(geometry, dict) else None
         while isinstance(places, list) and places and isinstance(places[0], list):
             places = places[0]
         if not isinstance(places, list) or len(places) < 2:
@@ -150,7 +178,35 @@ def _in_degrees(features: Any) -> bool:
     found = np.array(xy).reshape(-1, 2)
     if not len(found) or not (np.abs(found) <= (180, 90)).all():
         return False
-    return bool((np.ptp(found, axis=0) < 1).all() and (found != np.round(found, 2)).any())
+    if not (found != np.round(found, 2)).any():
+        return False
+    return bool((np.ptp(found, axis=0) < 1).all()) or _on_earth(found, path)
+
+
+def _on_earth(degrees: np.ndarray, path: Path) -> bool:
+    """Return whether places lie on the images as degrees: most of them where an image is called as the layer."""
+    images = _beside(path) or list(_images(path))
+    own = [image for image in images if fold(path.name).startswith(fold(image.stem))]
+    on = np.zeros(len(degrees), dtype=bool)
+    for image in own or images:
+        try:
+            header = read_header(image)
+            place = georeference(image, (header.width, header.height))
+            left, bottom, right, top = place.bounds(WGS84) if place is not None else (0.0,) * 4
+        except DataError:
+            continue
+        if right - left < _DEGREES * header.width and top - bottom < _DEGREES * header.height:
+            on |= ((degrees >= (left, bottom)) & (degrees <= (right, top))).all(axis=1)
+        if on.any() and not own:
+            return True
+    return bool(on.mean() > 0.5)
+
+
+def _beside(path: Path) -> list[Path]:
+    """Return the georeferenced TIFF called as a layer, if it lies where layers have it; no folder is listed."""
+    folders = (path.parent, *(path.absolute().parent.parent / name for name in _IMAGES))
+    names = [path.stem + suffix for suffix in (*_TIFF, *(suffix.upper() for suffix in _TIFF))]
+    return [folder / name for folder in folders for name in names if _is_placed(folder / name)][:1]
 
 
 def _images(path: Path) -> Iterator[Path]:
@@ -163,11 +219,25 @@ def _images(path: Path) -> Iterator[Path]:
         except DataError:  # results of this package
             files = []
         for file in files:
-            if file.suffix.lower() in _TIFF and is_georeferenced(folder / file):
+            if file.suffix.lower() in _TIFF and _is_placed(folder / file):
                 some = True
                 yield folder / file
         if some:
             return
+
+
+def _is_placed(image: Path) -> bool:
+    """Return ``is_georeferenced``; a file is opened once for all layers."""
+    try:
+        state = image.stat()
+    except OSError:
+        return False
+    return _stamped(image, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1 << 16)
+def _stamped(image: Path, _time: int, _size: int) -> bool:
+    return is_georeferenced(image)
 
 
 def _name(image: Path, path: Path) -> str:
@@ -189,7 +259,7 @@ def _on_image(xy: np.ndarray, crs: str, place: Georeference, path: Path) -> tupl
         left, bottom, right, top = place.bounds(crs)
         wide, high = (right - left) / 10, (top - bottom) / 10  # the outline is sampled
         near = np.flatnonzero(((xy >= (left - wide, bottom - high)) & (xy <= (right + wide, top + high))).all(axis=1))
-        places = place.to_pixels(xy[near], crs)
+        places = np.round(place.to_pixels(xy[near], crs), _DIGITS) + 0.0  # -0 becomes 0
     except DataError as error:
         raise AnnotationError(f"annotation {path}: {error}") from error
     inside = ((places >= 0) & (places < place.size)).all(axis=1)
@@ -199,8 +269,8 @@ def _on_image(xy: np.ndarray, crs: str, place: Georeference, path: Path) -> tupl
 
 
 def _require_objects(areas: np.ndarray, crs: str, place: Georeference, path: Path) -> None:
-    left, bottom, right, top = place.bounds(crs)
-    share = areas.max(initial=0.0) / max((right - left) * (top - bottom), 1e-300)
+    whole = area_of(transformed(place.to_map(place.outline), place.crs, crs))
+    share = areas.max(initial=0.0) / max(whole, 1e-300)
     if share > _AREA:
         raise AnnotationError(
             f"annotation {path} has an outline as large as {share:.0%} of an image, which is an area rather than an "
@@ -217,7 +287,7 @@ def _read(path: Path) -> MapLayer:
         layer = read_layer(path, CLASS_NAMES)
     except DataError as error:
         raise AnnotationError(f"annotation {error}") from error
-    if not layer.crs:
+    if not layer.crs or "undefined" in layer.crs[:40].lower():  # as QGIS and GeoPackage call it
         raise AnnotationError(f"annotation {path} names no reference system; save the layer with one (a .prj file)")
     return layer
 
@@ -234,8 +304,8 @@ def _of_geojson(path: Path) -> MapLayer:
         shapes.append(None if geometry is None else _geometry(demand(geometry, dict, path, "a geometry"), path))
         properties = feature.get("properties")
         named = {str(k).lower(): v for k, v in properties.items()} if isinstance(properties, dict) else {}
-        label = next((named[name] for name in CLASS_NAMES if isinstance(named.get(name), (str, int))), "")
-        labels.append(str(label))
+        label = next((named[name] for name in CLASS_NAMES if isinstance(named.get(name), (str, int, float))), None)
+        labels.append(label_of(label))
     return MapLayer(crs or WGS84, tuple(shapes), tuple(labels))
 
 
@@ -256,26 +326,40 @@ def _of_kml(path: Path) -> MapLayer:
     import shapely
 
     shapes: list[Any] = []
+    labels = []
     for mark in load_xml(path).iter():
         if _tag(mark) != "Placemark":
             continue
-        before = len(shapes)
-        for part in mark.iter():
-            if _tag(part) in ("Point", "Polygon", "LineString"):
-                ring = next((c for c in part.iter() if _tag(c) == "coordinates"), None)  # of polygons the outer one
-                corners = _coordinates((ring.text or "") if ring is not None else "", path)
-                few = len(corners) < {"Point": 1, "LineString": 2, "Polygon": 3}[_tag(part)]
-                if few:
-                    raise AnnotationError(
-                        f"annotation {path} has a {_tag(part)} with {len(corners)} places; correct it"
-                    )
-                kind = {"Point": shapely.Point, "LineString": shapely.LineString, "Polygon": shapely.Polygon}[
-                    _tag(part)
-                ]
-                shapes.append(kind(corners[0] if _tag(part) == "Point" else corners))
-        if len(shapes) == before:
-            shapes.append(None)
-    return MapLayer(WGS84, tuple(shapes), ("",) * len(shapes))
+        parts = [_kml_part(part, path) for part in mark.iter() if _tag(part) in _KML_PARTS]
+        if len(parts) > 1 and all(part.geom_type == "Polygon" for part in parts):
+            parts = [shapely.MultiPolygon(parts)]  # one object, as in the other formats
+        shapes.extend(parts or [None])
+        labels.extend([_kml_label(mark)] * max(len(parts), 1))
+    return MapLayer(WGS84, tuple(shapes), tuple(labels))
+
+
+def _kml_part(part: ElementTree.Element, path: Path) -> Any:
+    """Return a point, a line or a polygon of KML; of a polygon the outer ring."""
+    import shapely
+
+    kind = _tag(part)
+    holder = next((c for c in part.iter() if _tag(c) == "outerBoundaryIs"), part)
+    ring = next((c for c in holder.iter() if _tag(c) == "coordinates"), None)
+    corners = _coordinates((ring.text or "") if ring is not None else "", path)
+    if len(corners) < _KML_PARTS[kind]:
+        raise AnnotationError(f"annotation {path} has a {kind} with {len(corners)} places; correct it")
+    made = {"Point": shapely.Point, "LineString": shapely.LineString, "Polygon": shapely.Polygon}[kind]
+    return made(corners[0] if kind == "Point" else corners)
+
+
+def _kml_label(mark: ElementTree.Element) -> str:
+    """Return the class that the fields of a placemark state (``SimpleData``, or ``Data`` with a ``value``)."""
+    named: dict[str, str] = {}
+    for field in mark.iter():
+        if _tag(field) in ("SimpleData", "Data"):
+            value = next((c for c in field if _tag(c) == "value"), field)
+            named[str(field.get("name", "")).lower()] = (value.text or "").strip()
+    return next((named[name] for name in CLASS_NAMES if named.get(name)), "")
 
 
 def _tag(element: ElementTree.Element) -> str:
@@ -299,7 +383,7 @@ def _shapes(layer: MapLayer, path: Path) -> tuple[list[Shape], int]:
         if geometry is None or geometry.is_empty:
             without += 1
             continue
-        parts = list(getattr(geometry, "geoms", [geometry]))
+        parts = [part for part in getattr(geometry, "geoms", [geometry]) if not part.is_empty]
         kinds = {part.geom_type for part in parts}
         if kinds == {"Point"}:
             centres, outline = [(part.x, part.y) for part in parts], np.zeros((0, 2))

@@ -231,7 +231,8 @@ def polygon_centre(vertices: Sequence[Sequence[float]]) -> tuple[float, float]:
     x, y = (xy - middle).T  # near the origin the sums lose no digits
     cross = x * np.roll(y, -1) - np.roll(x, -1) * y
     area = cross.sum() / 2
-    if len(xy) < 3 or not math.isfinite(area) or abs(area) < 1e-9:
+    thin = 1e-6 * float(np.ptp(xy, axis=0).max()) ** 2  # of its own size, as outlines may be in degrees
+    if len(xy) < 3 or not math.isfinite(area) or abs(area) <= thin:
         return float(middle[0]), float(middle[1])
     cx = ((x + np.roll(x, -1)) * cross).sum() / (6 * area)
     cy = ((y + np.roll(y, -1)) * cross).sum() / (6 * area)
