@@ -342,11 +342,24 @@ def test_a_class_and_a_gap_do_not_make_pixels_of_degrees(tmp_path: Path) -> None
     assert (record.count, record.classes) == (3, ("oak",) * 3)
 
 
-@pytest.mark.parametrize("geometry", [[1], "x", 3])
+@pytest.mark.parametrize("geometry", [[1], "x", 3, {"type": "Point", "coordinates": [10**400, 1]}])
 def test_a_geometry_of_the_wrong_kind_is_told(tmp_path: Path, geometry: object) -> None:
     image(tmp_path / "a.tif")
     geojson(tmp_path / "a.geojson", [geometry])
-    with pytest.raises(AnnotationError, match="geometry is missing or of the wrong kind"):
+    with pytest.raises(AnnotationError, match=r"a\.geojson: .*; (export it again|correct it)"):
+        open_collection(tmp_path)
+
+
+def test_a_shapefile_with_the_table_of_another_is_told(tmp_path: Path) -> None:
+    place = image(tmp_path / "a.tif")
+    shapes = [shapely.Point(p) for p in place.to_map(XY)]
+    layer(tmp_path / "other.shp", shapes[:1], labels=["oak"])
+    table = (tmp_path / "other.dbf").read_bytes()
+    for file in tmp_path.glob("other.*"):
+        file.unlink()
+    layer(tmp_path / "dots.shp", shapes, labels=["oak", "pine", "oak"])
+    (tmp_path / "dots.dbf").write_bytes(table)
+    with pytest.raises(AnnotationError, match=r"dots\.shp has 3 shapes, but its \.dbf has 1 rows"):
         open_collection(tmp_path)
 
 

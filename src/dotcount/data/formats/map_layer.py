@@ -174,6 +174,8 @@ def _in_degrees(features: Any, path: Path) -> bool:
             return False
         if not all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in places[:2]):
             return False
+        if max(abs(places[0]), abs(places[1])) > 180:
+            return False
         xy.append((float(places[0]), float(places[1])))
     found = np.array(xy).reshape(-1, 2)
     if not len(found) or not (np.abs(found) <= (180, 90)).all():
@@ -269,8 +271,10 @@ def _on_image(xy: np.ndarray, crs: str, place: Georeference, path: Path) -> tupl
 
 
 def _require_objects(areas: np.ndarray, crs: str, place: Georeference, path: Path) -> None:
+    if not areas.any():  # points
+        return
     whole = area_of(transformed(place.to_map(place.outline), place.crs, crs))
-    share = areas.max(initial=0.0) / max(whole, 1e-300)
+    share = areas.max() / max(whole, 1e-300)
     if share > _AREA:
         raise AnnotationError(
             f"annotation {path} has an outline as large as {share:.0%} of an image, which is an area rather than an "

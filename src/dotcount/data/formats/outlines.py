@@ -41,11 +41,15 @@ def find_regions(shapes: Sequence[Shape], path: Path) -> set[int]:
     if any(s.kind in objects for s in shapes):
         regions = {s.index for s in shapes if len(s.outline) and s.kind in ("annotation", "tma_core", "root")}
     centres = np.array([c for s in shapes for c in s.centres]).reshape(-1, 2)
-    owners = np.array([s.index for s in shapes for _ in s.centres])
+    owners = np.array([s.index for s in shapes for _ in s.centres], dtype=np.int64)
+    order = np.argsort(centres[:, 0], kind="stable")  # of many outlines each then looks at few places
+    centres, owners = centres[order], owners[order]
     for shape in shapes:
         if len(shape.outline) < 3 or shape.index in regions:
             continue
-        held = {int(owners[k]) for k in _held(centres, shape.outline)} - regions - {shape.index}
+        first = int(np.searchsorted(centres[:, 0], shape.outline[:, 0].min(), side="left"))
+        last = int(np.searchsorted(centres[:, 0], shape.outline[:, 0].max(), side="right"))
+        held = {int(owners[first + k]) for k in _held(centres[first:last], shape.outline)} - regions - {shape.index}
         smaller = [k for k in held if areas[k] * 4 <= areas[shape.index]]
         if len(smaller) > 1 or any(areas[k] * 10 <= areas[shape.index] for k in smaller):
             regions.add(shape.index)
