@@ -34,11 +34,8 @@ _STORED = {
 }  # fmt: skip
 """By the orientation of a TIFF how its stored pixels follow from those shown: as a transform, in sides of the image."""
 
-_ORIENTATION, _KEYS, _TRANSFORMS = (
-    274,
-    34735,
-    (33550, 33922, 34264),
-)  # GeoKeyDirectory; scale, tie points, transformation
+_ORIENTATION, _KEYS = 274, 34735  # tags of a TIFF; the second is the GeoKeyDirectory
+_TRANSFORMS = (33550, 33922, 34264)  # scale, tie points, transformation
 
 _MISSING = "needs the extra geo; install it with: pip install 'dotcount[geo]'"
 
