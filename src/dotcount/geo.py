@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -411,7 +410,6 @@ def read_layer(path: Path, label_names: Sequence[str] = ()) -> MapLayer:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # GDAL's remarks on a file; what matters is an error
         try:
-            _require_whole(path)
             layers = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
             if len(layers) != 1:
                 names = f" ({', '.join(layers[:6])})" if layers else ""
@@ -431,18 +429,6 @@ def read_layer(path: Path, label_names: Sequence[str] = ()) -> MapLayer:
             raise DataError(f"{path} can't be read ({detail}); save the layer again") from error
     labels = [label_of(v) for v in values[0]] if columns else [""] * len(made)
     return MapLayer(str(meta["crs"] or ""), tuple(made), tuple(labels))
-
-
-def _require_whole(path: Path) -> None:
-    """Raise DataError for a shapefile whose table is of other shapes: GDAL reads as many shapes as it has rows."""
-    parts = {p.suffix.lower(): p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
-    if path.suffix.lower() != ".shp" or ".dbf" not in parts or ".shx" not in parts:
-        return
-    with parts[".dbf"].open("rb") as file:
-        rows = int.from_bytes(file.read(8)[4:], "little")
-    shapes = (parts[".shx"].stat().st_size - 100) // 8
-    if rows != shapes:
-        raise DataError(f"{path} has {shapes} shapes, but its .dbf has {rows} rows; save the layer again")
 
 
 def label_of(value: Any) -> str:

@@ -8,6 +8,7 @@ that is called as an image (``a.gpkg`` beside ``a.tif``) says that there is noth
 
 from __future__ import annotations
 
+import glob
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -278,7 +279,7 @@ def _require_objects(areas: np.ndarray, crs: str, place: Georeference, path: Pat
     if share > _AREA:
         raise AnnotationError(
             f"annotation {path} has an outline as large as {share:.0%} of an image, which is an area rather than an "
-            "object; keep the objects in a layer of their own, and count in areas with --regions"
+            "object; keep the objects in a layer of their own; areas to count in are regions"
         )
 
 
@@ -288,12 +289,25 @@ def _read(path: Path) -> MapLayer:
     if path.suffix.lower() == ".geojson":
         return _of_geojson(path)
     try:
+        _require_whole(path)
         layer = read_layer(path, CLASS_NAMES)
     except DataError as error:
         raise AnnotationError(f"annotation {error}") from error
     if not layer.crs or "undefined" in layer.crs[:40].lower():  # as QGIS and GeoPackage call it
         raise AnnotationError(f"annotation {path} names no reference system; save the layer with one (a .prj file)")
     return layer
+
+
+def _require_whole(path: Path) -> None:
+    """Raise DataError for a shapefile whose table is of other shapes: GDAL reads as many shapes as it has rows."""
+    parts = {p.suffix.lower(): p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
+    if path.suffix.lower() != ".shp" or ".dbf" not in parts or ".shx" not in parts:
+        return
+    with parts[".dbf"].open("rb") as file:
+        rows = int.from_bytes(file.read(8)[4:], "little")
+    shapes = (parts[".shx"].stat().st_size - 100) // 8
+    if rows != shapes:
+        raise DataError(f"{path} has {shapes} shapes, but its .dbf has {rows} rows; save the layer again")
 
 
 def _of_geojson(path: Path) -> MapLayer:
