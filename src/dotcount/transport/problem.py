@@ -179,21 +179,24 @@ def mask(densities: Tensor | Sequence[Tensor], valid: Sequence[Tensor | None]) -
     return torch.stack(masked) if all(one.shape == masked[0].shape for one in masked) else masked
 
 
-def sound_values(densities: Sequence[Tensor], points: Sequence[Tensor], weights: Sequence[Tensor | None]) -> bool:
+def sound_values(
+    densities: Tensor | Sequence[Tensor], points: Sequence[Tensor], weights: Sequence[Tensor | None]
+) -> bool:
     """Whether the values of a batch are what :func:`check_values` asks, found in a single look at the device.
 
     Shapes have to be right; False also where tensors are not on one device.
     """
     if len({one.device for one in (*densities, *points)}) > 1:
         return False
-    lowest, highest = zip(*(torch.aminmax(one.detach()) for one in densities))
+    maps = [densities] if isinstance(densities, Tensor) else densities  # a stack is looked at as one
+    lowest, highest = zip(*(torch.aminmax(one.detach()) for one in maps))
     good = (torch.stack(lowest) >= 0) & (torch.stack(highest).double() <= LARGEST_MASS)
-    parts = [good.all(), torch.isfinite(torch.cat(list(points))).all()]
+    checks = [good.all(), torch.isfinite(torch.cat(list(points))).all()]
     given = [one for one in weights if one is not None]
     if given:
         every = torch.cat(given)
-        parts.append(((every > 0) & torch.isfinite(every)).all())
-    return bool(torch.stack(parts).all())
+        checks.append(((every > 0) & torch.isfinite(every)).all())
+    return bool(torch.stack(checks).all())
 
 
 def check_image(
