@@ -154,8 +154,8 @@ _FIELDS = [field.name for field in dataclasses.fields(Account)]
 class CompiledDual(Dual):
     """See :class:`Dual`; the loops over pairs are those of :mod:`dotcount.transport.kernels`."""
 
-    def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
-        problem, cells = self.problem, self.cells
+    def _prepare(self, active: Tensor, beta: Tensor, cutoff: float) -> None:
+        problem, cells, n_dots = self.problem, self.cells, self._dots_of(active)
         self.kernels = _kernels()
         self.log_floored = self.kernels.LOG_FLOORED
         n_images, width = problem.weights.shape

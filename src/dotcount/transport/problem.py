@@ -127,10 +127,12 @@ def make_problem(
     n_dots = [len(one) for one in points]
     width = max(1, *n_dots)
     device = densities[0].device
-    dots = torch.zeros(len(points), width, 2, dtype=torch.float64, device=device)
-    for row, one, scale in zip(dots, points, scales):
-        row[: len(one)] = one / scale
-    present = torch.arange(width, device=device) < torch.tensor(n_dots, device=device)[:, None]
+    place, number = torch.arange(width, device=device), torch.tensor(n_dots, device=device)[:, None]
+    present = place < number
+    every = torch.cat([*points, points[0].new_zeros(1, 2)])
+    index = torch.where(present, number.cumsum(0) - number + place, len(every) - 1)
+    lengths = torch.tensor(scales, dtype=torch.float64, device=device)
+    dots = every.index_select(0, index.flatten()).view(len(points), width, 2) / lengths[:, None, None]
     mass = present.double()
     for row, weight in zip(mass, weights):
         if weight is not None:

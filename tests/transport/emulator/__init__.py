@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from dotcount.transport.gpu import driver
+from dotcount.transport.gpu.dual import THREADS
 
 HERE = Path(__file__).parent
 
@@ -19,9 +20,10 @@ def build(folder: Path) -> ctypes.CDLL:
     """Compile the kernels for this processor; needs ``g++``."""
     compiler = shutil.which("g++")
     assert compiler is not None
-    code = driver.source().replace("extern __shared__ float shared[];", "float* shared = (float*)dynamic_memory;")
+    code = driver.source().replace("extern __shared__ double shared[];", "double* shared = shared_memory_of_block;")
     lines = ['#include "cuda.h"', code, 'extern "C" void launch(const char* name, int x, int y, int n, void** a) {']
-    lines += [f'  if (!strcmp(name, "{name}")) return run({name}, x, y, n, a);' for name in driver.NAMES]
+    # Only its thread blocks wait for each other.
+    lines += [f'  if (!strcmp(name, "{name}")) return run({name}, x, y, n, a, {int(name == "maximise")});' for name in driver.NAMES]
     file = folder / "kernels.cpp"
     file.write_text("\n".join([*lines, "  abort();", "}"]), encoding="utf-8")
     library = folder / "kernels.so"
@@ -51,5 +53,5 @@ class Emulator:
             assert not isinstance(one, torch.Tensor) or one.is_contiguous(), name
         self.started.append(name)
         addresses, _held = driver.pack(arguments)
-        threads = threads if name == "choose_pairs" else 64
+        threads = 64 if threads == THREADS else threads
         self.library.launch(name.encode(), *grid, threads, addresses)

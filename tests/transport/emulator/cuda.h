@@ -29,19 +29,20 @@ const size_t STACK = 1 << 17;
 struct Fiber {
   ucontext_t context;
   std::vector<char> stack;
-  Index thread;
+  Index thread, block;
   bool ended = false;
   int warp_waits = 0, block_waits = 0;  // how often it has waited for its warp, and for its block
 };
-std::vector<Fiber> fibers;
+std::vector<Fiber> fibers;  // of all thread blocks of an image, block after block
+int threads;                // of a thread block
 ucontext_t scheduler;
 int now;
 void (*body)(void*);
 void* arguments;
-unsigned long long exchange[2][1024];  // a double buffer: the next exchange may begin before all have read
+unsigned long long exchange[2][4096];  // a double buffer: the next exchange may begin before all have read
 
 bool others_arrived(bool block) {
-  int first = block ? 0 : now / 32 * 32, last = block ? (int)fibers.size() : first + 32;
+  int first = block ? now / threads * threads : now / 32 * 32, last = first + (block ? threads : 32);
   for (int k = first; k < last; k++) {
     const Fiber& one = fibers[k];
     int theirs = block ? one.block_waits : one.warp_waits, mine = block ? fibers[now].block_waits : fibers[now].warp_waits;
@@ -53,7 +54,7 @@ bool others_arrived(bool block) {
 void wait(bool block) {
   block ? fibers[now].block_waits++ : fibers[now].warp_waits++;
   for (int patience = 0; !others_arrived(block); patience++) {
-    if (patience > 100000) fprintf(stderr, "threads wait for each other\n"), abort();
+    if (patience > 1000000) fprintf(stderr, "threads wait for each other\n"), abort();
     int me = now;
     swapcontext(&fibers[me].context, &scheduler);
   }
@@ -77,9 +78,11 @@ T swap(T value, int from) {
 
 }  // namespace emulator
 
-Index blockIdx, blockDim;
+Index blockDim, gridDim;
 #define threadIdx (emulator::fibers[emulator::now].thread)
-char dynamic_memory[1 << 20];
+#define blockIdx (emulator::fibers[emulator::now].block)
+std::vector<std::vector<double>> shared_memory;  // of each thread block
+#define shared_memory_of_block (shared_memory[emulator::now / emulator::threads].data())
 
 void __syncthreads() { emulator::wait(true); }
 template <class T>
@@ -104,6 +107,25 @@ float __int_as_float(int x) {
   memcpy(&f, &x, sizeof f);
   return f;
 }
+long long __double_as_longlong(double x) {
+  long long i;
+  memcpy(&i, &x, sizeof i);
+  return i;
+}
+void __threadfence() {}
+void __nanosleep(unsigned) {
+  int me = emulator::now;
+  swapcontext(&emulator::fibers[me].context, &emulator::scheduler);
+}
+template <class T>
+T __ldcg(const T* place) {
+  return *place;
+}
+unsigned long long atomicMax(unsigned long long* place, unsigned long long value) {
+  unsigned long long before = *place;
+  if (value > before) *place = value;
+  return before;
+}
 template <class T>
 T atomicAdd(T* place, T value) {
   T before = *place;
@@ -119,35 +141,39 @@ void call(void (*kernel)(A...), void** addresses, std::index_sequence<I...>) {
   kernel(*(A*)addresses[I]...);
 }
 template <class... A>
-void run(void (*kernel)(A...), int across, int down, int threads, void** addresses) {
+void run(void (*kernel)(A...), int across, int down, int threads, void** addresses, bool together) {
   using Call = std::pair<void (*)(A...), void**>;
   Call all(kernel, addresses);
   emulator::body = [](void* p) { call(((Call*)p)->first, ((Call*)p)->second, std::index_sequence_for<A...>()); };
   emulator::arguments = &all;
   blockDim = {threads, 1, 1};
-  for (int y = 0; y < down; y++)
-    for (int x = 0; x < across; x++) {
-      blockIdx = {x, y, 0};
-      memset(dynamic_memory, 0xff, sizeof dynamic_memory);  // not a number: nobody may read what nobody wrote
-      emulator::fibers.assign(threads, emulator::Fiber());
-      for (int k = 0; k < threads; k++) {
-        emulator::Fiber& one = emulator::fibers[k];
-        one.thread = {k, 0, 0};
-        one.stack.resize(emulator::STACK);
-        getcontext(&one.context);
-        one.context.uc_stack.ss_sp = one.stack.data();
-        one.context.uc_stack.ss_size = emulator::STACK;
-        one.context.uc_link = &emulator::scheduler;
-        makecontext(&one.context, emulator::start, 0);
-      }
-      for (bool left = true; left;) {
-        left = false;
-        for (int k = 0; k < threads; k++)
-          if (!emulator::fibers[k].ended) {
-            left = true;
-            emulator::now = k;
-            swapcontext(&emulator::scheduler, &emulator::fibers[k].context);
-          }
-      }
+  gridDim = {across, down, 1};
+  emulator::threads = threads;
+  int beside = together ? across : 1, all_threads = beside * threads;  // thread blocks wait for those beside them only
+  for (int group = 0; group < across * down / beside; group++) {
+    double nan = NAN;  // nobody may read what nobody wrote
+    shared_memory.assign(beside, std::vector<double>(8192, nan));
+    emulator::fibers.assign(all_threads, emulator::Fiber());
+    for (int k = 0; k < all_threads; k++) {
+      emulator::Fiber& one = emulator::fibers[k];
+      one.thread = {k % threads, 0, 0};
+      int number = group * beside + k / threads;
+      one.block = {number % across, number / across, 0};
+      one.stack.resize(emulator::STACK);
+      getcontext(&one.context);
+      one.context.uc_stack.ss_sp = one.stack.data();
+      one.context.uc_stack.ss_size = emulator::STACK;
+      one.context.uc_link = &emulator::scheduler;
+      makecontext(&one.context, emulator::start, 0);
     }
+    for (bool left = true; left;) {
+      left = false;
+      for (int k = 0; k < all_threads; k++)
+        if (!emulator::fibers[k].ended) {
+          left = true;
+          emulator::now = k;
+          swapcontext(&emulator::scheduler, &emulator::fibers[k].context);
+        }
+    }
+  }
 }

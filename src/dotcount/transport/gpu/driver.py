@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib
 import os
+import struct
 import warnings
 from collections.abc import Sequence
 from importlib.resources import files
@@ -26,7 +27,7 @@ from dotcount.transport.rescaling import TINY
 
 SWITCH = "DOTCOUNT_KERNELS"
 """Environment variable that turns the kernels off when it is ``0``."""
-NAMES = ("choose_pairs", "place_unlisted", "maximise", "account")
+NAMES = ("choose_pairs", "place_unlisted", "maximise", "account", "hard_minimum")
 Argument = Tensor | int | float
 """Of a kernel: a tensor's memory, an ``int``, or a ``double``."""
 
@@ -119,31 +120,48 @@ def _checked(answer: Sequence[Any]) -> Any:
     return rest[0] if rest else None
 
 
-def pack(arguments: Sequence[Argument]) -> tuple[Any, list[Any]]:
-    """Return the arguments as the array of addresses that a launch takes, and what has to live as long as it."""
-    held: list[Any] = []
-    for one in arguments:
+@functools.cache
+def multiprocessors(device: torch.device) -> int:
+    """Return how many thread blocks of the kernels a device runs at the same time, at least."""
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+
+
+@functools.cache
+def spare_memory(device: torch.device) -> int:
+    """Return the bytes that a solve may take for pairs without knowing how many there are."""
+    return int(torch.cuda.get_device_properties(device).total_memory) // 32
+
+
+def pack(arguments: Sequence[Argument]) -> tuple[Any, Any]:
+    """Return the arguments as the array of addresses that a launch takes, and their values, to be kept as long."""
+    values = (ctypes.c_uint64 * len(arguments))()
+    for k, one in enumerate(arguments):
         if isinstance(one, Tensor):
-            held.append(ctypes.c_void_p(one.data_ptr()))
+            values[k] = one.data_ptr()
         elif isinstance(one, int):
-            held.append(ctypes.c_int(one))
+            values[k] = one & 0xFFFFFFFF
         else:
-            held.append(ctypes.c_double(one))
-    return (ctypes.c_void_p * len(held))(*(ctypes.addressof(one) for one in held)), held
+            struct.pack_into("d", values, 8 * k, one)
+    start = ctypes.addressof(values)
+    return (ctypes.c_uint64 * len(arguments))(*range(start, start + 8 * len(arguments), 8)), values
 
 
 def launch(
     name: str, device: torch.device, grid: tuple[int, int], threads: int, shared: int, arguments: Sequence[Argument]
 ) -> None:
-    """Start a kernel on the current stream of the device; ``shared`` bytes of memory a thread block."""
+    """Start a kernel on the current stream of the device; ``shared`` bytes of memory a thread block.
+
+    Thread blocks of ``maximise`` that share an image wait for each other: all have to run at the same time.
+    """
     kernels = _kernels(torch.cuda.current_device() if device.index is None else device.index)
     assert kernels is not None, "usable comes first"
     addresses, held = pack(arguments)
+    driver = _driver()
+    start = driver.cuLaunchCooperativeKernel if name == "maximise" and grid[0] > 1 else driver.cuLaunchKernel
+    more = () if start is driver.cuLaunchCooperativeKernel else (0,)
     with torch.cuda.device(device):
         stream = torch.cuda.current_stream().cuda_stream
-        answer = _driver().cuLaunchKernel(
-            kernels[name], *grid, 1, threads, 1, 1, shared, stream, ctypes.addressof(addresses), 0
-        )
+        answer = start(kernels[name], *grid, 1, threads, 1, 1, shared, stream, ctypes.addressof(addresses), *more)
     del held
     _checked(answer)
 
