@@ -102,7 +102,7 @@ class Trainer:
         )
         self.clip = QuantileClip(QUANTILE).to(device)
         self.mixed, self.steps = device.type == "cuda" and plan["precision"] == "bf16", 0
-        self.sums = torch.zeros(3, device=device)
+        self.sums, self.terms = torch.zeros(3, device=device), dict[str, float]()
         self.network: Any = self.model
         if plan["compile"]:
             self.network = torch.compile(self.model)
@@ -129,7 +129,10 @@ class Trainer:
         kind, cached = crops.device.type, self.network is self.model
         with torch.autocast(kind, torch.bfloat16, enabled=self.mixed, cache_enabled=cached):
             density = self.network(crops)
-        total = self.loss(density.float(), points, stride=self.model.stride, keys=keys).total
+        result = self.loss(density.float(), points, stride=self.model.stride, keys=keys)
+        total = result.total
+        for key, value in result.terms.items():
+            self.terms[key] = self.terms.get(key, 0.0) + value
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         gradients = [p.grad for p in self.weights if p.grad is not None]
@@ -146,10 +149,11 @@ class Trainer:
         self.steps += 1
 
     def means(self, number: int) -> dict[str, float]:
-        """Return loss, gradient norm and share of clipped steps since the last call, ``number`` steps ago."""
-        values = [round(value / number, 6) for value in self.sums.tolist()]
+        """Return loss, gradient norm, share of clipped steps and terms since the last call, ``number`` steps ago."""
+        sums = dict(zip(("loss", "grad_norm", "clipped"), self.sums.tolist())) | self.terms
         self.sums.zero_()
-        return dict(zip(("loss", "grad_norm", "clipped"), values))
+        self.terms = {}
+        return {key: round(value / number, 6) for key, value in sums.items()}
 
 
 def settings(name: str, plan: dict[str, Any], images: Images) -> tuple[str, dict[str, Any], float]:

@@ -118,6 +118,7 @@ def test_training_and_scoring_bring_back_models_that_count(cells: tuple[Path, Pa
         metadata = dotcount.load(out / "models" / name, device="cpu").metadata
         assert metadata.training.loss.name == train.CONTESTANTS[name][0]
         assert metadata.input.resize.min_side == 108
+    assert content["contestants"]["uot_paper"]["log"][-1]["n_evaluations"] > 0  # terms of the loss are there, too
     assert content["contestants"]["l2"]["options"] == {"sigma": 9.0}  # 8 px of the file, which is enlarged
     before = (out / "l2.pt").stat().st_mtime_ns
     train.main([str(packed), "--out", str(out), *TINY, "--steps", "3"])
