@@ -71,6 +71,9 @@ VALIDATE, SPARE = 0.02, 0.06
 WARM, MEASURED = 12, 20
 """Steps that are not timed, while kernels are loaded and chosen, and those that are."""
 
+LARGEST_ERROR = 0.05
+"""Relative error of a gradient by recorded kernels up to which it is one of bfloat16."""
+
 REHEARSALS = 3 + sum(factor**2 for factor in MAGNIFY)
 """How many validations the end of a contestant takes, about."""
 
@@ -110,18 +113,38 @@ class Trainer:
             self.network = self.captured(plan["batch"], plan["crop"])
 
     def captured(self, batch: int, size: int) -> Any:
-        """Return the network as two recorded graphs, forward and backward; as it is where that fails."""
-        sample = torch.rand(batch, 3, size, size, device=self.sums.device)
+        """Return the network as two recorded graphs, forward and backward; as it is where that fails or errs."""
         try:
             with torch.autocast("cuda", torch.bfloat16, enabled=self.mixed, cache_enabled=False):
-                return torch.cuda.make_graphed_callables(
-                    copy.copy(self.model),
-                    (sample.contiguous(memory_format=torch.channels_last),),
-                    allow_unused_input=True,
+                network = torch.cuda.make_graphed_callables(
+                    copy.copy(self.model), (self.sample(batch, size),), allow_unused_input=True
                 )
+            crops = self.sample(batch, size)
+            right, found = self.gradient(self.model, crops), self.gradient(network, crops)
+            error = float((found - right).norm() / right.norm())
+            if not error <= LARGEST_ERROR:
+                raise ValueError(f"the gradient is off by {error:.2g}")
+            print(f"graphs: the gradient is off by {error:.2g}", flush=True)
+            return network
         except Exception as error:  # the plain way is slower and always there
             warnings.warn(f"no graphs: {error}", RuntimeWarning, stacklevel=2)
             return self.model
+
+    def sample(self, batch: int, size: int) -> torch.Tensor:
+        """Return noise in the place of crops."""
+        noise = torch.rand(batch, 3, size, size, device=self.sums.device)
+        return noise.contiguous(memory_format=torch.channels_last)
+
+    def gradient(self, network: Any, crops: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of the count of crops by all weights, flat."""
+        self.optimizer.zero_grad(set_to_none=True)
+        cached = network is self.model
+        with torch.autocast(crops.device.type, torch.bfloat16, enabled=self.mixed, cache_enabled=cached):
+            density = network(crops)
+        density.float().sum().backward()
+        found = torch.cat([p.grad.flatten().float().clone() for p in self.weights if p.grad is not None])
+        self.optimizer.zero_grad(set_to_none=True)
+        return found
 
     def step(self, crops: torch.Tensor, points: list[torch.Tensor], keys: list[torch.Tensor], factor: float) -> None:
         """Take a step with ``factor`` times the learning rate."""
