@@ -23,7 +23,10 @@ def build(folder: Path) -> ctypes.CDLL:
     code = driver.source().replace("extern __shared__ double shared[];", "double* shared = shared_memory_of_block;")
     lines = ['#include "cuda.h"', code, 'extern "C" void launch(const char* name, int x, int y, int n, void** a) {']
     # Only its thread blocks wait for each other.
-    lines += [f'  if (!strcmp(name, "{name}")) return run({name}, x, y, n, a, {int(name == "maximise")});' for name in driver.NAMES]
+    lines += [
+        f'  if (!strcmp(name, "{name}")) return run({name}, x, y, n, a, {int(name == "maximise")});'
+        for name in driver.NAMES
+    ]
     file = folder / "kernels.cpp"
     file.write_text("\n".join([*lines, "  abort();", "}"]), encoding="utf-8")
     library = folder / "kernels.so"
