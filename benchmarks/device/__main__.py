@@ -34,26 +34,32 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     device = choose_device(options.device)
     record = Record(options.out, device, options.tiny, options.minutes)
-    check(record, device, options.tiny)
+    check_transport(record, device, options.tiny)
     time_all(record, device, options.tiny)
+    check_networks(record, device, options.tiny)
     problems = faults(record.content)
     print(*problems, sep="\n")
     return 1 if problems else 0
 
 
-def check(record: Record, device: torch.device, tiny: bool) -> None:
-    """Compare the device with float64 on the CPU."""
+def check_transport(record: Record, device: torch.device, tiny: bool) -> None:
+    """Compare losses and certificates of the device with float64 on the CPU."""
     side, dots = (16, (5, 0)) if tiny else (64, (400, 0, 37))
     with speed.tensors():
         for name in LOSSES:
             record.item("losses", name, lambda name=name: correctness.loss(name, device, side, dots))
         record.item("certificates", "all", lambda: correctness.certificate(device, side, dots * (1 if tiny else 4)))
-        record.item("compile", "compact", lambda: correctness.compiled_step(device, 64))
-        record.item("mixed", "compact", lambda: correctness.mixed_step(device, 64))
+
+
+def check_networks(record: Record, device: torch.device, tiny: bool) -> None:
+    """Compare networks and steps of the device with float32 on the CPU; on a GPU run the tests that need one."""
     for name in ("compact",) if tiny else ("compact", "lite0", "vgg19"):
         record.item("networks", name, lambda name=name: correctness.network(name, device, 64 if tiny else 256))
-    if device.type == "cuda":
-        record.item("tests", "cuda", cuda_tests)
+    with speed.tensors():
+        record.item("mixed", "compact", lambda: correctness.mixed_step(device, 64))
+        if device.type == "cuda":
+            record.item("tests", "cuda", cuda_tests)
+        record.item("compile", "compact", lambda: correctness.compiled_step(device, 64))
 
 
 def cuda_tests() -> dict[str, Any]:

@@ -19,24 +19,37 @@ from dotcount.metadata import ModelMetadata
 from dotcount.models import io as model_io
 from dotcount.transport import solve_batch
 from dotcount.transport.compiled import SWITCH
+from dotcount.transport.gpu.driver import SWITCH as KERNELS
 
 
 @contextlib.contextmanager
-def tensors() -> Iterator[None]:
-    """Have the solver use tensor operations, as it does on a GPU, also on a CPU."""
-    before = os.environ.get(SWITCH)
-    os.environ[SWITCH] = "0"
+def _off(switch: str) -> Iterator[None]:
+    before = os.environ.get(switch)
+    os.environ[switch] = "0"
     try:
         yield
     finally:
         if before is None:
-            del os.environ[SWITCH]
+            del os.environ[switch]
         else:
-            os.environ[SWITCH] = before
+            os.environ[switch] = before
+
+
+def tensors() -> contextlib.AbstractContextManager[None]:
+    """Have the solver use tensor operations also on a CPU, as it does where there are no compiled loops."""
+    return _off(SWITCH)
+
+
+def without_kernels() -> contextlib.AbstractContextManager[None]:
+    """Have the solver use tensor operations on a GPU as well."""
+    return _off(KERNELS)
 
 
 def solver(device: torch.device, side: int, dots: int, batch: int, repeats: int) -> dict[str, float]:
-    """Return seconds of cold solves of a batch: ours on the device and on the CPU, and dense L-BFGS on the device."""
+    """Return seconds of cold solves of a batch: ours on the device and on the CPU, and dense L-BFGS on the device.
+
+    ``ours_tensors`` is that of ours on the device without kernels.
+    """
     density, points = problem(side, (dots,) * batch, 8)
     here = density[:, 0].to(device, torch.float32)
     xy = [one.to(device, torch.float32) for one in points]
@@ -44,8 +57,10 @@ def solver(device: torch.device, side: int, dots: int, batch: int, repeats: int)
     with tensors():
         ours = seconds(lambda: solve_batch(here, xy, stride=8), device, repeats)
         gap = max(s.gap / max(1.0, abs(s.value)) for s in solve_batch(here, xy, stride=8))
+        with without_kernels():
+            plain = seconds(lambda: solve_batch(here, xy, stride=8), device, repeats)
     route = seconds(lambda: solve_batch(*cpu, stride=8), torch.device("cpu"), repeats)
-    result = {"ours": ours, "gap": gap, "ours_cpu": route}
+    result = {"ours": ours, "gap": gap, "ours_tensors": plain, "ours_cpu": route}
     if here[0].numel() * dots * batch * 4 <= 8e9:
         dense_lbfgs(here[:1, :8, :8], torch.stack(xy)[:1, :3], 0.1)  # warms up
         started = time.perf_counter()

@@ -19,7 +19,7 @@ from dotcount import config as configuration
 from dotcount.data import open_collection
 from dotcount.data.synthetic import write_dataset
 from dotcount.evaluation import evaluate
-from dotcount.models.io import load_metadata
+from dotcount.metadata.reading import load_metadata
 from dotcount.prediction import load
 from dotcount.training import TrainingError, holds_run, train
 from dotcount.training.resolve import make_plan

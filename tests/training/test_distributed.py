@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dotcount.models.io import load_metadata
+from dotcount.metadata.reading import load_metadata
 from dotcount.training import train
 
 from .conftest import draw_scenes

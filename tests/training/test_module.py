@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from dotcount.clipping import QuantileClip
 from dotcount.losses import create as create_loss
 from dotcount.models import create
 from dotcount.training import TrainingError, train
-from dotcount.training.module import CountingModule, MovingAverage, QuantileClip, make_optimizer
+from dotcount.training.module import CountingModule, MovingAverage, make_optimizer
 from dotcount.training.state import RunState
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import save_file
@@ -15,12 +16,13 @@ from torch import nn
 
 from dotcount.errors import ModelError, UsageError
 from dotcount.folders import writing_folder
-from dotcount.metadata import ModelMetadata
-from dotcount.metadata.reading import CONFIG, load_metadata
 from dotcount.models.names import create
 from dotcount.models.weights import check_header, fit_state, read_safetensors
 
-WEIGHTS, CARD = "model.safetensors", "README.md"
+if TYPE_CHECKING:
+    from dotcount.metadata import ModelMetadata  # networks alone need none of what checks metadata
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 
 def save(module: nn.Module, folder: str | os.PathLike[str], metadata: ModelMetadata, card: str | None = None) -> Path:
@@ -64,6 +66,8 @@ def load(folder: str | os.PathLike[str]) -> tuple[nn.Module, ModelMetadata]:
         If the folder is missing or incomplete, a file is corrupt, a field is of a wrong type or out of range, the
         architecture or an option is unknown, or the weights don't fit, are of another type or not finite.
     """
+    from dotcount.metadata.reading import load_metadata
+
     place = Path(folder)
     if not place.is_dir():
         raise ModelError(f"{place}: no such model folder; give the folder that holds {WEIGHTS} and {CONFIG}")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from dotcount.clipping import QuantileClip
 from dotcount.config import OptimizerConfig, RunConfig
 from dotcount.data import Batch
 from dotcount.errors import DataError
@@ -67,33 +68,6 @@ def _blend(averages: Sequence[Tensor], currents: Sequence[Tensor], n: int | Tens
     steps = int(n)
     share = 1 - min(decay, (1 + steps) / (10 + steps))
     torch._foreach_lerp_(list(averages), list(currents), share)  # what torch.optim.swa_utils uses for this
-
-
-class QuantileClip(nn.Module):
-    """Upper end of a gradient's norm: a quantile of the norms before; part of the state that a resumed run needs.
-
-    Parameters
-    ----------
-    quantile
-        In (0, 1).
-    """
-
-    STEPS, FIRST = 200, 20
-    recent: Tensor
-
-    def __init__(self, quantile: float) -> None:
-        super().__init__()
-        self.quantile = quantile
-        self.register_buffer("recent", torch.full((self.STEPS,), math.nan, dtype=torch.float64))
-
-    def bound(self) -> float:
-        """Return the quantile of the last 200 norms; infinity while there are fewer than 20."""
-        known = self.recent[torch.isfinite(self.recent)]
-        return math.inf if len(known) < self.FIRST else float(torch.quantile(known, self.quantile))
-
-    def add(self, norm: Tensor) -> None:
-        """Add the norm of a step, before clipping; the oldest one is forgotten."""
-        self.recent = torch.cat([self.recent[1:], norm.detach().double().reshape(1)])
 
 
 class CountingModule(pl.LightningModule):

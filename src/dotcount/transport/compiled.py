@@ -2,8 +2,8 @@
 
 They are for CPUs, where many small tensor operations cost more than their work.
 
-Same meaning as :class:`dotcount.transport.dual.TensorDual`, which serves elsewhere: on GPUs, without numba, or with the
-environment variable ``DOTCOUNT_NUMBA=0``.
+Same meaning as :class:`dotcount.transport.dual.TensorDual`, which serves elsewhere: without numba, or with the
+environment variable ``DOTCOUNT_NUMBA=0``. GPUs have kernels of their own, :mod:`dotcount.transport.gpu`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from dotcount.transport.ascent import ascend as ascend_on_tensors
 from dotcount.transport.cells import CellBlocks
 from dotcount.transport.costs import Cost
 from dotcount.transport.dual import Account, Dual, Point, TensorDual
+from dotcount.transport.gpu import driver
+from dotcount.transport.gpu.dual import KernelDual, fits
 from dotcount.transport.penalties import Penalty
 from dotcount.transport.problem import TransportProblem
 from dotcount.transport.systems import parts_along_side
@@ -59,7 +61,11 @@ def make_dual(
     problem: TransportProblem, cells: CellBlocks, epsilon: float, beta: Tensor, cutoff: float, active: Tensor
 ) -> Dual:
     """Return the dual function on neighbouring pairs, compiled where that is possible; see :class:`Dual`."""
-    kind = CompiledDual if usable(beta.device) else TensorDual
+    kind: type[Dual] = TensorDual
+    if usable(beta.device):
+        kind = CompiledDual
+    elif driver.usable(beta.device) and fits(problem, cells):
+        kind = KernelDual
     return kind(problem, cells, epsilon, beta, cutoff, active)
 
 
@@ -73,7 +79,7 @@ def ascend(
     renewable: bool = True,
 ) -> Progress:
     """Maximise the dual from ``beta``, compiled where ``dual`` is; see :func:`dotcount.transport.ascent.ascend`."""
-    if isinstance(dual, CompiledDual):
+    if isinstance(dual, CompiledDual | KernelDual):
         return dual.ascend(beta, active, tol, budget, known, renewable)
     assert isinstance(dual, TensorDual), "one of the two that make_dual makes"
     return ascend_on_tensors(dual, beta, active, tol, budget, known, renewable)
@@ -148,8 +154,8 @@ _FIELDS = [field.name for field in dataclasses.fields(Account)]
 class CompiledDual(Dual):
     """See :class:`Dual`; the loops over pairs are those of :mod:`dotcount.transport.kernels`."""
 
-    def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
-        problem, cells = self.problem, self.cells
+    def _prepare(self, active: Tensor, beta: Tensor, cutoff: float) -> None:
+        problem, cells, n_dots = self.problem, self.cells, self._dots_of(active)
         self.kernels = _kernels()
         self.log_floored = self.kernels.LOG_FLOORED
         n_images, width = problem.weights.shape

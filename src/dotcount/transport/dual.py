@@ -94,12 +94,15 @@ class Dual(ABC):
         self.cutoff = cutoff
         self.search_beta = beta
         self.whole = math.isinf(cutoff) or len(cells.mass) * beta.shape[1] <= FEW_PAIRS * len(beta)
-        n_dots = [m if on else 0 for m, on in zip(problem.n_dots, active.tolist())]
-        self._prepare(n_dots, beta, math.inf if self.whole else cutoff)
+        self._prepare(active, beta, math.inf if self.whole else cutoff)
 
     @abstractmethod
-    def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
-        """Choose the pairs."""
+    def _prepare(self, active: Tensor, beta: Tensor, cutoff: float) -> None:
+        """Choose the pairs of images that are active (B,)."""
+
+    def _dots_of(self, active: Tensor) -> list[int]:
+        """Return the number of dots of each image, 0 for those that take no part."""
+        return [m if on else 0 for m, on in zip(self.problem.n_dots, active.tolist())]
 
     def renew(self, problem: TransportProblem, cells: CellBlocks) -> None:
         """Take another density on the same grid; dots, weights and pairs stay."""
@@ -133,8 +136,8 @@ class TensorDual(Dual):
     reach = 15.0
     """Change of ``beta / eps`` up to which stored shares are rescaled instead of recomputed."""
 
-    def _prepare(self, n_dots: list[int], beta: Tensor, cutoff: float) -> None:
-        problem, cells = self.problem, self.cells
+    def _prepare(self, active: Tensor, beta: Tensor, cutoff: float) -> None:
+        problem, cells, n_dots = self.problem, self.cells, self._dots_of(active)
         beta = beta.nan_to_num(0.0)  # no list is chosen by what is not a number
         neighbours = find_neighbours(
             cells, problem.dots, n_dots, beta, problem.cost, self.epsilon, cutoff * self.epsilon

@@ -127,10 +127,12 @@ def make_problem(
     n_dots = [len(one) for one in points]
     width = max(1, *n_dots)
     device = densities[0].device
-    dots = torch.zeros(len(points), width, 2, dtype=torch.float64, device=device)
-    for row, one, scale in zip(dots, points, scales):
-        row[: len(one)] = one / scale
-    present = torch.arange(width, device=device) < torch.tensor(n_dots, device=device)[:, None]
+    place, number = torch.arange(width, device=device), torch.tensor(n_dots, device=device)[:, None]
+    present = place < number
+    every = torch.cat([*points, points[0].new_zeros(1, 2)])
+    index = torch.where(present, number.cumsum(0) - number + place, len(every) - 1)
+    lengths = torch.tensor(scales, dtype=torch.float64, device=device)
+    dots = every.index_select(0, index.flatten()).view(len(points), width, 2) / lengths[:, None, None]
     mass = present.double()
     for row, weight in zip(mass, weights):
         if weight is not None:
@@ -179,21 +181,24 @@ def mask(densities: Tensor | Sequence[Tensor], valid: Sequence[Tensor | None]) -
     return torch.stack(masked) if all(one.shape == masked[0].shape for one in masked) else masked
 
 
-def sound_values(densities: Sequence[Tensor], points: Sequence[Tensor], weights: Sequence[Tensor | None]) -> bool:
+def sound_values(
+    densities: Tensor | Sequence[Tensor], points: Sequence[Tensor], weights: Sequence[Tensor | None]
+) -> bool:
     """Whether the values of a batch are what :func:`check_values` asks, found in a single look at the device.
 
     Shapes have to be right; False also where tensors are not on one device.
     """
     if len({one.device for one in (*densities, *points)}) > 1:
         return False
-    lowest, highest = zip(*(torch.aminmax(one.detach()) for one in densities))
+    maps = [densities] if isinstance(densities, Tensor) else densities  # a stack is looked at as one
+    lowest, highest = zip(*(torch.aminmax(one.detach()) for one in maps))
     good = (torch.stack(lowest) >= 0) & (torch.stack(highest).double() <= LARGEST_MASS)
-    parts = [good.all(), torch.isfinite(torch.cat(list(points))).all()]
+    checks = [good.all(), torch.isfinite(torch.cat(list(points))).all()]
     given = [one for one in weights if one is not None]
     if given:
         every = torch.cat(given)
-        parts.append(((every > 0) & torch.isfinite(every)).all())
-    return bool(torch.stack(parts).all())
+        checks.append(((every > 0) & torch.isfinite(every)).all())
+    return bool(torch.stack(checks).all())
 
 
 def check_image(

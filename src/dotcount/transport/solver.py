@@ -111,10 +111,10 @@ class Solver:
         stack = densities.detach() if isinstance(densities, Tensor) else maps
         like = [(one.shape, one.dtype, one.device) for one in maps if isinstance(one, Tensor)]
         if self._problem is None or like != self._like or beta is not None:
-            self._check(maps, known)
+            self._check(stack, maps, known)
             self._problem = self._outcome = None
         else:
-            if maps[0].device.type == "cpu" or not sound_values(maps, self.points, self.weights):
+            if maps[0].device.type == "cpu" or not sound_values(stack, self.points, self.weights):
                 for k, one in enumerate(maps):
                     check_density(one, _name(k, n))
         with torch.autocast(maps[0].device.type, enabled=False), few_threads(maps[0].device) as threads:
@@ -134,13 +134,13 @@ class Solver:
                 f"weights, beta and valid must hold one entry for each of the {len(self.points)} images, or be left out"
             )
 
-    def _check(self, maps: list[Tensor], beta: Sequence[Tensor | None]) -> None:
+    def _check(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], beta: Sequence[Tensor | None]) -> None:
         for k, density in enumerate(maps):
             name = _name(k, len(maps))
             check_image(density, self.points[k], self.weights[k], beta[k], self.valid[k], name)
             if density.device != maps[0].device or density.dtype != maps[0].dtype:
                 raise InputError(f"{name}density is {density.dtype} on {density.device}; all must be as the first")
-        if maps[0].device.type == "cpu" or not sound_values(maps, self.points, self.weights):
+        if maps[0].device.type == "cpu" or not sound_values(stack, self.points, self.weights):
             for k, density in enumerate(maps):
                 check_values(density, self.points[k], self.weights[k], _name(k, len(maps)))
 

@@ -134,15 +134,19 @@ def _descend(
     """Run the blurred phases on the active images; return the start of the last phase and the last point."""
     before: Tensor | None = None
     point: Point | None = None
+    most = int(evaluations.max())
     for epsilon, factor in epsilon_schedule(problem):
-        left = control.max_iter - 1 - int(evaluations.max())
+        tol, budget = _rough(problem, epsilon)
+        if most + budget + 1 >= control.max_iter:  # else the device need not be waited for
+            most = int(evaluations.max())
+        left = control.max_iter - 1 - most
         if left <= 0:
             break
         cells = make_cells(problem.densities, problem.units, factor)
         dual = make_dual(problem, cells, epsilon, beta, math.inf if dense else ROUGH_CUTOFF, active)
-        tol, budget = _rough(problem, epsilon)
         progress = ascend(dual, beta, active, tol, min(budget, left), renewable=False)
         evaluations += progress.evaluations
+        most += min(budget, left) + 1  # the last evaluation goes back to where a line search began
         point = progress.point
         # beta is about linear in epsilon.
         beta = point.beta if before is None else 1.5 * point.beta - 0.5 * before
