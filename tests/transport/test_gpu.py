@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from dotcount.transport import Solver, compiled, solve_batch
+from dotcount.transport import Solver, compiled, solve_batch, solver
 from dotcount.transport.gpu import KernelDual, driver
 from tests.transport.emulator import Emulator, build
+from tests.transport.test_tensors import counted
 
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ to build the kernels for the CPU")
 on_gpu = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")]
@@ -134,6 +135,22 @@ def test_a_solver_goes_on_from_its_last_potentials(kernels: Emulator) -> None:
     assert sum(one.n_evaluations for one in again) < sum(one.n_evaluations for one in first)
     assert all(one.converged for one in again)
     assert [one.value for one in again] == pytest.approx([one.value for one in cold], rel=1e-4)
+
+
+@compiler
+def test_waits_do_not_grow_with_the_images(kernels: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a GPU the values of a batch are looked at together.
+    monkeypatch.setattr(solver, "check_values", lambda *_: None)
+    monkeypatch.setattr(driver, "spare_memory", lambda device: 1 << 32)
+    found = []
+    for images in (2, 6):
+        density, points = batch((12,) * images, 8)
+        for exact in (False, True):
+            with counted(monkeypatch) as waits:
+                solve_batch(density, points, stride=8, rho=(1.0, math.inf if exact else 1.0))
+            found.append(waits.number)
+    assert found[:2] == found[2:]
+    assert max(found) <= 32
 
 
 @compiler

@@ -15,8 +15,8 @@ from dotcount.errors import InputError
 from dotcount.transport import compiled, solve, solve_batch, systems
 from dotcount.transport.ascent import ascend
 from dotcount.transport.cells import make_cells
-from dotcount.transport.compiled import make_dual
 from dotcount.transport.costs import Cost
+from dotcount.transport.dual import TensorDual
 from dotcount.transport.pairs import TensorPlans
 from dotcount.transport.penalties import KL
 from dotcount.transport.problem import ProblemTerms, check_values, make_problem, sound_values
@@ -92,7 +92,7 @@ def batch(counts, side, device="cpu", seed=0, epsilon=0.01):
     problem = make_problem(density, points, [float(side)] * len(counts), terms, weights=none, valid=none, threads=1)
     beta = torch.zeros_like(problem.weights)
     cells = make_cells(problem.densities, problem.units)
-    return make_dual(problem, cells, epsilon, beta, 8.0, problem.present.any(1)), beta
+    return TensorDual(problem, cells, epsilon, beta, 8.0, problem.present.any(1)), beta
 
 
 @pytest.mark.parametrize("counts", [(40,), (90, 0, 7, 300)])

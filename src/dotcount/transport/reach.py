@@ -24,7 +24,8 @@ def check_reach(problem: TransportProblem, names: Sequence[str]) -> None:
     """
     if not isinstance(problem.dot_penalty, Equality):
         return
-    for k, (density, m) in enumerate(zip(problem.densities, problem.n_dots)):
+    for k in _suspects(problem):
+        density, m = problem.densities[k], problem.n_dots[k]
         lost = unreachable(density, problem.dots[k, :m], problem.units[k], problem.cost)
         number = int(lost.sum())
         if number:
@@ -39,6 +40,21 @@ def check_reach(problem: TransportProblem, names: Sequence[str]) -> None:
                 f"dots ({where}); give rho a finite second value, as in (1, 10), or keep the density above 0"
                 + ("" if problem.cost.delta is None else " and delta large enough")
             )
+
+
+def _suspects(problem: TransportProblem) -> list[int]:
+    """Return the images that have to be looked at; of costs that are finite everywhere, those with dots and no mass.
+
+    The device is waited for once, not once an image.
+    """
+    with_dots = [k for k, m in enumerate(problem.n_dots) if m]
+    if problem.cost.delta is not None or not with_dots:
+        return with_dots
+    if isinstance(problem.densities, Tensor):
+        filled = (problem.densities > 0).flatten(1).any(1).tolist()
+    else:
+        filled = torch.stack([(one > 0).any() for one in problem.densities]).tolist()
+    return [k for k in with_dots if not filled[k]]
 
 
 def unreachable(density: Tensor, dots: Tensor, unit: float, cost: Cost) -> Tensor:
