@@ -137,6 +137,15 @@ def test_a_solver_goes_on_from_its_last_potentials(kernels: Emulator) -> None:
 
 
 @compiler
+def test_images_of_one_block_may_lie_in_any_order(kernels: Emulator) -> None:
+    density, points = batch((2, 3, 1), 4)
+    mixed = density.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    found, right = (solve_batch(one, points, stride=8) for one in (mixed, density))
+    assert [one.value for one in found] == pytest.approx([one.value for one in right], rel=1e-6)
+    assert kernels.started
+
+
+@compiler
 @pytest.mark.parametrize(
     ("options", "kind"),
     [({"cost": "wfr", "delta": 0.3}, torch.float32), ({"tol": 1e-9}, torch.float32), ({}, torch.float64)],
