@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from dotcount.transport import Solver, compiled, solve_batch
+from dotcount.transport.cells import make_cells
 from dotcount.transport.gpu import KernelDual, driver
 from tests.transport.emulator import Emulator, build
 
@@ -47,6 +48,18 @@ def batch(counts: tuple[int, ...], side: int, seed: int = 0) -> tuple[torch.Tens
     generator = torch.Generator().manual_seed(seed)
     density = torch.rand(len(counts), side, side, generator=generator) * 0.1 + 1e-3
     return density, [torch.rand(m, 2, generator=generator) * side * 8 for m in counts]
+
+
+def dual_of(counts: tuple[int, ...]) -> tuple[KernelDual, torch.Tensor, torch.Tensor]:
+    """Return a dual with its potentials, all 0, and which images have dots."""
+    density, points = batch(counts, 9)
+    solver = Solver(points, stride=8)
+    solver.solve(density)
+    problem = solver._problem
+    assert problem is not None
+    present = problem.present.any(1)
+    beta, cells = torch.zeros_like(problem.weights), make_cells(problem.densities, problem.units)
+    return KernelDual(problem, cells, problem.epsilon, beta, math.inf, present), beta, present
 
 
 @compiler
@@ -134,6 +147,15 @@ def test_a_solver_goes_on_from_its_last_potentials(kernels: Emulator) -> None:
     assert sum(one.n_evaluations for one in again) < sum(one.n_evaluations for one in first)
     assert all(one.converged for one in again)
     assert [one.value for one in again] == pytest.approx([one.value for one in cold], rel=1e-4)
+
+
+@compiler
+@pytest.mark.parametrize("level", [80.0, 100.0, 200.0, 800.0])
+def test_masses_beyond_float32_are_no_optimum(kernels: Emulator, level: float) -> None:
+    dual, beta, _ = dual_of((5, 3))
+    point = dual.at(beta + level)
+    assert bool((point.gap > 0.5 * point.value.abs()).all())
+    assert "maximise" in kernels.started
 
 
 @compiler

@@ -140,8 +140,8 @@ __device__ double fenchel_young(int kind, double rho, double ratio, double z) {
   double target = exp(z / rho);
   if (ratio <= 0.0) return rho * target;
   double excess = (target - ratio) / ratio;
-  if (fabs(excess) < 0.5) return rho * fmax(ratio * (excess - log1p(excess)), 0.0);
-  return rho * fmax(target - ratio + ratio * (log(ratio) - z / rho), 0.0);
+  double off = fabs(excess) < 0.5 ? ratio * (excess - log1p(excess)) : target - ratio + ratio * (log(ratio) - z / rho);
+  return off < 0.0 ? 0.0 : rho * off;  // what is not a number stays so, where fmax would make it 0
 }
 
 // The bound of rescaling.py on what it costs to pay a dot exactly.
