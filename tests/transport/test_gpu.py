@@ -15,6 +15,7 @@ import torch
 from dotcount.transport import Solver, compiled, solve_batch
 from dotcount.transport.cells import make_cells
 from dotcount.transport.gpu import KernelDual, driver
+from dotcount.transport.problem import LOWEST
 from tests.transport.emulator import Emulator, build
 
 compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="there is no g++ to build the kernels for the CPU")
@@ -147,6 +148,19 @@ def test_a_solver_goes_on_from_its_last_potentials(kernels: Emulator) -> None:
     assert sum(one.n_evaluations for one in again) < sum(one.n_evaluations for one in first)
     assert all(one.converged for one in again)
     assert [one.value for one in again] == pytest.approx([one.value for one in cold], rel=1e-4)
+
+
+@compiler
+def test_potentials_that_are_not_bounded_leave_no_trace(kernels: Emulator) -> None:
+    dual, beta, present = dual_of((5, 3))
+    beta[0, 2], beta[1, 0] = 1e101, math.nan
+    for start in (beta, torch.full_like(beta, math.inf)):
+        point = dual.at(start)
+        assert bool((point.value == LOWEST).all() & torch.isinf(point.gap).all())
+        assert bool((point.q == 0).all() & (point.alpha == math.inf).all() & (point.total == 1).all())
+        assert not dual.account(point).transport.any()
+    assert "maximise" in kernels.started
+    assert not dual.ascend(beta, present, 1e-4, 40, None, True).converged.any()
 
 
 @compiler

@@ -378,6 +378,10 @@ __device__ double evaluate(const Image& at, Exchange& e, double* gap, double* mo
     if (!(fabs(at.beta[j]) <= LARGEST)) off = 1.0;
   if (block_max(off, room) > 0.0) {  // there is nothing to be seen from here
     for (int j = threadIdx.x; j < at.width; j += blockDim.x) at.wanted[j] = at.gamma[j] = 0.0;
+    for (int b = at.begin + e.part * warps + warp; b < at.end && lane < K; b += e.parts * warps) {
+      long long o = (long long)K * b + lane;
+      at.alpha[o] = infinity64(), at.total[o] = 1.0, at.q[o] = 0.0;
+    }
     __syncthreads();
     *gap = infinity64(), *moved = 0.0;
     return LOWEST;
@@ -728,6 +732,7 @@ extern "C" __global__ void __launch_bounds__(512) account(
     double x0 = corner[2 * b], y0 = corner[2 * b + 1];
 #pragma unroll
     for (int i = 0; i < K; i++) weight[i] = __shfl_sync(ALL, w, i);
+    if (__ballot_sync(ALL, w != 0.0f) == 0u) continue;  // perhaps there are no plans
     for (int e = lane; e < counts[b]; e += 32) {
       const float* plan = plans_of + (e / TILE) * (K * TILE);
       int j = list[e];
