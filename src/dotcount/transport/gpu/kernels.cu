@@ -614,6 +614,7 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
   if (known) {
     for (long long i = (long long)K * at.begin + threadIdx.x; i < (long long)K * at.end; i += blockDim.x) sent += q[i];
     sent = block_sum(sent, room);
+    meet(e), e.turn++;  // what is sent from may change from now on
   }
   __syncthreads();
   while (true) {
