@@ -173,6 +173,17 @@ def test_masses_beyond_float32_are_no_optimum(kernels: Emulator, level: float) -
 
 
 @compiler
+@pytest.mark.parametrize("most", [1, 2, 7, 8, 9])
+def test_no_more_is_evaluated_than_allowed(kernels: Emulator, most: int) -> None:
+    generator = torch.Generator().manual_seed(0)  # the eighth evaluation is one of a line search that fails
+    density = (torch.rand(1, 8, 8, generator=generator) * 0.1 + 1e-3) * 100.0
+    points = [torch.rand(6, 2, generator=generator) * 64]
+    (found,) = solve_batch(density, points, stride=8, max_iter=most, rho=(1.0, math.inf), length_scale=16.0)
+    assert found.n_evaluations <= most
+    assert kernels.started
+
+
+@compiler
 def test_images_of_one_block_may_lie_in_any_order(kernels: Emulator) -> None:
     density, points = batch((2, 3, 1), 4)
     mixed = density.permute(1, 2, 0).contiguous().permute(2, 0, 1)

@@ -607,7 +607,7 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
   const double* chosen = search_beta + o;
   const double noise = 4.0 * 1.1920928955078125e-07 * epsilon;
   double value = 0.0, gap = 0.0, new_value = values[image], new_gap = gaps[image], slope = 0.0, moved = 0.0, length = 1.0;
-  int used = 0, trial = 0;
+  int used = 0, returns = 0, trial = 0;
   bool logarithmic = true, stalled = false, away = false, done = false, searching = false, back = false;
   bool look = !known, on = active[image], fresh = concentration[o] < 0.0f;
   double sent = 0.0;
@@ -633,7 +633,7 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
       }
       logarithmic = logarithmic && length >= SHORT;
     }
-    if (back) stalled = !logarithmic, logarithmic = false;
+    if (back) stalled = !logarithmic, logarithmic = false, returns++;
     searching = back = false;
     value = new_value, gap = new_gap;
     double size_of_value = fmax(fabs(value), 1.0), goal = tol * size_of_value;
@@ -671,7 +671,7 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
   }
   if (threadIdx.x == 0) {
     values[image] = value, gaps[image] = gap;
-    evaluations[image] = on ? used : 0, converged[image] = done, stale[image] = on && away;
+    evaluations[image] = on ? used - returns : 0, converged[image] = done, stale[image] = on && away;
   }
 }
 
