@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -180,6 +181,17 @@ def test_no_more_is_evaluated_than_allowed(kernels: Emulator, most: int) -> None
     points = [torch.rand(6, 2, generator=generator) * 64]
     (found,) = solve_batch(density, points, stride=8, max_iter=most, rho=(1.0, math.inf), length_scale=16.0)
     assert found.n_evaluations <= most
+    assert kernels.started
+
+
+@compiler
+@pytest.mark.parametrize("most", [np.int64(500), 500.0, 3 * 2**30, math.inf])
+def test_the_evaluations_allowed_may_be_any_number(kernels: Emulator, most: float) -> None:
+    density, points = batch((6,), 9)
+    (found,) = solve_batch(density, points, stride=8, max_iter=most)  # type: ignore[arg-type]
+    (usual,) = solve_batch(density, points, stride=8)
+    assert found.converged
+    assert found.n_evaluations == usual.n_evaluations
     assert kernels.started
 
 
