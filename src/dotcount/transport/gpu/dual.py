@@ -36,8 +36,8 @@ SUMS = [
 ]  # fmt: skip
 MAXIMA = ["shift", "high", "low", "stretch", "least", "lost", "steepest"]
 """What the kernel ``account`` returns for each part of an image; ``low`` and ``least`` with the opposite sign."""
-SLACK = 1e-6
-"""Rounding of the scores by which pairs are chosen, relative to the largest of them."""
+SLACK = 2e-6
+"""Rounding of the scores by which pairs are chosen, relative to the largest cost or potential; at most 17 * 2^-24."""
 
 
 @dataclass(frozen=True)
