@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -306,6 +307,19 @@ everywhere = [pytest.param(CPU, id="cpu"), *gpu_only]
 @pytest.mark.parametrize("name", list(dotcount.losses.LOSSES))
 def test_gradients_of_a_loss_are_those_of_the_cpu(name: str, device: torch.device) -> None:
     assert correctness.loss(name, device, 32, (40, 0, 3))["gradient"] <= 1e-4
+
+
+@pytest.mark.parametrize("off", [-1.0, 1.0])
+def test_values_on_either_side_of_their_bounds_are_found(monkeypatch: pytest.MonkeyPatch, off: float) -> None:
+    solve = correctness.solve_batch
+    assert correctness.certificate(CPU, 8, (3, 2))["violated"] == 0
+
+    def wrong(density: torch.Tensor, points: list[torch.Tensor], **options: Any) -> list[Any]:
+        shift = off if density.dtype == torch.float32 else 0.0
+        return [replace(one, value=one.value + shift) for one in solve(density, points, **options)]
+
+    monkeypatch.setattr(correctness, "solve_batch", wrong)
+    assert correctness.certificate(CPU, 8, (3, 2))["violated"] == 2
 
 
 @pytest.mark.parametrize("device", gpu_only)

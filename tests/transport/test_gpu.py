@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from dotcount.transport import Solver, compiled, solve_batch, solver
+from dotcount.transport.cells import make_cells
+from dotcount.transport.dual import TensorDual
 from dotcount.transport.gpu import KernelDual, driver
+from dotcount.transport.problem import LOWEST
 from tests.transport.emulator import Emulator, build
 from tests.transport.test_tensors import counted
 
@@ -48,6 +52,18 @@ def batch(counts: tuple[int, ...], side: int, seed: int = 0) -> tuple[torch.Tens
     generator = torch.Generator().manual_seed(seed)
     density = torch.rand(len(counts), side, side, generator=generator) * 0.1 + 1e-3
     return density, [torch.rand(m, 2, generator=generator) * side * 8 for m in counts]
+
+
+def dual_of(counts: tuple[int, ...]) -> tuple[KernelDual, torch.Tensor, torch.Tensor]:
+    """Return a dual with its potentials, all 0, and which images have dots."""
+    density, points = batch(counts, 9)
+    solver = Solver(points, stride=8)
+    solver.solve(density)
+    problem = solver._problem
+    assert problem is not None
+    present = problem.present.any(1)
+    beta, cells = torch.zeros_like(problem.weights), make_cells(problem.densities, problem.units)
+    return KernelDual(problem, cells, problem.epsilon, beta, math.inf, present), beta, present
 
 
 @compiler
@@ -154,6 +170,68 @@ def test_waits_do_not_grow_with_the_images(kernels: Emulator, monkeypatch: pytes
 
 
 @compiler
+def test_potentials_that_are_not_bounded_leave_no_trace(kernels: Emulator) -> None:
+    dual, beta, present = dual_of((5, 3))
+    beta[0, 2], beta[1, 0] = 1e101, math.nan
+    for start in (beta, torch.full_like(beta, math.inf)):
+        point = dual.at(start)
+        assert bool((point.value == LOWEST).all() & torch.isinf(point.gap).all())
+        assert bool((point.q == 0).all() & (point.alpha == math.inf).all() & (point.total == 1).all())
+        assert not dual.account(point).transport.any()
+    assert "maximise" in kernels.started
+    assert not dual.ascend(beta, present, 1e-4, 40, None, True).converged.any()
+
+
+@compiler
+@pytest.mark.parametrize("level", [80.0, 100.0, 200.0, 800.0])
+def test_masses_beyond_float32_are_no_optimum(kernels: Emulator, level: float) -> None:
+    dual, beta, _ = dual_of((5, 3))
+    point = dual.at(beta + level)
+    assert bool((point.gap > 0.5 * point.value.abs()).all())
+    assert "maximise" in kernels.started
+
+
+@compiler
+@pytest.mark.parametrize("most", [1, 2, 7, 8, 9])
+def test_no_more_is_evaluated_than_allowed(kernels: Emulator, most: int) -> None:
+    generator = torch.Generator().manual_seed(0)  # the eighth evaluation is one of a line search that fails
+    density = (torch.rand(1, 8, 8, generator=generator) * 0.1 + 1e-3) * 100.0
+    points = [torch.rand(6, 2, generator=generator) * 64]
+    (found,) = solve_batch(density, points, stride=8, max_iter=most, rho=(1.0, math.inf), length_scale=16.0)
+    assert found.n_evaluations <= most
+    assert kernels.started
+
+
+@compiler
+@pytest.mark.parametrize("most", [np.int64(500), 500.0, 3 * 2**30, math.inf])
+def test_the_evaluations_allowed_may_be_any_number(kernels: Emulator, most: float) -> None:
+    density, points = batch((6,), 9)
+    (found,) = solve_batch(density, points, stride=8, max_iter=most)  # type: ignore[arg-type]
+    (usual,) = solve_batch(density, points, stride=8)
+    assert found.converged
+    assert found.n_evaluations == usual.n_evaluations
+    assert kernels.started
+
+
+@compiler
+def test_the_hard_minimum_is_that_of_tensors(kernels: Emulator) -> None:
+    dual, beta, present = dual_of((5, 0))
+    beta = beta + torch.rand(beta.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    tensors = TensorDual(dual.problem, dual.cells, dual.epsilon, beta, math.inf, present)
+    torch.testing.assert_close(dual.hard_minimum(beta), tensors.hard_minimum(beta), rtol=1e-6, atol=1e-6)
+    assert "hard_minimum" in kernels.started
+
+
+@compiler
+def test_images_of_one_block_may_lie_in_any_order(kernels: Emulator) -> None:
+    density, points = batch((2, 3, 1), 4)
+    mixed = density.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    found, right = (solve_batch(one, points, stride=8) for one in (mixed, density))
+    assert [one.value for one in found] == pytest.approx([one.value for one in right], rel=1e-6)
+    assert kernels.started
+
+
+@compiler
 @pytest.mark.parametrize(
     ("options", "kind"),
     [({"cost": "wfr", "delta": 0.3}, torch.float32), ({"tol": 1e-9}, torch.float32), ({}, torch.float64)],
@@ -182,8 +260,9 @@ def test_where_the_kernels_cannot_be_had_it_is_said_and_the_solver_goes_on(monke
     def fail(*_: object) -> None:
         raise ImportError("no bindings")
 
-    monkeypatch.setattr(torch.cuda, "get_device_capability", fail)
-    with pytest.warns(RuntimeWarning, match=r"can't be used on cuda:0 \(.*\).*DOTCOUNT_KERNELS=0"):
+    monkeypatch.setattr(torch.cuda, "device", fail)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    with pytest.warns(RuntimeWarning, match=r"cuda:0 \(.*\).*'cuda-bindings==12\.\*'.*DOTCOUNT_KERNELS=0"):
         assert driver._kernels.__wrapped__(0) is None
 
 

@@ -112,7 +112,8 @@ def _blocks(stack: Tensor) -> Tensor:
     lacking = (0, -columns % SIDE, 0, -rows % SIDE)
     padded = functional.pad(stack, lacking) if any(lacking) else stack
     r, c = padded.shape[1] // SIDE, padded.shape[2] // SIDE
-    return padded.view(n, r, SIDE, c, SIDE).transpose(2, 3).reshape(n * r * c, SIDE * SIDE)
+    blocks = padded.view(n, r, SIDE, c, SIDE).transpose(2, 3).reshape(n * r * c, SIDE * SIDE)
+    return blocks.contiguous()  # images of one block may lie in any order
 
 
 def _pooled(stack: Tensor, factor: int) -> Tensor:

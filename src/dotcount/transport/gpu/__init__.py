@@ -1,4 +1,4 @@
-"""The solver's kernels for GPUs: one thread block solves an image, where it would take thousands of tensor operations.
+"""The solver's kernels for GPUs, each of which does what would take thousands of tensor operations.
 
 Same meaning as :class:`dotcount.transport.dual.TensorDual` and :func:`dotcount.transport.ascent.ascend`, which serve
 where these do not: pairs in float64, the cost ``wfr``, very many dots or cells, other devices.

@@ -72,9 +72,12 @@ def _kernels(device: int) -> dict[str, Any] | None:
         with torch.cuda.device(device):
             return _load(*torch.cuda.get_device_capability(device))
     except Exception as error:  # PyTorch for another vendor, other bindings, an unknown device: all of it works without
+        missing = isinstance(error, ImportError)  # older PyTorch does not bring the bindings along
+        release = (torch.version.cuda or "").split(".")[0]
+        remedy = f"pip install 'cuda-bindings=={release}.*' for them, or" if missing and release else "for silence"
         warnings.warn(
             f"the transport kernels can't be used on cuda:{device} ({type(error).__name__}: {error}); solves are "
-            f"slower but as exact; {SWITCH}=0 leaves the kernels alone",
+            f"slower but as exact; {remedy} set {SWITCH}=0",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -27,6 +27,8 @@ MOST_DOTS, MOST_BLOCKS = 5_000, 4_096
 
 The former also have to fit into the memory that the threads of a block share.
 """
+LARGEST_INT = 2**31 - 1
+"""Largest number that the kernels can count to."""
 SHARED = 33 * 8
 """Bytes that the threads of a block share, besides a float32 a dot."""
 SUMS = [
@@ -34,8 +36,8 @@ SUMS = [
 ]  # fmt: skip
 MAXIMA = ["shift", "high", "low", "stretch", "least", "lost", "steepest"]
 """What the kernel ``account`` returns for each part of an image; ``low`` and ``least`` with the opposite sign."""
-SLACK = 1e-6
-"""Rounding of the scores by which pairs are chosen, relative to the largest of them."""
+SLACK = 2e-6
+"""Rounding of the scores by which pairs are chosen, relative to the largest cost or potential; at most 17 * 2^-24."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,9 @@ class KernelDual(Dual):
         self._launch(
             "maximise", (parts, n_images), THREADS, SHARED + 4 * width, *self._terms(), point.beta, point.alpha,
             point.total, point.q, point.gamma, point.m, point.value, point.gap, self.search_beta,
-            self.span if renewable else math.inf, tol, budget, int(point is known), active, self.concentration,
-            second, floats, doubles, gamma_slots, applied_slots, sum_slots, arrived, evaluations, flags[0], flags[1],
+            self.span if renewable else math.inf, float(tol), int(min(budget, LARGEST_INT)), int(point is known),
+            active, self.concentration, second, floats, doubles, gamma_slots, applied_slots, sum_slots, arrived,
+            evaluations, flags[0], flags[1],
         )  # fmt: skip
         self._last = point
         return Progress(point, evaluations, flags[0], renewable and bool(flags[1].any()))

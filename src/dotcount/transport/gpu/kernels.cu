@@ -140,8 +140,8 @@ __device__ double fenchel_young(int kind, double rho, double ratio, double z) {
   double target = exp(z / rho);
   if (ratio <= 0.0) return rho * target;
   double excess = (target - ratio) / ratio;
-  if (fabs(excess) < 0.5) return rho * fmax(ratio * (excess - log1p(excess)), 0.0);
-  return rho * fmax(target - ratio + ratio * (log(ratio) - z / rho), 0.0);
+  double off = fabs(excess) < 0.5 ? ratio * (excess - log1p(excess)) : target - ratio + ratio * (log(ratio) - z / rho);
+  return off < 0.0 ? 0.0 : rho * off;  // what is not a number stays so, where fmax would make it 0
 }
 
 // The bound of rescaling.py on what it costs to pay a dot exactly.
@@ -378,6 +378,10 @@ __device__ double evaluate(const Image& at, Exchange& e, double* gap, double* mo
     if (!(fabs(at.beta[j]) <= LARGEST)) off = 1.0;
   if (block_max(off, room) > 0.0) {  // there is nothing to be seen from here
     for (int j = threadIdx.x; j < at.width; j += blockDim.x) at.wanted[j] = at.gamma[j] = 0.0;
+    for (int b = at.begin + e.part * warps + warp; b < at.end && lane < K; b += e.parts * warps) {
+      long long o = (long long)K * b + lane;
+      at.alpha[o] = infinity64(), at.total[o] = 1.0, at.q[o] = 0.0;
+    }
     __syncthreads();
     *gap = infinity64(), *moved = 0.0;
     return LOWEST;
@@ -603,13 +607,14 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
   const double* chosen = search_beta + o;
   const double noise = 4.0 * 1.1920928955078125e-07 * epsilon;
   double value = 0.0, gap = 0.0, new_value = values[image], new_gap = gaps[image], slope = 0.0, moved = 0.0, length = 1.0;
-  int used = 0, trial = 0;
+  int used = 0, returns = 0, trial = 0;
   bool logarithmic = true, stalled = false, away = false, done = false, searching = false, back = false;
   bool look = !known, on = active[image], fresh = concentration[o] < 0.0f;
   double sent = 0.0;
   if (known) {
     for (long long i = (long long)K * at.begin + threadIdx.x; i < (long long)K * at.end; i += blockDim.x) sent += q[i];
     sent = block_sum(sent, room);
+    meet(e), e.turn++;  // what is sent from may change from now on
   }
   __syncthreads();
   while (true) {
@@ -628,7 +633,7 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
       }
       logarithmic = logarithmic && length >= SHORT;
     }
-    if (back) stalled = !logarithmic, logarithmic = false;
+    if (back) stalled = !logarithmic, logarithmic = false, returns++;
     searching = back = false;
     value = new_value, gap = new_gap;
     double size_of_value = fmax(fabs(value), 1.0), goal = tol * size_of_value;
@@ -666,7 +671,7 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
   }
   if (threadIdx.x == 0) {
     values[image] = value, gaps[image] = gap;
-    evaluations[image] = on ? used : 0, converged[image] = done, stale[image] = on && away;
+    evaluations[image] = on ? used - returns : 0, converged[image] = done, stale[image] = on && away;
   }
 }
 
@@ -728,6 +733,7 @@ extern "C" __global__ void __launch_bounds__(512) account(
     double x0 = corner[2 * b], y0 = corner[2 * b + 1];
 #pragma unroll
     for (int i = 0; i < K; i++) weight[i] = __shfl_sync(ALL, w, i);
+    if (__ballot_sync(ALL, w != 0.0f) == 0u) continue;  // perhaps there are no plans
     for (int e = lane; e < counts[b]; e += 32) {
       const float* plan = plans_of + (e / TILE) * (K * TILE);
       int j = list[e];

@@ -137,7 +137,7 @@ def _descend(
     most = int(evaluations.max())
     for epsilon, factor in epsilon_schedule(problem):
         tol, budget = _rough(problem, epsilon)
-        if most + budget + 1 >= control.max_iter:  # else the device need not be waited for
+        if most + budget >= control.max_iter:  # else the device need not be waited for
             most = int(evaluations.max())
         left = control.max_iter - 1 - most
         if left <= 0:
@@ -146,7 +146,7 @@ def _descend(
         dual = make_dual(problem, cells, epsilon, beta, math.inf if dense else ROUGH_CUTOFF, active)
         progress = ascend(dual, beta, active, tol, min(budget, left), renewable=False)
         evaluations += progress.evaluations
-        most += min(budget, left) + 1  # the last evaluation goes back to where a line search began
+        most += min(budget, left)
         point = progress.point
         # beta is about linear in epsilon.
         beta = point.beta if before is None else 1.5 * point.beta - 0.5 * before
