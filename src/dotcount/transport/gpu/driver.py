@@ -94,7 +94,7 @@ def compile_source(major: int, minor: int) -> bytes:
     """
     nvrtc: Any = importlib.import_module("cuda.bindings.nvrtc")
     program = _checked(nvrtc.nvrtcCreateProgram(source().encode(), b"kernels.cu", 0, [], []))
-    options = [f"--gpu-architecture=sm_{major}{minor}".encode(), b"--std=c++17"]
+    options = [f"-arch=sm_{major}{minor}".encode(), b"-std=c++17"]
     (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     if int(status) != 0:
         log = b" " * _checked(nvrtc.nvrtcGetProgramLogSize(program))
