@@ -68,7 +68,7 @@ def cuda_tests() -> dict[str, Any]:
         str(path) for path in sorted((ROOT / "tests").rglob("test_*.py")) if "mark.cuda" in path.read_text("utf-8")
     ]
     command = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider", *files]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=240)
     return {"exit_code": done.returncode, "summary": (done.stdout.strip().splitlines() or [""])[-1]}
 
 
