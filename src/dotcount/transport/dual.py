@@ -120,6 +120,14 @@ class Dual(ABC):
     def hard_minimum(self, beta: Tensor) -> Tensor:
         """Return ``min_j (c_ij - beta_j)`` over the neighbours (n_blocks, k), float64; ``inf`` where there is none."""
 
+    def _excess(self, image: int, sizes: Sizes, dot_rho: float) -> tuple[float, float]:
+        """Return :func:`dotcount.transport.rounding.excess` of an image; ``dot_rho`` as in :class:`Scales`."""
+        problem, roundoff = self.problem, 0.5 * torch.finfo(self.problem.dtype).eps
+        kinds = int(problem.cost.kind), int(problem.pixel_penalty.kind)
+        strengths = self.epsilon, problem.pixel_penalty.rho, dot_rho
+        scales = Scales(*kinds, *strengths, roundoff, self.cells.grids[image].unit, problem.far[image])
+        return excess(scales, sizes, largest_error(scales, sizes.span))
+
     log_floored: float
     """Logarithm of the largest share of a cell's mass that may stand for a smaller one."""
 
@@ -309,12 +317,9 @@ class TensorDual(Dual):
         columns += [(v + point.m + point.gamma).sum(1), (received * point.beta.abs()).sum(1), slope.sum(1)]
         terms = [float(grid.n_blocks + v.shape[1]) for grid in cells.grids]
         columns += [span.clamp(min=0.0), torch.tensor(terms).to(span), stretch, floored, strength]
-        roundoff = 0.5 * torch.finfo(problem.dtype).eps
-        found = []
-        for grid, far, (*row, dot_rho) in zip(cells.grids, problem.far, torch.stack(columns, 1).tolist()):
-            kinds = int(problem.cost.kind), int(pixel.kind)
-            scales = Scales(*kinds, self.epsilon, rho, dot_rho, roundoff, grid.unit, far)
-            sizes = Sizes(*row)
-            found.append(excess(scales, sizes, largest_error(scales, sizes.span)))
+        found = [
+            self._excess(image, Sizes(*row), dot_rho)
+            for image, (*row, dot_rho) in enumerate(torch.stack(columns, 1).tolist())
+        ]
         below, above = torch.tensor(found, dtype=torch.float64, device=point.value.device).unbind(1)
         return below, above

@@ -20,14 +20,22 @@ import torch
 from torch import Tensor
 
 from dotcount.transport.ascent import CG_STEPS, FORCING, NEAR, SHORT, SHRINK, SUFFICIENT, TRIALS
-from dotcount.transport.neighbours import UNDERFLOW
+from dotcount.transport.cells import SIDE
+from dotcount.transport.costs import CostKind
+from dotcount.transport.neighbours import TILE, UNDERFLOW
 from dotcount.transport.pairs import FLOOR, SAFE_SPREAD
+from dotcount.transport.penalties import PenaltyKind
 from dotcount.transport.problem import LARGEST, LOWEST
 from dotcount.transport.rescaling import TINY
 
 SWITCH = "DOTCOUNT_KERNELS"
 """Environment variable that turns the kernels off when it is ``0``."""
 NAMES = ("choose_pairs", "place_unlisted", "maximise", "account", "hard_minimum")
+SUMS = [
+    "dropped", "spilled", "pixels", "transport", "mass", "moved", "potential", "dots", "owed", "slope", "bent",
+]  # fmt: skip
+MAXIMA = ["shift", "high", "low", "stretch", "least", "lost", "steepest"]
+"""What the kernel ``account`` returns for each part of an image; ``low`` and ``least`` with the opposite sign."""
 Argument = Tensor | int | float
 """Of a kernel: a tensor's memory, an ``int``, or a ``double``."""
 
@@ -35,6 +43,12 @@ Argument = Tensor | int | float
 def constants() -> dict[str, float | int]:
     """Return what the source takes from the other routes, by name."""
     return {
+        **{kind.name: int(kind) for kind in (*CostKind, *PenaltyKind)},
+        "K": SIDE * SIDE,
+        "SIDE": SIDE,
+        "TILE": TILE,
+        "NUMBERS": len(SUMS) + len(MAXIMA),
+        "SHIFT": len(SUMS),
         "CG_STEPS": CG_STEPS,
         "FLOOR": FLOOR,
         "FORCING": FORCING,

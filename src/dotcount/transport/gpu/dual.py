@@ -10,18 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dotcount.transport import rescaling
 from dotcount.transport.ascent import Progress
 from dotcount.transport.cells import SIDE, CellBlocks, Grid
 from dotcount.transport.dual import Account, Dual, Point, TensorDual
 from dotcount.transport.gpu import driver
-from dotcount.transport.gpu.driver import Argument
+from dotcount.transport.gpu.driver import MAXIMA, SUMS, Argument
 from dotcount.transport.neighbours import TILE
-from dotcount.transport.penalties import KL, Equality
+from dotcount.transport.penalties import Equality
 from dotcount.transport.problem import TransportProblem
-from dotcount.transport.rounding import Scales, Sizes, excess, largest_error
+from dotcount.transport.rounding import Sizes
 
 THREADS, WARPS = 512, 16
 """Threads of a thread block, and warps, each of which works on a block of cells at a time."""
+FEW_THREADS, FEW_WARPS = 256, 8
+"""The same for kernels whose thread blocks do not depend on each other."""
 MOST_DOTS, MOST_BLOCKS = 5_000, 4_096
 """Dots, and blocks of cells, of an image up to which the kernels are faster than tensors.
 
@@ -31,11 +34,6 @@ LARGEST_INT = 2**31 - 1
 """Largest number that the kernels can count to."""
 SHARED = 33 * 8
 """Bytes that the threads of a block share, besides a float32 a dot."""
-SUMS = [
-    "dropped", "spilled", "pixels", "transport", "mass", "moved", "potential", "dots", "owed", "slope", "bent",
-]  # fmt: skip
-MAXIMA = ["shift", "high", "low", "stretch", "least", "lost", "steepest"]
-"""What the kernel ``account`` returns for each part of an image; ``low`` and ``least`` with the opposite sign."""
 SLACK = 2e-6
 """Rounding of the scores by which pairs are chosen, relative to the largest cost or potential; at most 17 * 2^-24."""
 
@@ -88,14 +86,14 @@ class KernelDual(Dual):
         chosen, n_dots = beta.nan_to_num(0.0), problem.present.sum(1, dtype=torch.int32)
         most = self.most_blocks = max(grid.n_blocks for grid in cells.grids)
         self._launch(
-            "choose_pairs", (-(-most // 8), n_images), 256, 0, self.layout.numbers, self.layout.units, problem.dots,
-            chosen, n_dots, active, width, self.capacity, int(problem.cost.kind), self.epsilon,
-            cutoff * self.epsilon, SLACK, self.lists, self.counts, self.log_dropped, listed,
+            "choose_pairs", (-(-most // FEW_WARPS), n_images), FEW_THREADS, 0, self.layout.numbers,
+            self.layout.units, problem.dots, chosen, n_dots, active, width, self.capacity, int(problem.cost.kind),
+            self.epsilon, cutoff * self.epsilon, SLACK, self.lists, self.counts, self.log_dropped, listed,
         )  # fmt: skip
         if not math.isinf(cutoff):
             self._launch(
-                "place_unlisted", (1, n_images), 256, 0, self.layout.numbers, self.layout.units, problem.dots, n_dots,
-                active, width, self.capacity, listed, self.lists, self.counts,
+                "place_unlisted", (1, n_images), FEW_THREADS, 0, self.layout.numbers, self.layout.units,
+                problem.dots, n_dots, active, width, self.capacity, listed, self.lists, self.counts,
             )  # fmt: skip
         n_tiles = n_blocks * (self.capacity // TILE)
         if 4 * SIDE * SIDE * TILE * n_tiles <= driver.spare_memory(device):
@@ -151,12 +149,10 @@ class KernelDual(Dual):
         flags = torch.empty(2, n_images, dtype=torch.bool, device=self.device)
         evaluations = torch.empty(n_images, dtype=torch.int32, device=self.device)
         # float64, and two float32 or int32 in the place of one
-        zeros = beta.new_zeros(3 * n_dots + 12 * n_images + -(-3 * n_dots // 2) + n_images)
-        gamma_slots, sum_slots, applied_slots, arrived = zeros.split(
-            [3 * n_dots, 12 * n_images, -(-3 * n_dots // 2), n_images]
-        )
-        room = beta.new_empty(parts * n_dots * 5 + -(-parts * n_dots * 7 // 2) + -(-n_cells // 2))
-        doubles, floats, second = room.split([parts * n_dots * 5, -(-parts * n_dots * 7 // 2), -(-n_cells // 2)])
+        sizes = [3 * n_dots, 12 * n_images, -(-3 * n_dots // 2), n_images]
+        gamma_slots, sum_slots, applied_slots, arrived = beta.new_zeros(sum(sizes)).split(sizes)
+        sizes = [5 * parts * n_dots, -(-7 * parts * n_dots // 2), -(-n_cells // 2)]
+        doubles, floats, second = beta.new_empty(sum(sizes)).split(sizes)
         self._launch(
             "maximise", (parts, n_images), THREADS, SHARED + 4 * width, *self._terms(), point.beta, point.alpha,
             point.total, point.q, point.gamma, point.m, point.value, point.gap, self.search_beta,
@@ -171,8 +167,8 @@ class KernelDual(Dual):
         """See :meth:`Dual.hard_minimum`."""
         out, problem = torch.empty_like(self.cells.mass), self.problem
         self._launch(
-            "hard_minimum", (-(-self.most_blocks // 8), len(beta)), 256, 0, self.layout.numbers, self.layout.units,
-            self.cells.corner, problem.dots, self.lists, self.counts, beta.shape[1], self.capacity,
+            "hard_minimum", (-(-self.most_blocks // FEW_WARPS), len(beta)), FEW_THREADS, 0, self.layout.numbers,
+            self.layout.units, self.cells.corner, problem.dots, self.lists, self.counts, beta.shape[1], self.capacity,
             int(problem.cost.kind), beta, out,
         )  # fmt: skip
         return out
@@ -189,24 +185,19 @@ class KernelDual(Dual):
         found = out.cpu().numpy()
         both = np.concatenate([found[..., : len(SUMS)].sum(1), found[..., len(SUMS) :].max(1)], 1)
         rows = [dict(zip([*SUMS, *MAXIMA], row)) for row in both.tolist()]
-        bounds = [self._excess(grid, far, row) for grid, far, row in zip(self.cells.grids, self.problem.far, rows)]
+        steepest = torch.tensor([row["steepest"] for row in rows], dtype=torch.float64)
+        a, b = rescaling.strengths(self.problem.pixel_penalty, self.epsilon, steepest)
+        bounds = [self._rounding(k, row, a, each) for k, (row, each) in enumerate(zip(rows, b.tolist()))]
         columns = ["dropped", "shift", "spilled", "pixels", "transport"]
         every = [[*(row[name] for name in columns), *bound] for row, bound in zip(rows, bounds)]
         return Account(*torch.tensor(every, dtype=torch.float64).to(self.device, non_blocking=True).unbind(1))
 
-    def _excess(self, grid: Grid, far: float, row: dict[str, float]) -> tuple[float, float]:
-        """Return :func:`dotcount.transport.rounding.excess` of an image from what ``account`` found."""
-        problem = self.problem
-        pixel, strength, slope, floored = problem.pixel_penalty, problem.dot_penalty.rho, row["slope"], 0.0
-        if isinstance(problem.dot_penalty, Equality):
-            a, b = max(pixel.rho, self.epsilon), 0.0
-            if not isinstance(pixel, KL):
-                a, b = self.epsilon, pixel.rho * row["steepest"]
+    def _rounding(self, image: int, row: dict[str, float], a: float, b: float) -> tuple[float, float]:
+        """Return :meth:`Dual._excess` of an image from what ``account`` found; ``a``, ``b``: see ``rescaling``."""
+        strength, slope, floored = self.problem.dot_penalty.rho, row["slope"], 0.0
+        if isinstance(self.problem.dot_penalty, Equality):
             strength, slope = a + 2.0 * b, a * slope + b * row["bent"]
             floored = math.inf if row["lost"] else row["moved"] * math.exp(self.log_floored) / -row["least"]
-        kinds, terms = (int(problem.cost.kind), int(pixel.kind)), float(grid.n_blocks + problem.weights.shape[1])
-        roundoff = 0.5 * torch.finfo(problem.dtype).eps
-        scales = Scales(*kinds, self.epsilon, pixel.rho, strength, roundoff, grid.unit, far)
         sizes = Sizes(
             mass=row["mass"],
             moved=row["moved"],
@@ -217,8 +208,8 @@ class KernelDual(Dual):
             dot_potential=row["owed"],
             slope=slope,
             span=max(row["high"] + row["low"], 0.0),
-            terms=terms,
+            terms=float(self.cells.grids[image].n_blocks + self.problem.weights.shape[1]),
             stretch=row["stretch"],
             floored=floored,
         )
-        return excess(scales, sizes, largest_error(scales, sizes.span))
+        return self._excess(image, sizes, strength)

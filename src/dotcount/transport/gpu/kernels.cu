@@ -8,22 +8,13 @@
 // up in memory that all see, and then all go over all dots, each for itself. They add up the same numbers in the same
 // order, so that they take the same decisions.
 
-#define K 16
-#define SIDE 4
-#define TILE 32
 #define ALL 0xffffffffu
-#define L1 0
-#define L2 1
-#define SQL2 2
-#define KL 0
-#define QUADRATIC 1
-#define EQUALITY 2
 
 typedef unsigned char u8;
 typedef unsigned short u16;
 
-// Set by driver.py, from the constants that the other routes use: LOWEST, TINY, LARGEST, FLOOR, UNDERFLOW, SAFE_SPREAD,
-// FORCING, NEAR, SUFFICIENT, SHRINK, SHORT, CG_STEPS, TRIALS.
+// Set by driver.py, from what the other routes use: K, SIDE, TILE, the costs and penalties by number, LOWEST, TINY, LARGEST,
+// FLOOR, UNDERFLOW, SAFE_SPREAD, FORCING, NEAR, SUFFICIENT, SHRINK, SHORT, CG_STEPS, TRIALS; NUMBERS, SHIFT.
 
 // ---------------------------------------------------------------------------------------------- small parts
 
@@ -36,77 +27,58 @@ __device__ float ground_cost(int kind, float dx, float dy) {
   return kind == SQL2 ? squared : sqrtf(squared);
 }
 
-// Sum over the lanes of v[i] for each of the K cells; lane l gets that of cell l % K.
-__device__ float sums_of_cells(float (&v)[K], int lane) {
+// What numbers are put together by: their sum, or the largest; ``none`` changes nothing.
+struct Add {
+  template <class T>
+  static __device__ T of(T a, T b) { return a + b; }
+  static __device__ double none() { return 0.0; }
+};
+struct Max {
+  static __device__ float of(float a, float b) { return fmaxf(a, b); }
+  static __device__ double of(double a, double b) { return fmax(a, b); }
+  static __device__ double none() { return -infinity64(); }
+};
+
+// Over the lanes, of v[i] for each of the K cells; lane l gets that of cell l % K.
+template <class Op>
+__device__ float over_cells(float (&v)[K], int lane) {
 #pragma unroll
   for (int half = K / 2; half; half >>= 1) {
     bool upper = lane & half;
 #pragma unroll
     for (int i = 0; i < half; i++) {
       float give = upper ? v[i] : v[i + half], keep = upper ? v[i + half] : v[i];
-      v[i] = keep + __shfl_xor_sync(ALL, give, half);
+      v[i] = Op::of(keep, __shfl_xor_sync(ALL, give, half));
     }
   }
-  return v[0] + __shfl_xor_sync(ALL, v[0], K);
+  return Op::of(v[0], __shfl_xor_sync(ALL, v[0], K));
 }
 
-// The same for maxima.
-__device__ float maxima_of_cells(float (&v)[K], int lane) {
-#pragma unroll
-  for (int half = K / 2; half; half >>= 1) {
-    bool upper = lane & half;
-#pragma unroll
-    for (int i = 0; i < half; i++) {
-      float give = upper ? v[i] : v[i + half], keep = upper ? v[i + half] : v[i];
-      v[i] = fmaxf(keep, __shfl_xor_sync(ALL, give, half));
-    }
-  }
-  return fmaxf(v[0], __shfl_xor_sync(ALL, v[0], K));
-}
-
-__device__ float warp_max(float x) {
-  for (int half = 16; half; half >>= 1) x = fmaxf(x, __shfl_xor_sync(ALL, x, half));
+// Over the lanes of a warp, for every lane.
+template <class Op, class T>
+__device__ T over_warp(T x) {
+  for (int half = 16; half; half >>= 1) x = Op::of(x, __shfl_xor_sync(ALL, x, half));
   return x;
 }
 
-__device__ double warp_sum(double x) {
-  for (int half = 16; half; half >>= 1) x += __shfl_xor_sync(ALL, x, half);
-  return x;
-}
-
-__device__ double warp_max(double x) {
-  for (int half = 16; half; half >>= 1) x = fmax(x, __shfl_xor_sync(ALL, x, half));
-  return x;
-}
-
-// Sum or maximum over the thread block, for every thread; room holds 33 numbers.
-__device__ double block_sum(double x, double* room) {
+// Over the thread block, for every thread; room holds 33 numbers.
+template <class Op>
+__device__ double over_block(double x, double* room) {
   int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
-  x = warp_sum(x);
+  x = over_warp<Op>(x);
   __syncthreads();
   if (lane == 0) room[warp] = x;
   __syncthreads();
   if (warp == 0) {
-    double all = warp_sum(lane < warps ? room[lane] : 0.0);
+    double all = over_warp<Op>(lane < warps ? room[lane] : Op::none());
     if (lane == 0) room[32] = all;
   }
   __syncthreads();
   return room[32];
 }
 
-__device__ double block_max(double x, double* room) {
-  int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
-  x = warp_max(x);
-  __syncthreads();
-  if (lane == 0) room[warp] = x;
-  __syncthreads();
-  if (warp == 0) {
-    double all = warp_max(lane < warps ? room[lane] : -infinity64());
-    if (lane == 0) room[32] = all;
-  }
-  __syncthreads();
-  return room[32];
-}
+__device__ double block_sum(double x, double* room) { return over_block<Add>(x, room); }
+__device__ double block_max(double x, double* room) { return over_block<Max>(x, room); }
 
 // rho phi*(z / rho) and its slope.
 __device__ double conjugate(int kind, double rho, double z, double* slope) {
@@ -178,8 +150,8 @@ extern "C" __global__ void __launch_bounds__(512) choose_pairs(
     guaranteed = fmaxf(guaranteed, (float)potential[j] - far);
     largest = fmaxf(largest, fmaxf(far, fabsf((float)potential[j])));
   }
-  guaranteed = warp_max(guaranteed);
-  largest = warp_max(largest);
+  guaranteed = over_warp<Max>(guaranteed);
+  largest = over_warp<Max>(largest);
   float least = guaranteed - (float)cutoff, inverse = (float)(1.0 / epsilon);
   int count = 0;
   double left_out = 0.0;
@@ -201,7 +173,7 @@ extern "C" __global__ void __launch_bounds__(512) choose_pairs(
     }
     count += __popc(mask);
   }
-  left_out = warp_sum(left_out);
+  left_out = over_warp<Add>(left_out);
   if (lane == 0) {
     counts[b] = count;
     double slack = slack_share * (double)largest;
@@ -232,7 +204,7 @@ extern "C" __global__ void __launch_bounds__(512) place_unlisted(
 
 struct Image {
   // Where the image's blocks, dots and pairs are, and the terms of the objective.
-  int begin, end, m, width, capacity, cost, pixel, dot;
+  int begin, end, width, capacity, cost, pixel, dot;
   double unit, pixel_rho, dot_rho, epsilon;
   const double *corner, *mass, *dots, *weights;  // corner, mass of all blocks; dots and weights of the image
   const u16* lists;
@@ -313,12 +285,12 @@ __device__ double evaluate_block(
   }
   float own_top;
   if (one) {
-    own_top = warp_max(best);
+    own_top = over_warp<Max>(best);
     if (!(own_top > -infinity32())) own_top = 0.0f;
 #pragma unroll
     for (int i = 0; i < K; i++) top[i] = own_top;
   } else {
-    own_top = maxima_of_cells(top, lane);
+    own_top = over_cells<Max>(top, lane);
     if (!(own_top > -infinity32())) own_top = 0.0f;
 #pragma unroll
     for (int i = 0; i < K; i++) top[i] = __shfl_sync(ALL, own_top, i);
@@ -341,7 +313,7 @@ __device__ double evaluate_block(
       sum[i] += share;
     }
   }
-  double total = (double)sums_of_cells(sum, lane), mass = at.mass[K * b + cell], slope = 0.0, price = 0.0, sent = 0.0;
+  double total = (double)over_cells<Add>(sum, lane), mass = at.mass[K * b + cell], slope = 0.0, price = 0.0, sent = 0.0;
   double z = total > 0.0 ? anchor + at.epsilon * (double)own_top + at.epsilon * log(total) : -infinity64();
   if (total <= 0.0) total = 1.0;
   if (mass > 0.0) {
@@ -437,7 +409,7 @@ __device__ __noinline__ void multiply(
 #pragma unroll
         for (int i = 0; i < K; i++) weight[i] += plan[i * TILE] * here;
       }
-      w *= sums_of_cells(weight, lane);
+      w *= over_cells<Add>(weight, lane);
     }
     if (__ballot_sync(ALL, w != 0.0f) == 0u) continue;
 #pragma unroll
@@ -679,8 +651,6 @@ extern "C" __global__ void __launch_bounds__(512) maximise(
 
 // What dual.py's account and its rounding need of a point; grid (parts of an image, images). ``out`` gets NUMBERS for
 // every thread block: sums, and maxima from SHIFT on. The first one of an image goes over its dots as well.
-#define NUMBERS 18
-#define SHIFT 11
 extern "C" __global__ void __launch_bounds__(512) account(
     const int* layout, const double* units, const double* corner, const double* mass, const double* dots,
     const double* weights, const u16* lists, const int* counts, const long long* first_tile, float* plans, int width,
@@ -792,6 +762,6 @@ extern "C" __global__ void hard_minimum(
     for (int i = 0; i < K; i++)
       top[i] = fmaxf(top[i], potential - ground_cost(cost, dx - (i % SIDE) * unit, dy - (i / SIDE) * unit));
   }
-  float best = maxima_of_cells(top, lane);
+  float best = over_cells<Max>(top, lane);
   if (lane < K) out[(long long)K * b + lane] = -(double)best;
 }
