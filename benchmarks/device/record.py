@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine
+from dotcount.files import write_text
 
 
 class Record:
@@ -49,10 +50,7 @@ class Record:
 
     def write(self) -> None:
         """Write the file under a temporary name and rename it."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text(json.dumps(self.content, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(self.path)
+        write_text(self.path, json.dumps(self.content, indent=1) + "\n")
 
 
 def name(device: torch.device) -> str:

@@ -40,6 +40,7 @@ from benchmarks.machine import machine
 from dotcount import losses, models
 from dotcount.clipping import QuantileClip
 from dotcount.devices import choose_device
+from dotcount.files import replacing, write_text
 
 CONTESTANTS: dict[str, tuple[str, dict[str, Any], float]] = {
     "l2": ("gaussian_l2", {"sigma": 8.0}, 1e-4),
@@ -211,9 +212,8 @@ class Keeper:
 
     def write(self, content: dict[str, Any]) -> None:
         """Write the file under a temporary name and rename it."""
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        torch.save(content, temporary)
-        temporary.replace(self.path)
+        with replacing(self.path) as temporary:
+            torch.save(content, temporary)
 
 
 def halved(model: Any) -> dict[str, torch.Tensor]:
@@ -407,10 +407,7 @@ def main(words: list[str] | None = None) -> None:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write JSON under a temporary name and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":
