@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from dotcount.errors import ModelError, UnknownNameError, UsageError
 from dotcount.models.base import DensityNetwork, Positive
+from dotcount.models.depthwise import DepthwiseConv2d, is_depthwise
 from dotcount.models.layers import upsample
 from dotcount.models.names import TIMM, models
 from dotcount.registry import did_you_mean
@@ -144,7 +145,7 @@ def build_encoder(name: str, stride: int, pretrained: bool = False) -> Any:
         probe: Any = timm.create_model(name, features_only=True)
         levels = [i for i, r in enumerate(probe.feature_info.reduction()) if r >= stride]
         network: Any = timm.create_model(name, features_only=True, pretrained=pretrained, out_indices=levels)
-        _fix_same_padding(network)
+        _prepare(network)
         side = 2 * max(network.feature_info.reduction())
         with torch.no_grad():
             shapes = [tuple(f.shape[1:]) for f in network.eval()(torch.zeros(1, 3, side, side))]
@@ -175,12 +176,18 @@ class _SameConv2d(Conv2dSame):
         """Return the convolution, ceil(side / stride) on each side."""
         extra = [d * (k - 1) + 1 - s for k, s, d in zip(self.kernel_size, self.stride, self.dilation)]
         (top, bottom), (left, right) = ((max(e, 0) // 2, max(e, 0) - max(e, 0) // 2) for e in extra)
-        return F.conv2d(
-            F.pad(x, (left, right, top, bottom)), self.weight, self.bias, self.stride, 0, self.dilation, self.groups
-        )
+        return self._conv_forward(F.pad(x, (left, right, top, bottom)), self.weight, self.bias)
 
 
-def _fix_same_padding(network: nn.Module) -> None:
+class _DepthwiseSameConv2d(DepthwiseConv2d, _SameConv2d):
+    """The same for one filter a channel."""
+
+
+def _prepare(network: nn.Module) -> None:
+    """Give the convolutions of an encoder paddings that can be traced, and fast gradients."""
     for module in network.modules():
-        if isinstance(module, Conv2dSame):
-            module.__class__ = _SameConv2d
+        same = isinstance(module, Conv2dSame)
+        if same:
+            module.__class__ = _DepthwiseSameConv2d if is_depthwise(module) else _SameConv2d
+        elif type(module) is nn.Conv2d and is_depthwise(module):
+            module.__class__ = DepthwiseConv2d
