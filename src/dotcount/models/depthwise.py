@@ -77,7 +77,7 @@ def depthwise(x: Tensor, weight: Tensor, bias: Tensor | None, stride: Pair, padd
     if torch.is_autocast_enabled("cpu"):
         kind = torch.get_autocast_dtype("cpu")
         x, weight, bias = x.to(kind), weight.to(kind), None if bias is None else bias.to(kind)
-    convolved: Tensor = _Depthwise.apply(x, weight, bias, stride, padding, dilation)  # type: ignore[no-untyped-call]
+    convolved: Tensor = _Depthwise.apply(x, weight, bias, stride, padding, dilation)
     return convolved
 
 
@@ -106,7 +106,7 @@ class _Depthwise(torch.autograd.Function):
             return found
 
         by_x = by_weight = None
-        if of_x and g.dtype != torch.float32 and max(stride) > 1:
+        if of_x and g.dtype == torch.bfloat16 and max(stride) > 1:
             found = native(g.float(), x.float(), weight.float(), True, False)[0]
             by_x = None if found is None else found.to(x.dtype)
         elif of_x:
@@ -115,7 +115,7 @@ class _Depthwise(torch.autograd.Function):
             by_weight = native(g, x, weight, False, True)[1]
         elif of_weight:
             by_weight = _by_weight(g, x, weight, stride, padding, dilation)
-        by_bias = g.float().sum((0, 2, 3)).to(g.dtype) if of_bias else None
+        by_bias = _sum(g, (0, 2, 3)) if of_bias else None
         return by_x, by_weight, by_bias, None, None, None
 
 
@@ -132,7 +132,12 @@ def _by_weight(g: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair
         groups=images * channels,
     )
     found = found.view(images, channels, 1, *found.shape[2:])[..., :height, :width]
-    return found.sum(0, dtype=torch.float32 if x.dtype == torch.bfloat16 else None).to(weight.dtype)
+    return _sum(found, (0,))
+
+
+def _sum(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Return a sum that is rounded to the numbers' own type at its end only."""
+    return x.sum(dims, dtype=torch.float32 if x.dtype == torch.bfloat16 else None).to(x.dtype)
 
 
 def _pair(value: tuple[int, ...] | str) -> Pair:
