@@ -287,7 +287,8 @@ class TrainingConfig:
     select
         Validation figure, lower is better, by which weights are kept: the last that are not worse beyond chance.
     precision
-        ``auto`` is bfloat16 or float16 autocast on a GPU and float32 on a CPU; the transport is always solved in
+        ``auto`` is bfloat16 or float16 autocast on a GPU and float32 on a CPU, where ``bf16`` is faster if the
+        processor has such products (AVX-512 BF16, AMX) and slower if not; the transport is always solved in
         float32/64.
     device
         ``auto``, ``cpu``, ``cuda``, ``mps``.
