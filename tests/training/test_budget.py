@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,3 +135,14 @@ def test_a_budget_shorter_than_the_first_epoch_still_ends_with_a_model(tiny, tmp
     result = train(request, tmp_path / "run")
     assert (result.epochs, result.best["epoch"]) == (2, 2)
     assert (tmp_path / "run/model/model.safetensors").is_file()
+
+
+def test_a_timed_run_that_was_killed_resumes_with_either_form_of_its_configuration(tiny, tmp_path):
+    """config.yaml gets the fitted epochs when a session begins or ends, which the last checkpoint may not know yet."""
+    request = tiny(training__epochs="unset", training__max_minutes=0.05)
+    train(request, tmp_path / "run")
+    (tmp_path / "run" / "model" / "config.json").unlink()
+    last = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)
+    assert last["run"]["settings"]["training.max_minutes"] == 0.05
+    assert config.load(tmp_path / "run" / "config.yaml").training.max_minutes is None
+    assert train(request, tmp_path / "run", resume=True).epochs == last["run"]["epochs"]

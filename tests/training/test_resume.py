@@ -65,6 +65,25 @@ def test_a_changed_configuration_is_refused(tiny, finished, change, message):
         train(tiny(change), finished.run, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("training.epochs=4", r"config.yaml was changed: it has training.epochs = 4, but last.ckpt .* with 1; restore"),
+        ("schedule.cooldown_epochs=1", r"schedule.cooldown_epochs = 1, but .* with 0"),
+        ("optimizer.learning_rate=0.01", r"optimizer.learning_rate = 0.01, but .* with 0.001"),
+        ("loss.options.epsilon=0.02", r"loss.options.epsilon = 0.02, but .* with 0.01"),
+    ],
+)
+def test_a_configuration_changed_in_the_folder_is_refused(half, tmp_path, change, message):
+    """Also where the request agrees with it."""
+    run = tmp_path / "run"
+    shutil.copytree(half / "run", run)
+    changed = config.load(run / "config.yaml", [change])
+    config.save_yaml(changed, run / "config.yaml")
+    with pytest.raises(ResumeError, match=message):
+        train(changed, run, resume=True)
+
+
 def test_settings_of_the_machine_may_change(tiny, finished):
     changed = tiny("training.workers=1", "training.cache_mb=1", "training.device=auto")
     assert train(changed, finished.run, resume=True) == finished.result

@@ -66,6 +66,7 @@ def record(config: RunConfig, state: RunState, out: Path) -> None:
         training = dataclasses.replace(config.training, epochs=state.epochs, max_minutes=None)
         schedule = dataclasses.replace(config.schedule, cooldown_epochs=state.cooldown_epochs)
         config = dataclasses.replace(config, training=training, schedule=schedule)
+    state.settings = flatten(configuration.to_dict(config))
     configuration.save_yaml(config, out / CONFIG)
 
 
@@ -90,6 +91,26 @@ def read_checkpoint(out: Path) -> dict[str, Any] | None:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise ResumeError(f"{path}: not a usable checkpoint ({reason}); restore it or start a new run") from error
     return content
+
+
+def check_recorded(recorded: RunConfig, state: RunState, out: Path) -> None:
+    """Raise :class:`ResumeError` if config.yaml is not what the checkpoint was trained with.
+
+    The number of epochs and the course of the rate come from the checkpoint, everything else from config.yaml: a run
+    that went on with both would follow neither plan.
+    """
+    there = flatten(configuration.to_dict(recorded))
+    fitted: dict[str, Any] = {}
+    if state.budget_minutes is not None:  # config.yaml gets them when a session ends or begins
+        cooldown = state.cooldown_epochs
+        fitted = {"training.epochs": state.epochs, "training.max_minutes": None, "schedule.cooldown_epochs": cooldown}
+    for key, value in state.settings.items():
+        if key in FREE or key not in there or there[key] == value or (key in fitted and there[key] == fitted[key]):
+            continue
+        raise ResumeError(
+            f"{out / CONFIG} was changed: it has {key} = {there[key]!r}, but {CHECKPOINT} was trained with {value!r}; "
+            "restore config.yaml, or start a new run in another `out`"
+        )
 
 
 def check_request(request: RunConfig, recorded: RunConfig, budget_minutes: float | None, out: Path) -> None:

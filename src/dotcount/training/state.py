@@ -43,6 +43,8 @@ class RunState:
         Name -> digest of the file of every image; empty in checkpoints of older versions.
     validated
         Positions of the validation images that could be read; empty before the first validation.
+    settings
+        Key -> value of the configuration that is carried out; empty in checkpoints of older versions.
     """
 
     epochs: int | None = None
@@ -58,6 +60,7 @@ class RunState:
     fingerprint: str = ""
     images: dict[str, str] = field(default_factory=dict)
     validated: list[int] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:

@@ -26,6 +26,7 @@ from dotcount.training.fitting import fit
 from dotcount.training.folder import (
     CHECKPOINT,
     REPORT,
+    check_recorded,
     check_request,
     holds_model,
     holds_run,
@@ -174,6 +175,7 @@ class _Run:
         recorded = read_config(out)
         self.checkpoint = read_checkpoint(out)
         state.load(self.checkpoint["run"] if self.checkpoint else {})
+        check_recorded(recorded, state, out)
         check_request(config, recorded, state.budget_minutes, out)
         if holds_model(out) and (out / REPORT).exists():
             self.listener.noted(f"{out}: already finished after {state.done} epochs; nothing to do")
