@@ -321,3 +321,24 @@ print(sum(hard_minimum.stats.cache_hits.values()), sum(hard_minimum.stats.cache_
     assert text.count(line) == 1
     helper.write_text(text.replace(line, "        return 2.0 * math.sqrt(squared)\n"))
     assert solved() == (0, 1, 10.0), "and is not once a helper has changed"
+
+
+@pytest.mark.slow
+def test_a_process_that_compiles_finds_what_those_find_that_load_machine_code(tmp_path):
+    """Functions that are called, and not inlined, were once others in the process that compiled them."""
+    code = """
+import torch
+from dotcount.transport import solve_batch
+g = torch.Generator().manual_seed(0)
+densities = [torch.rand(16, 16, generator=g) * 0.1 for _ in range(3)]
+points = [torch.rand(m, 2, generator=g) * 64 for m in (5, 9, 0)]
+for one in solve_batch(densities, points, stride=4.0):
+    print(one.value.hex(), one.gap.hex(), float(one.gradient.double().sum()).hex(), one.terms.transport.hex())
+"""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first, second = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True).stdout
+        for _ in range(2)
+    )
+    assert len(first.splitlines()) == 3
+    assert first == second

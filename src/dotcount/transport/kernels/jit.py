@@ -58,8 +58,13 @@ def delete_stale(folder: Path) -> None:
 
 
 def jit(fastmath: bool | set[str] = False) -> Callable[[Callable], Any]:
-    """Return numba's decorator for a function that is called by compiled ones only."""
-    return numba.njit(nogil=True, error_model="numpy", fastmath=fastmath)
+    """Return numba's decorator for a function that is called by compiled ones only.
+
+    Its code becomes part of what calls it. A call that stays one finds, in the process that compiles, the function as
+    it was optimised by itself, and later the copy that was optimised and stored with its caller: these round in
+    different ways, so that the first run on a machine would not be repeated by the next.
+    """
+    return numba.njit(nogil=True, error_model="numpy", fastmath=fastmath, forceinline=True)
 
 
 def entry_point(fastmath: bool | set[str] = False) -> Callable[[Callable], Any]:
