@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import warnings
 
 import pytest
@@ -15,6 +16,7 @@ from dotcount import losses
 from dotcount.config import load
 from dotcount.errors import InputError, UnknownNameError, UsageError
 from dotcount.losses import PotentialCache, _pooling
+from dotcount.losses.base import check_batch
 from dotcount.metadata import LossFacts
 from dotcount.transport import solve
 
@@ -295,8 +297,54 @@ def test_where_dots_crowd_cells_are_pooled_and_the_gradient_is_that_of_pooled_ce
     assert narrow(density, spread_out, stride=8, image_size=[(100, 120)] * 2).terms["pooled"] == 1
 
 
+def test_crowds_of_dots_with_lengths_of_their_own_are_pooled_too(monkeypatch):
+    g = torch.Generator().manual_seed(0)
+    density = torch.rand(1, 1, 13, 16, generator=g, dtype=torch.float64) * 0.1
+    points = [torch.rand(40, 2, generator=g, dtype=torch.float64) * 20]
+    loss = losses.create("uot", neighbour_scale=20.0, epsilon=0.05, warm_start=False)
+    whole = loss(density, points, stride=8)
+    assert whole.terms["pooled"] == 1
+    monkeypatch.setattr(_pooling, "MANY_PAIRS", 13 * 16 * 40 / 3)
+    pooled = loss(density, points, stride=8)
+    assert pooled.terms["pooled"] == 2
+    assert float(pooled.total) == pytest.approx(float(whole.total), rel=0.05)
+
+
 @pytest.mark.parametrize("name", ["uot", "generalized"])
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf"), "wide", "spacing"])
 def test_length_scales_that_are_none_are_errors(name, value):
     with pytest.raises(InputError, match="length_scale"):
         losses.create(name, length_scale=value)
+
+
+def test_each_dot_may_have_a_length_of_its_own():
+    points = [torch.tensor([[4.0, 4.0], [10.0, 4.0], [60.0, 40.0]]), torch.tensor([[30.0, 30.0]]), torch.zeros(0, 2)]
+    density = torch.rand(3, 1, 16, 16, generator=torch.Generator().manual_seed(1)) * 0.05
+    loss = losses.create("uot", neighbour_scale=0.5, rho=(1.0, math.inf), warm_start=False)
+    out = loss(density.requires_grad_(), points, stride=4)
+    away = [math.hypot(56, 36), math.hypot(50, 36)]
+    expected = torch.tensor([16.0, 16.0, 0.25 * sum(away)])  # half of a mean distance, at least four cells
+    expected[:2] = torch.tensor([0.25 * (6 + away[0]), 0.25 * (6 + away[1])]).clamp(min=16.0)
+    (first, alone, none) = loss.lengths(check_batch(density, points, 4, None, None))
+    torch.testing.assert_close(first, expected)
+    assert alone.tolist() == [64.0]
+    assert none.numel() == 0
+    for image, lengths in enumerate((expected, torch.tensor([64.0]), None)):
+        same = solve(density[image, 0], points[image], stride=4, rho=(1.0, math.inf), length_scales=lengths)
+        assert float(out.per_image[image]) == pytest.approx(same.value, rel=1e-3, abs=1e-3)
+    out.total.backward()
+    assert torch.isfinite(density.grad).all()
+    assert out.terms["length_scale"] == pytest.approx(float(torch.cat([expected, torch.tensor([64.0])]).mean()))
+
+
+def test_lengths_of_dots_end_at_the_length_scale():
+    points = [torch.tensor([[4.0, 4.0], [200.0, 4.0]])]
+    loss = losses.create("uot", neighbour_scale=1.0, length_scale=50.0)
+    (lengths,) = loss.lengths(check_batch(torch.rand(1, 1, 64, 64), points, 4, None, None))
+    assert lengths.tolist() == [50.0, 50.0]
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, math.inf, math.nan])
+def test_a_wrong_neighbour_scale_is_an_error(factor):
+    with pytest.raises(InputError, match="neighbour_scale"):
+        losses.create("uot", neighbour_scale=factor)

@@ -145,7 +145,7 @@ def _epsilon(config: RunConfig) -> str:
 
     parameters = inspect.signature(LOSSES.get(config.loss.name)).parameters
     scale = config.loss.options.get("length_scale")
-    if "epsilon" not in parameters or not scale:
+    if "epsilon" not in parameters or not scale or config.loss.options.get("neighbour_scale"):
         return ""
     epsilon = float(config.loss.options.get("epsilon", parameters["epsilon"].default))
     return f", epsilon {epsilon:g} = {epsilon * float(scale):.3g} px"

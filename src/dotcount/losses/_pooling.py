@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,7 +21,9 @@ SAMPLES = 8
 """Cells along a side that pairs are counted at."""
 
 
-def likely_pairs(density: Tensor, points: Tensor, stride: float, settings: dict[str, Any]) -> float:
+def likely_pairs(
+    density: Tensor, points: Tensor, stride: float, settings: dict[str, Any], lengths: Tensor | None = None
+) -> float:
     """Return about how many (cell, dot) pairs a solve looks at, from a solve on few cells where they may be many.
 
     Parameters
@@ -33,6 +36,8 @@ def likely_pairs(density: Tensor, points: Tensor, stride: float, settings: dict[
         Side of a cell, px.
     settings
         Options of the solve, with a length scale, but for the stride.
+    lengths
+        (m,) px, the length scales of the dots, if they have some; then ``settings`` has none.
     """
     rows, columns = density.shape
     every = float(rows * columns * len(points))
@@ -43,22 +48,27 @@ def likely_pairs(density: Tensor, points: Tensor, stride: float, settings: dict[
         return every
     factor = -(-max(rows, columns) // COARSE)
     few = pool(density[None], factor)[0]
-    beta = solve(few, points, stride=stride * factor, **settings | {"tol": 1e-2, "max_iter": 50}).beta
-    unit = options.length_scale or max(rows, columns) * stride
+    rough = settings | {"tol": 1e-2, "max_iter": 50}
+    beta = solve(few, points, stride=stride * factor, length_scales=lengths, **rough).beta
+    unit = options.length_scale or max(rows, columns) * stride if lengths is None else 1.0
+    own = 1.0 if lengths is None else 1.0 / lengths
     middle = (torch.arange(SAMPLES, device=points.device, dtype=points.dtype) + 0.5) / SAMPLES * stride / unit
     dots = points / unit
     x = (middle * columns)[:, None] - dots[:, 0]
     y = (middle * rows)[:, None] - dots[:, 1]
-    score = beta - options.ground_cost.of_difference(x[None], y[:, None])  # (samples, samples, m)
+    score = beta - options.ground_cost.of_difference((x * own)[None], (y * own)[:, None])  # (samples, samples, m)
     near = (score >= score.amax(2, keepdim=True) - CUTOFF * options.epsilon) & torch.isfinite(score)
     return float(near.sum()) / SAMPLES**2 * rows * columns
 
 
-def pooling(density: Tensor, points: list[Tensor], stride: float, settings: dict[str, Any]) -> int:
+def pooling(
+    density: Tensor, points: list[Tensor], stride: float, settings: dict[str, Any], lengths: list[Tensor] | None = None
+) -> int:
     """Return the side, in cells, of the squares to be pooled into one so that no image has too many pairs."""
-    pairs = max((likely_pairs(one, xy, stride, settings) for one, xy in zip(density, points)), default=0.0)
+    each: Sequence[Tensor | None] = [None] * len(points) if lengths is None else lengths
+    pairs = [likely_pairs(one, xy, stride, settings, own) for one, xy, own in zip(density, points, each)]
     factor = 1
-    while pairs / factor**2 > MANY_PAIRS and factor < max(density.shape[1:]):
+    while max(pairs, default=0.0) / factor**2 > MANY_PAIRS and factor < max(density.shape[1:]):
         factor *= 2
     return factor
 

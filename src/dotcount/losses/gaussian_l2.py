@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from dotcount.errors import InputError
 from dotcount.losses._cells import ImageCells, image_cells
+from dotcount.losses._neighbours import neighbour_distances
 from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput
 
 
@@ -96,11 +95,7 @@ class GaussianL2Loss(DensityLoss):
         sigma = points.new_full((len(points),), self.sigma)
         if self.kernel == "fixed" or len(points) < 2:
             return sigma
-        xy = points.detach().cpu().numpy().astype(np.float64)
-        k = min(self.neighbours, len(xy) - 1)
-        distances = KDTree(xy).query(xy, k=k + 1)[0][:, 1:]  # the first is the dot itself
-        adaptive = np.clip(self.beta * distances.mean(axis=1), self.min_sigma, self.max_sigma)
-        return torch.as_tensor(adaptive, dtype=points.dtype, device=points.device)
+        return (self.beta * neighbour_distances(points, self.neighbours)).clamp(self.min_sigma, self.max_sigma)
 
 
 def gaussian_target(cells: ImageCells, points: Tensor, sigma: Tensor) -> Tensor:

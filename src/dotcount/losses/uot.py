@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from dotcount.errors import InputError
+from dotcount.losses._neighbours import neighbour_distances
 from dotcount.losses._pooling import pool, pooling, spread
 from dotcount.losses.base import LOSSES, DensityLoss, LossInput, LossOutput, check_length_scale
 from dotcount.transport import Solution, solve, solve_batch
@@ -66,6 +68,10 @@ class PotentialCache(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
 
+NEIGHBOURS = 3
+"""Other dots that tell the length scale of a dot, as for the geometry-adaptive kernel."""
+LEAST_CELLS = 4
+"""Shortest length scale of a dot, cells: below, a cell is all there is between it and the next."""
 WORST_GAP = 1e-2
 """Relative gap up to which a solve that did not converge still gives a gradient."""
 
@@ -114,6 +120,11 @@ class UOTLoss(DensityLoss):
     length_scale
         Unit of length, px. None: the longer side of the largest image or crop of the batch. In the configuration of a
         training it may be ``spacing``, the median distance between neighbouring dots, which is recorded as a number.
+    neighbour_scale
+        If given, every dot has a length scale of its own: this times the mean distance to its :data:`NEIGHBOURS`
+        nearest other dots of the image or crop, but at least :data:`LEAST_CELLS` cells and at most ``length_scale``,
+        which is also that of a dot without any other. For views in perspective, where objects near the camera are many
+        times as large as those far off. Solves take several times as long, since compiled loops know one length only.
     delta
         Length of the ``wfr`` cost, in units of the length scale.
     tol
@@ -133,9 +144,9 @@ class UOTLoss(DensityLoss):
     -----
     Terms: ``transport``, ``pixel_mass``, ``dot_mass``, ``entropy`` (they add up to the value plus the gap), ``gap``,
     ``n_evaluations`` (means over the images), ``unconverged`` and ``without_gradient`` (numbers of images),
-    ``length_scale`` and ``epsilon_px``, ``pooled``. The last is 1, but where thousands of dots crowd in a corner of a
-    large crop: then so many dots matter to every cell that a solve would take ten seconds, and squares of as many cells
-    a side are taken as one.
+    ``length_scale`` and ``epsilon_px`` (means over the dots where each has its own), ``pooled``. The last is 1, but
+    where thousands of dots crowd in a corner of a large crop: then so many dots matter to every cell that a solve would
+    take ten seconds, and squares of as many cells a side are taken as one.
 
     Examples
     --------
@@ -153,6 +164,7 @@ class UOTLoss(DensityLoss):
     epsilon: float = 0.01
     rho: float | str | Sequence[float | str] = 1.0
     length_scale: float | None = None
+    neighbour_scale: float | None = None
     delta: float | None = None
     tol: float = 1e-4
     max_iter: int = 500
@@ -163,6 +175,8 @@ class UOTLoss(DensityLoss):
     def __post_init__(self) -> None:
         super().__init__()
         check_length_scale(self.length_scale)
+        if self.neighbour_scale is not None and not 0 < self.neighbour_scale < float("inf"):
+            raise InputError(f"neighbour_scale must be positive, or None; got {self.neighbour_scale}")
         self.options: dict[str, Any] = {
             "cost": self.cost,
             "penalty": self.penalty,
@@ -189,8 +203,9 @@ class UOTLoss(DensityLoss):
         if self.cache is not None and keys is not None:
             beta = self.cache.read(keys).split([len(one) for one in batch.points])
         density, valid = batch.density.detach(), batch.valid
-        settings = self.options | {"length_scale": scale}
-        factor = pooling(density * valid, batch.points, batch.stride, settings)
+        lengths = self.lengths(batch)
+        settings = self.options if lengths else self.options | {"length_scale": scale}
+        factor = pooling(density * valid, batch.points, batch.stride, settings, lengths)
         if factor > 1:
             density, valid = pool(density * valid, factor), pool(valid.to(density), factor) > 0
         solutions = solve_batch(
@@ -199,6 +214,7 @@ class UOTLoss(DensityLoss):
             stride=batch.stride * factor,
             valid=None if bool(valid.all()) else list(valid),
             beta=beta,
+            length_scales=lengths,
             **settings,
         )
         if self.cache is not None and keys is not None:
@@ -213,11 +229,22 @@ class UOTLoss(DensityLoss):
             gradient = spread(gradient, factor, batch.valid) * batch.valid
         per_image = _Envelope.apply(like, values, gradient)
         return LossOutput(
-            per_image.mean(), per_image.detach(), self._terms(solutions, scale) | {"pooled": float(factor)}
+            per_image.mean(), per_image.detach(), self._terms(solutions, scale, lengths) | {"pooled": float(factor)}
         )
 
-    def _terms(self, solutions: list[Solution], scale: float) -> dict[str, float]:
+    def lengths(self, batch: LossInput) -> list[Tensor] | None:
+        """Return the length scales of the dots of each image, px; None where all have one."""
+        if self.neighbour_scale is None:
+            return None
+        longest = self.length_scale or max(batch.size)
+        least = min(LEAST_CELLS * batch.stride, longest)
+        distances = [neighbour_distances(one, NEIGHBOURS) for one in batch.points]
+        return [(self.neighbour_scale * one).clamp(least, longest) for one in distances]
+
+    def _terms(self, solutions: list[Solution], scale: float, lengths: list[Tensor] | None) -> dict[str, float]:
         n = len(solutions)
+        own = torch.cat(lengths) if lengths else torch.zeros(0)
+        scale = float(own.mean()) if len(own) else scale
         terms = {
             name: sum(getattr(s.terms, name) for s in solutions) / n
             for name in ("transport", "pixel_mass", "dot_mass", "entropy")

@@ -55,7 +55,10 @@ class LossFacts(Strict):
 
     @property
     def length_scale(self) -> float | None:
-        """Unit of length of the transport cost, px; None where the loss has none."""
+        """Unit of length of the transport cost, px; None where the loss has none.
+
+        Where each dot has its own it is the longest.
+        """
         value = self.options.get("length_scale")
         return float(value) if isinstance(value, (int, float)) else None
 

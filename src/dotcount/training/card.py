@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dotcount.metadata import AugmentationTrial, CountInterval, ModelMetadata
+from dotcount.metadata import AugmentationTrial, CountInterval, LossFacts, ModelMetadata
 
 _CARD = """# {model}: counts objects from images
 
@@ -43,6 +43,14 @@ these are outside what was measured; look at some results before you rely on the
 {citation}"""
 
 
+def _unit(loss: LossFacts) -> str:
+    """Return in words what a distance of 1 is to the loss."""
+    own = loss.options.get("neighbour_scale")
+    if own:
+        return f" (length scale of each dot {own:g} times the distance to its neighbours)"
+    return f" (length scale {loss.length_scale:g} px)" if loss.length_scale else ""
+
+
 def model_card(metadata: ModelMetadata) -> str:
     """Return the text of the card."""
     data, found = metadata.training, metadata.validation
@@ -60,7 +68,7 @@ def model_card(metadata: ModelMetadata) -> str:
         median=data.count.median,
         license=f"; licence of the data: {metadata.license}" if metadata.license else "",
         loss=data.loss.name,
-        unit=f" (length scale {data.loss.length_scale:g} px)" if data.loss.length_scale else "",
+        unit=_unit(data.loss),
         crop=data.crop,
         epochs=data.epochs,
         steps=data.steps,

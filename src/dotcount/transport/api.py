@@ -19,6 +19,7 @@ def solve(
     weights: Tensor | None = None,
     beta: Tensor | None = None,
     valid: Tensor | None = None,
+    length_scales: Tensor | None = None,
     **options: Unpack[SolverKeywords],
 ) -> Solution:
     """Solve ``W(u, v) = max_beta -sum_i u_i phi*(-alpha_i) - sum_j v_j phi*(-beta_j)`` (paper Eq. 7, 8).
@@ -35,6 +36,10 @@ def solve(
         (m,) potentials to start from; NaN where unknown.
     valid
         (h, w) bool: cells that count. The gradient is 0 in the others.
+    length_scales
+        (m,) px: a unit of length for each dot instead of ``length_scale``; the cost to dot j is that of the distance in
+        units of ``length_scales[j]``. Objects near a camera may then be as far off as they are large. Compiled loops
+        and kernels have no part in this: a solve takes several times as long.
     stride : float, default 1.0
         Side of a cell, px.
     cost : str, default "l2"
@@ -88,6 +93,7 @@ def solve(
         weights=None if weights is None else [weights],
         beta=None if beta is None else [beta],
         valid=None if valid is None else [valid],
+        length_scales=None if length_scales is None else [length_scales],
         **options,
     )[0]
 
@@ -99,12 +105,14 @@ def solve_batch(
     weights: Sequence[Tensor | None] | None = None,
     beta: Sequence[Tensor | None] | None = None,
     valid: Sequence[Tensor | None] | None = None,
+    length_scales: Sequence[Tensor | None] | None = None,
     **options: Unpack[SolverKeywords],
 ) -> list[Solution]:
     """Solve the problems of several images together, as one sparse problem; images never mix.
 
-    ``densities`` is (B, h, w) or a list of (h_b, w_b); ``points``, ``weights``, ``beta`` and ``valid`` hold one tensor
-    an image. The other options are as in :func:`solve`; the result is one solution an image.
+    ``densities`` is (B, h, w) or a list of (h_b, w_b); ``points``, ``weights``, ``beta``, ``valid`` and
+    ``length_scales`` hold one tensor an image. The other options are as in :func:`solve`; the result is one solution
+    an image.
 
     Examples
     --------
@@ -114,4 +122,4 @@ def solve_batch(
     >>> [solution.converged for solution in solutions]
     [True, True]
     """
-    return Solver(points, weights=weights, valid=valid, **options).solve(densities, beta)
+    return Solver(points, weights=weights, valid=valid, length_scales=length_scales, **options).solve(densities, beta)

@@ -62,6 +62,8 @@ def make_dual(
 ) -> Dual:
     """Return the dual function on neighbouring pairs, compiled where that is possible; see :class:`Dual`."""
     kind: type[Dual] = TensorDual
+    if problem.shrink is not None:  # neither the loops nor the kernels know lengths of single dots
+        return TensorDual(problem, cells, epsilon, beta, cutoff, active)
     if usable(beta.device):
         kind = CompiledDual
     elif driver.usable(beta.device) and fits(problem, cells):
@@ -86,14 +88,14 @@ def ascend(
 
 
 @contextlib.contextmanager
-def few_threads(device: torch.device) -> Iterator[int]:
-    """Keep torch to one thread where the compiled loops run; yields the number of threads they may use.
+def few_threads(device: torch.device, compiled: bool = True) -> Iterator[int]:
+    """Keep torch to one thread where the compiled loops run, if they may; yields the number of threads they may use.
 
     What torch has left to do there is so small that waking its threads up takes longer than the work, much longer on a
     busy machine.
     """
     threads = torch.get_num_threads()
-    if not usable(device):
+    if not (compiled and usable(device)):
         yield threads
         return
     torch.set_num_threads(1)

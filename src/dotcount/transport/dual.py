@@ -148,10 +148,10 @@ class TensorDual(Dual):
         problem, cells, n_dots = self.problem, self.cells, self._dots_of(active)
         beta = beta.nan_to_num(0.0)  # no list is chosen by what is not a number
         neighbours = find_neighbours(
-            cells, problem.dots, n_dots, beta, problem.cost, self.epsilon, cutoff * self.epsilon
+            cells, problem.dots, n_dots, beta, problem.cost, self.epsilon, cutoff * self.epsilon, problem.shrink
         )
         self.log_dropped = neighbours.log_dropped
-        self.pairs = TensorPlans(cells, neighbours, problem.dots, problem.cost, problem.dtype)
+        self.pairs = TensorPlans(cells, neighbours, problem.dots, problem.cost, problem.dtype, problem.shrink)
         self.systems = Systems(problem, cells, self.pairs)
         self.reference_beta = torch.full_like(beta, math.inf)  # no shares yet
 

@@ -104,10 +104,18 @@ class _Search:
     x: Tensor
     y: Tensor
     beta: Tensor
+    shrink: Tensor | None
     cost: Cost
     epsilon: float
     cutoff: float
     slack: Tensor
+
+    def costs(self, dx: Tensor, dy: Tensor, dots: Tensor) -> Tensor:
+        """Return the costs for coordinate differences to ``dots`` (flat indices); shapes broadcast."""
+        if self.shrink is None:
+            return self.cost.of_difference(dx, dy)
+        shrink = self.shrink[dots]
+        return self.cost.of_difference(dx * shrink, dy * shrink)
 
     def test(
         self, image: Tensor, x: Tensor, y: Tensor, side: int, index: Tensor, log_dropped: Tensor
@@ -121,14 +129,14 @@ class _Search:
         low_y, high_y = _edges(y, side, self.layout.rows[image], unit)
         gap_x = torch.maximum(low_x[:, :, None] - dots_x[:, None, :], dots_x[:, None, :] - high_x[:, :, None])
         gap_y = torch.maximum(low_y[:, :, None] - dots_y[:, None, :], dots_y[:, None, :] - high_y[:, :, None])
-        cost = self.cost.of_difference(gap_x.clamp_(min=0.0)[:, None], gap_y.clamp_(min=0.0)[:, :, None])
+        cost = self.costs(gap_x.clamp_(min=0.0)[:, None], gap_y.clamp_(min=0.0)[:, :, None], index[:, None, None, :])
         nearest = self.beta[index][:, None, None, :] - cost
         # The dot that is best at the nearest cell guarantees this much at the farthest.
         best = nearest.max(-1).indices
         best_x, best_y = _pick(dots_x, best), _pick(dots_y, best)
         far_x = torch.maximum(best_x - low_x[:, None], high_x[:, None] - best_x)
         far_y = torch.maximum(best_y - low_y[:, :, None], high_y[:, :, None] - best_y)
-        guaranteed = _pick(self.beta[index], best) - self.cost.of_difference(far_x, far_y)
+        guaranteed = _pick(self.beta[index], best) - self.costs(far_x, far_y, _pick(index, best))
         # Where no dot reaches the whole box nothing is dropped but pairs of infinite cost.
         top = torch.where(torch.isfinite(guaranteed), guaranteed, 0.0)
         keep = nearest >= (guaranteed - self.cutoff)[..., None]
@@ -269,7 +277,14 @@ def _with_every_dot(lists: _Lists, layout: _Layout, dots: Tensor, listed: Tensor
 
 
 def find_neighbours(
-    cells: CellBlocks, dots: Tensor, n_dots: list[int], beta: Tensor, cost: Cost, epsilon: float, cutoff: float
+    cells: CellBlocks,
+    dots: Tensor,
+    n_dots: list[int],
+    beta: Tensor,
+    cost: Cost,
+    epsilon: float,
+    cutoff: float,
+    shrink: Tensor | None = None,
 ) -> Neighbours:
     """List for every block the dots that can matter to one of its cells.
 
@@ -288,12 +303,14 @@ def find_neighbours(
     cutoff
         How far below the best, in units of the cost, a score may lie and still be kept; ``inf`` keeps all pairs of
         finite cost.
+    shrink
+        Of the problem.
     """
     width, device, n_blocks = dots.shape[1], dots.device, len(cells.mass)
     if math.isinf(cutoff) and cost.delta is None:
         lists = _all_pairs(cells, n_dots, width)
     else:
-        lists = _searched(cells, dots, n_dots, beta, cost, epsilon, cutoff)
+        lists = _searched(cells, dots, n_dots, beta, cost, epsilon, cutoff, shrink)
     total, counts = len(lists.flat), lists.counts
     n_tiles = torch.div(counts + TILE - 1, TILE, rounding_mode="floor")
     all_tiles = int(n_tiles.sum())
@@ -314,7 +331,14 @@ def _all_pairs(cells: CellBlocks, n_dots: list[int], width: int) -> _Lists:
 
 
 def _searched(
-    cells: CellBlocks, dots: Tensor, n_dots: list[int], beta: Tensor, cost: Cost, epsilon: float, cutoff: float
+    cells: CellBlocks,
+    dots: Tensor,
+    n_dots: list[int],
+    beta: Tensor,
+    cost: Cost,
+    epsilon: float,
+    cutoff: float,
+    shrink: Tensor | None,
 ) -> _Lists:
     """Return the lists that a search finds; see :func:`find_neighbours`."""
     device, n_blocks, layout = dots.device, len(cells.mass), _layout(cells.grids, dots.device)
@@ -329,6 +353,7 @@ def _searched(
         x=torch.cat([dots[..., 0].flatten().to(dtype), torch.zeros_like(end)]),
         y=torch.cat([dots[..., 1].flatten().to(dtype), torch.zeros_like(end)]),
         beta=torch.cat([beta.flatten().to(dtype), end]),
+        shrink=None if shrink is None else torch.cat([shrink.flatten().to(dtype), torch.ones_like(end)]),
         cost=cost,
         epsilon=epsilon,
         cutoff=cutoff,

@@ -40,9 +40,19 @@ class TensorPlans:
         The ground cost.
     dtype
         Precision of the stored pairs.
+    shrink
+        (B, m_max) factors on the distances to the dots, if they have some.
     """
 
-    def __init__(self, cells: CellBlocks, neighbours: Neighbours, dots: Tensor, cost: Cost, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        cells: CellBlocks,
+        neighbours: Neighbours,
+        dots: Tensor,
+        cost: Cost,
+        dtype: torch.dtype,
+        shrink: Tensor | None = None,
+    ) -> None:
         self.block = neighbours.block
         self.index = neighbours.dots.flatten()
         self.n_blocks, self.k = cells.mass.shape
@@ -54,7 +64,11 @@ class TensorPlans:
         flat = torch.cat([dots.view(-1, 2), dots.new_zeros(1, 2)])
         near = flat.index_select(0, self.index).view(-1, TILE, 2) - cells.corner.index_select(0, self.block)[:, None]
         step = torch.arange(SIDE, device=dots.device) * cells.unit.index_select(0, self.block)[:, None]
-        near, step = near.to(dtype), step.to(dtype)[:, :, None]
+        step = step[:, :, None]
+        if shrink is not None:  # before rounding, so that what is rounded is no larger than without
+            own = torch.cat([shrink.flatten(), shrink.new_ones(1)]).index_select(0, self.index).view(-1, TILE)
+            near, step = near * own[:, :, None], step * own[:, None]
+        near, step = near.to(dtype), step.to(dtype)
         self._dx, self._dy = near[:, None, :, 0] - step, near[:, None, :, 1] - step
         # How much scores can differ within a block; only for costs that are norms is this known beforehand.
         side = (SIDE - 1) * max(grid.unit for grid in cells.grids)

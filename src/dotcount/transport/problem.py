@@ -56,6 +56,10 @@ class TransportProblem:
         Newton's systems need no more than float32 although ``dtype`` is float64.
     far
         Bound on the coordinate differences between dots and cells of each image, units of the length scale.
+    shrink
+        (B, m_max) float64 in (0, 1], factors on the distances to each dot: the image's length scale, which is that of
+        its shortest dot, over the dot's own; None where dots have none of their own. Bounds that hold without them hold
+        with them.
     """
 
     densities: Tensor | list[Tensor]
@@ -72,6 +76,7 @@ class TransportProblem:
     dtype: torch.dtype
     threads: int = 1
     rough: bool = False
+    shrink: Tensor | None = None
 
     def in_double(self) -> TransportProblem:
         """Return the problem with pairs in float64, and Newton's systems too where float32 has not the range."""
@@ -119,6 +124,7 @@ def make_problem(
     scales: Sequence[float],
     terms: ProblemTerms,
     *,
+    shrink: Sequence[Tensor | None] | None = None,
     weights: Sequence[Tensor | None],
     valid: Sequence[Tensor | None],
     threads: int,
@@ -137,6 +143,12 @@ def make_problem(
     for row, weight in zip(mass, weights):
         if weight is not None:
             row[: len(weight)] = weight
+    own = None
+    if shrink is not None and any(one is not None for one in shrink):
+        own = torch.ones_like(mass)
+        for row, factors in zip(own, shrink):
+            if factors is not None:
+                row[: len(factors)] = factors
     # The wfr cost is singular at its reach: float32 would not do.
     double = densities[0].dtype == torch.float64 or terms.cost.delta is not None
     units = [terms.stride / scale for scale in scales]
@@ -157,6 +169,7 @@ def make_problem(
         epsilon=terms.epsilon,
         dtype=torch.float64 if terms.exact or double else torch.float32,
         threads=threads,
+        shrink=own,
     )
     return made.in_double() if made.dtype == torch.float32 and made.relative_rounding(UNIT32) > SINGLE else made
 
@@ -207,6 +220,7 @@ def check_image(
     weights: Tensor | None,
     beta: Tensor | None,
     valid: Tensor | None,
+    lengths: Tensor | None,
     name: str,
 ) -> None:
     """Check the tensors of one image; ``name`` goes into the messages.
@@ -226,6 +240,7 @@ def check_image(
         ("points", points, (m, 2)),
         ("weights", weights, (m,)),
         ("beta", beta, (m,)),
+        ("length_scales", lengths, (m,)),
     ):
         if value is None:
             continue
@@ -239,7 +254,7 @@ def check_image(
         raise InputError(f"{name}valid must be bool of the density's shape {tuple(density.shape)}; got {_shape(valid)}")
 
 
-def check_values(density: Tensor, points: Tensor, weights: Tensor | None, name: str) -> None:
+def check_values(density: Tensor, points: Tensor, weights: Tensor | None, lengths: Tensor | None, name: str) -> None:
     """Raise an InputError for values of an image that are not finite or out of range."""
     check_density(density, name)
     if len(points) and not bool(torch.isfinite(points).all()):
@@ -248,6 +263,12 @@ def check_values(density: Tensor, points: Tensor, weights: Tensor | None, name: 
         lowest, highest = (float(bound) for bound in torch.aminmax(weights.detach()))
         if not (lowest > 0 and math.isfinite(highest)):
             raise InputError(f"{name}weights must be positive and finite; got values from {lowest} to {highest}")
+    if lengths is not None and len(lengths):
+        shortest, longest = (float(bound) for bound in torch.aminmax(lengths.detach()))
+        if not (shortest > 0 and math.isfinite(longest) and shortest / longest >= 1.0 / LARGEST_SCALE):
+            raise InputError(
+                f"{name}length_scales must be positive and finite; got values from {shortest} to {longest} px"
+            )
 
 
 def check_density(density: Tensor, name: str) -> None:

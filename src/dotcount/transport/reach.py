@@ -26,7 +26,7 @@ def check_reach(problem: TransportProblem, names: Sequence[str]) -> None:
         return
     for k in _suspects(problem):
         density, m = problem.densities[k], problem.n_dots[k]
-        lost = unreachable(density, problem.dots[k, :m], problem.units[k], problem.cost)
+        lost = unreachable(density, problem.dots[k, :m], problem.units[k], problem.cost, _of(problem, k))
         number = int(lost.sum())
         if number:
             where = "the density is 0 everywhere"
@@ -57,7 +57,11 @@ def _suspects(problem: TransportProblem) -> list[int]:
     return [k for k in with_dots if not filled[k]]
 
 
-def unreachable(density: Tensor, dots: Tensor, unit: float, cost: Cost) -> Tensor:
+def _of(problem: TransportProblem, k: int) -> Tensor | None:
+    return None if problem.shrink is None else problem.shrink[k, : problem.n_dots[k]]
+
+
+def unreachable(density: Tensor, dots: Tensor, unit: float, cost: Cost, shrink: Tensor | None = None) -> Tensor:
     """Return (m,) bool: dots that no cell with mass reaches at a finite cost.
 
     Parameters
@@ -70,7 +74,10 @@ def unreachable(density: Tensor, dots: Tensor, unit: float, cost: Cost) -> Tenso
         Side of a cell, in units of the length scale.
     cost
         The ground cost.
+    shrink
+        (m,) factors on the distances to the dots, if they have some.
     """
+    own = torch.ones_like(dots[:, 0]) if shrink is None else shrink
     lost = torch.zeros(len(dots), dtype=torch.bool, device=dots.device)
     if not len(dots):
         return lost
@@ -82,11 +89,11 @@ def unreachable(density: Tensor, dots: Tensor, unit: float, cost: Cost) -> Tenso
     rows, columns = density.shape
     x = torch.div(dots[:, 0], unit, rounding_mode="floor").long().clamp(0, columns - 1)
     y = torch.div(dots[:, 1], unit, rounding_mode="floor").long().clamp(0, rows - 1)
-    near = cost.of_difference((x + 0.5) * unit - dots[:, 0], (y + 0.5) * unit - dots[:, 1])
+    near = cost.of_difference(own * ((x + 0.5) * unit - dots[:, 0]), own * ((y + 0.5) * unit - dots[:, 1]))
     lost = ~(filled[y, x] & torch.isfinite(near))
     index = torch.nonzero(lost).flatten()  # rarely more than a few
     places = (torch.nonzero(filled).flip(1) + 0.5) * unit
     for some in index.split(max(1, CHUNK_PAIRS // len(places))):
-        apart = places[None] - dots[some][:, None]
+        apart = (places[None] - dots[some][:, None]) * own[some, None, None]
         lost[some] = torch.isinf(cost.of_difference(apart[..., 0], apart[..., 1])).all(1)
     return lost

@@ -16,6 +16,7 @@ class Geometry:
     """Where the pixels and dots of one image are, and how a distance becomes a cost.
 
     ``points`` (m, 2) are px; ``stride`` is the side of a cell in px; ``length_scale`` (px) is the unit of the cost.
+    Dots with lengths of their own have factors ``shrink`` (m,) on their distances; ``length_scale`` is the shortest.
 
     Examples
     --------
@@ -31,6 +32,7 @@ class Geometry:
     length_scale: float
     cost: Cost
     epsilon: float
+    shrink: Tensor | None = None
 
     def rows_of_cost(self, cells: Tensor, columns: int) -> Tensor:
         """Return the (len(cells), m) costs of flat cell indices on a grid of ``columns`` columns."""
@@ -39,7 +41,10 @@ class Geometry:
         x = ((cells % columns).to(dtype) + 0.5) * unit
         y = (torch.div(cells, columns, rounding_mode="floor").to(dtype) + 0.5) * unit
         dots = self.points / self.length_scale
-        return self.cost.of_difference(x[:, None] - dots[:, 0], y[:, None] - dots[:, 1])
+        dx, dy = x[:, None] - dots[:, 0], y[:, None] - dots[:, 1]
+        if self.shrink is not None:
+            dx, dy = dx * self.shrink, dy * self.shrink
+        return self.cost.of_difference(dx, dy)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,10 @@ class Solution:
 
     @property
     def epsilon_px(self) -> float:
-        """The entropic blur ``epsilon`` in pixels: ``epsilon * length_scale`` (for costs that are lengths)."""
+        """The entropic blur ``epsilon`` in pixels, ``epsilon * length_scale`` (for costs that are lengths).
+
+        Where dots have length scales of their own it is that of the shortest.
+        """
         return self.geometry.epsilon * self.geometry.length_scale
 
     def plan(self, *, threshold: float = 1e-6, chunk: int = 1 << 22) -> Tensor:

@@ -47,7 +47,7 @@ class Solver:
 
     Parameters
     ----------
-    points, weights, valid
+    points, weights, valid, length_scales
         As in :func:`dotcount.transport.solve_batch`.
     options
         Its other options, by name: the fields of :class:`dotcount.transport.SolverOptions`.
@@ -73,13 +73,18 @@ class Solver:
         *,
         weights: Sequence[Tensor | None] | None = None,
         valid: Sequence[Tensor | None] | None = None,
+        length_scales: Sequence[Tensor | None] | None = None,
         **options: Unpack[SolverKeywords],
     ) -> None:
         n = len(points)
         self.points = [one.detach() if isinstance(one, Tensor) else one for one in points]
         self.weights, self.valid = weights or [None] * n, valid or [None] * n
-        self._check_number(self.weights, self.valid)
+        self.length_scales = [None if one is None else one.detach() for one in length_scales or [None] * n]
+        self._check_number(self.weights, self.valid, self.length_scales)
         self.options = SolverOptions(**options)
+        self._own = any(one is not None and len(one) for one in self.length_scales)
+        if self.options.length_scale is not None and self._own:
+            raise InputError("give length_scale, for all dots, or length_scales, one for each: only one of them")
         self._cost = self.options.ground_cost
         self._control = Control(self.options.tol, self.options.tol_gradient, self.options.max_iter)
         self._problem: TransportProblem | None = None
@@ -117,7 +122,7 @@ class Solver:
             if maps[0].device.type == "cpu" or not sound_values(stack, self.points, self.weights):
                 for k, one in enumerate(maps):
                     check_density(one, _name(k, n))
-        with torch.autocast(maps[0].device.type, enabled=False), few_threads(maps[0].device) as threads:
+        with torch.autocast(maps[0].device.type, enabled=False), few_threads(maps[0].device, not self._own) as threads:
             self._control = replace(self._control, dtype=maps[0].dtype)
             if self._problem is None:
                 problem, self._like = self._make_problem(stack, maps, threads), like
@@ -131,26 +136,32 @@ class Solver:
     def _check_number(self, *per_image: Sequence[Tensor | None]) -> None:
         if any(len(option) != len(self.points) for option in per_image):
             raise InputError(
-                f"weights, beta and valid must hold one entry for each of the {len(self.points)} images, or be left out"
+                "weights, beta, valid and length_scales must hold one entry for each of the "
+                f"{len(self.points)} images, or be left out"
             )
 
     def _check(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], beta: Sequence[Tensor | None]) -> None:
         for k, density in enumerate(maps):
             name = _name(k, len(maps))
-            check_image(density, self.points[k], self.weights[k], beta[k], self.valid[k], name)
+            check_image(density, self.points[k], self.weights[k], beta[k], self.valid[k], self.length_scales[k], name)
             if density.device != maps[0].device or density.dtype != maps[0].dtype:
                 raise InputError(f"{name}density is {density.dtype} on {density.device}; all must be as the first")
-        if maps[0].device.type == "cpu" or not sound_values(stack, self.points, self.weights):
+        if maps[0].device.type == "cpu" or self._own or not sound_values(stack, self.points, self.weights):
             for k, density in enumerate(maps):
-                check_values(density, self.points[k], self.weights[k], _name(k, len(maps)))
+                check_values(density, self.points[k], self.weights[k], self.length_scales[k], _name(k, len(maps)))
 
     def _make_problem(self, stack: Tensor | Sequence[Tensor], maps: list[Tensor], threads: int) -> TransportProblem:
         options = self.options
         scales = [float(options.length_scale or max(density.shape) * options.stride) for density in maps]
+        shrink: list[Tensor | None] = [None] * len(maps)
+        for k, own in enumerate(self.length_scales):
+            if own is not None and len(own):
+                scales[k] = float(own.min())
+                shrink[k] = scales[k] / own.double()
         doubled = torch.cat(self.points).double().split([len(one) for one in self.points])
         self._geometries = [
-            Geometry(one, float(options.stride), scale, self._cost, float(options.epsilon))
-            for one, scale in zip(doubled, scales)
+            Geometry(one, float(options.stride), scale, self._cost, float(options.epsilon), own)
+            for one, scale, own in zip(doubled, scales, shrink)
         ]
         return make_problem(
             stack,
@@ -164,6 +175,7 @@ class Solver:
                 epsilon=float(options.epsilon),
                 exact=options.tol < 1e-6,
             ),
+            shrink=shrink,
             weights=self.weights,
             valid=self.valid,
             threads=threads,
