@@ -98,10 +98,12 @@ def lengths(data: str = "shb") -> str:
     records = read(f"table1_fair/{data}/uot_paid-0.json") + read(f"lengths/{data}/*-0.json")
     if len(records) < 2:
         return ""
-    records.sort(key=lambda record: float(record["config"]["loss"]["options"]["length_scale"]))
+    made = [(record["config"]["loss"]["options"], record) for record in records]
+    made.sort(key=lambda one: (one[0].get("neighbour_scale") is not None, float(one[0]["length_scale"])))
     rows = []
-    for record in records:
-        length = f"{record['config']['loss']['options']['length_scale']:g} px"
+    for options, record in made:
+        factor = options.get("neighbour_scale")
+        length = f"{factor:g} x neighbours' distance" if factor else f"{options['length_scale']:g} px"
         rows.append(_row(length, [record], "")[:6] + _row(length, [record], "")[7:])
     head = ["length scale", "seeds", "MAE", "RMSE", "bias", "MAE, scaled"]
     head += [

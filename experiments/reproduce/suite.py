@@ -228,8 +228,15 @@ def comparison(data: str, seeds: tuple[int, ...] = SEEDS, fair: bool = False) ->
                 yield Experiment(f"{group}/{data}/{loss}-{seed}", data, settings)
 
 
+NEIGHBOUR_SCALE = 1.8
+"""Length scale of a dot over the distance to its neighbours: in crops of ``shb`` that of the median dot is 64 px."""
+
+
 def lengths(data: str = "shb") -> Iterator[Experiment]:
-    """Yield ``uot_paid`` with the length scale that was not chosen, at the best rate it had, as long as the chosen."""
+    """Yield ``uot_paid`` with other length scales, as long as the chosen: the one not chosen, and one for each dot.
+
+    The former has the best rate it had, the latter that of the chosen.
+    """
     found, runs = chosen(data, "uot_paid", fair=True), choices(data, "uot_paid", fair=True)
     if found is None:
         return
@@ -238,6 +245,9 @@ def lengths(data: str = "shb") -> Iterator[Experiment]:
     options, rate = best_other.settings["loss"]["options"], best_other.settings["optimizer"]["learning_rate"]
     settings = merge(_settings(data, "uot_paid", options, rate, FAIR_EPOCHS[data][1], 0), FAIR)
     yield Experiment(f"lengths/{data}/{options.get('length_scale', 256.0):g}-0", data, settings)
+    options = {"epsilon": 0.01, "rho": [1.0, math.inf], "neighbour_scale": NEIGHBOUR_SCALE}
+    settings = merge(_settings(data, "uot_paid", options, found[1], FAIR_EPOCHS[data][1], 0), FAIR)
+    yield Experiment(f"lengths/{data}/neighbours-0", data, settings)
 
 
 def table6(data: str = "vgg_cells") -> Iterator[Experiment]:

@@ -129,6 +129,10 @@ def test_the_fair_comparison_refers_to_the_form_that_is_best_on_validation(tmp_p
         for seed in (0, 1):
             write(made_up(loss, seed, factor, val_bias), tmp_path / f"table1_fair/shb/{loss}-{seed}.json")
     write(made_up("uot_paid", 0, 0.99, 1.0, length=64.0), tmp_path / "lengths/shb/64-0.json")
+    own = made_up("uot_paid", 0, 0.99, 1.0)
+    own["config"]["loss"]["options"]["neighbour_scale"] = 1.8
+    own["name"] = "lengths/shb/neighbours-0"
+    write(own, tmp_path / "lengths/shb/neighbours-0.json")
     head, _, *rows = fair.comparison().splitlines()[:5]
     assert "MAE − MAE of UOT, dots paid in full" in head
     cells = {row.split(" | ")[0].removeprefix("| "): row.split(" | ") for row in rows}
@@ -137,4 +141,8 @@ def test_the_fair_comparison_refers_to_the_form_that_is_best_on_validation(tmp_p
     assert cells["UOT"][7:10] == ["0.500 ± 0.000", "0.800 ± 0.000", "1.000 ± 0.000"]
     assert cells["UOT, dots paid in full"][-2] == "10 %"
     assert "worse than UOT, dots paid in full: L2, UOT; better: none." in fair.comparison()
-    assert [row.split(" | ")[0] for row in fair.lengths().splitlines()[2:]] == ["| 64 px", "| 256 px"]
+    assert [row.split(" | ")[0] for row in fair.lengths().splitlines()[2:]] == [
+        "| 64 px",
+        "| 256 px",
+        "| 1.8 x neighbours' distance",
+    ]
