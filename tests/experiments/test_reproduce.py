@@ -95,6 +95,15 @@ def test_errors_are_means_over_the_seeds():
     np.testing.assert_allclose(page.absolute_errors(seeds), [1.5, 0.5])
 
 
+def test_options_of_another_loss_are_left_behind():
+    below = {"loss": {"name": "uot", "options": {"rho": 1.0, "epsilon": 0.01}}, "training": {"epochs": 3}}
+    assert suite.merge(below, {"loss": {"options": {"rho": 2.0}}})["loss"]["options"] == {"rho": 2.0, "epsilon": 0.01}
+    assert suite.merge(below, {"loss": {"name": "uot", "options": {"rho": 2.0}}})["loss"]["options"]["epsilon"] == 0.01
+    other = suite.merge(below, {"loss": {"name": "gaussian_l2", "options": {"sigma": 8.0}}})
+    assert other == {"loss": {"name": "gaussian_l2", "options": {"sigma": 8.0}}, "training": {"epochs": 3}}
+    assert below["loss"]["options"] == {"rho": 1.0, "epsilon": 0.01}
+
+
 def made_up(loss, seed, factor, val_bias, length=256.0):
     """A record whose counts are ``factor`` times the true ones."""
     true = np.arange(20.0, 120, 5)
