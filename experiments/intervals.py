@@ -2,12 +2,14 @@
 
     python -m experiments.intervals features [--data ../shared/data] [--out RUNS] [--adipocyte RUN]
     python -m experiments.intervals run [--out RUNS]
+    python -m experiments.intervals recorded
     python -m experiments.intervals page
 
 ``features`` counts images with the published counters (VGG cells, which ``cells`` never saw, and the validation and
 test images of the urban trees), and with a run of ``dotcount train adipocyte:DATA --config best/adipocyte --epochs 8
 --set training.validate_every=4``, and writes RUNS/intervals-NAME.json. ``run`` draws splits of these and of the
-recorded test predictions of experiments/results/reproduce/best, and writes experiments/results/intervals.json.
+recorded test predictions of experiments/results/reproduce/best, and writes experiments/results/intervals.json;
+``recorded`` draws the latter anew and leaves the others as they are there.
 ``page`` writes the tables of docs/results/trust.md.
 """
 
@@ -169,6 +171,17 @@ def run(out: Path) -> None:
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def run_recorded() -> None:
+    """Draw splits of the recorded predictions anew; every one has random numbers of its own."""
+    content, pairs = json.loads(RESULTS.read_text(encoding="utf-8")), recorded()
+    for name, pair in pairs.items():
+        content["single"][name], content["sum of 50"][name] = single(*pair), sums(*pair)
+    for name in COUNTS_ALONE:
+        true, count = pairs[name]
+        content["narrower"][name] = compared({"true": true, "count": count}, SPLITS)
+    RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def table(head: list[str], rows: list[list[Any]]) -> str:
     """Return a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
@@ -265,9 +278,9 @@ def page() -> None:
 
 
 def main() -> None:
-    """Do one of the three."""
+    """Do one of the four."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=("features", "run", "page"))
+    parser.add_argument("action", choices=("features", "run", "recorded", "page"))
     parser.add_argument("--data", default="../shared/data")
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--adipocyte", help="run that was trained on its training images")
@@ -279,6 +292,8 @@ def main() -> None:
             features("adipocyte", args.adipocyte, f"adipocyte:{args.data}/adipocyte", ("val", "test"), args.out)
     elif args.action == "run":
         run(args.out)
+    elif args.action == "recorded":
+        run_recorded()
     else:
         page()
 
