@@ -201,7 +201,7 @@ def test_one_look_at_a_batch_finds_what_a_look_at_each_image_does(field, value):
     refused = 0
     for density, points, weights in batch:
         try:
-            check_values(density, points, weights, "")
+            check_values(density, points, weights, None, "")
         except InputError:
             refused += 1
     assert sound_values(*map(list, zip(*batch))) == (refused == 0) == (field is None)
