@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 
 from dotcount.errors import InputError
 from dotcount.transport import solve, solve_batch
-from dotcount.transport.cells import make_cells
-from dotcount.transport.costs import Cost
-from dotcount.transport.neighbours import find_neighbours
 
 from . import problems as pb
 from . import reference
@@ -134,29 +131,6 @@ def test_images_of_a_batch_have_lengths_or_none():
         assert one.value == pytest.approx(alone.value, abs=1e-7)
     assert together[2].geometry.length_scale == scenes[2].scale
     assert together[2].value == pytest.approx(solve(densities[2], points[2], **options, tol=1e-8).value, abs=1e-7)
-
-
-@settings(max_examples=40, deadline=None)
-@given(*pb.SEARCHES)
-def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsilon, cutoff):
-    g = torch.Generator().manual_seed(seed)
-    unit = 1.0 / max(rows, columns)
-    cells = make_cells([torch.rand(rows, columns, generator=g, dtype=torch.float64)], [unit])
-    dots = torch.rand(1, m, 2, generator=g, dtype=torch.float64) * 1.2 - 0.1
-    beta = 0.1 * torch.randn(1, m, generator=g, dtype=torch.float64)
-    shrink = torch.rand(1, m, generator=g, dtype=torch.float64) ** 2
-    cost = Cost(name, 0.3 if name == "wfr" else None)
-    found = find_neighbours(cells, dots, [m], beta, cost, epsilon, cutoff * epsilon, shrink)
-    kept = torch.zeros(len(cells.mass), m + 1, dtype=torch.bool)
-    kept[found.block[:, None], found.dots] = True
-    kept = kept[:, :m]
-    places = cells.corner[:, None] + cells.offsets[None] * cells.unit[:, None, None]
-    d = (places[:, :, None] - dots[0]) * shrink[0, :, None]
-    score = (beta[0] - cost.of_difference(d[..., 0], d[..., 1])) / epsilon
-    dropped = torch.logsumexp(score.masked_fill(kept[:, None], -math.inf), -1)
-    inside = (places[..., 0] < columns * unit) & (places[..., 1] < rows * unit)
-    assert (dropped <= found.log_dropped[:, None] + 1e-9)[inside].all()
-    assert kept.any(0).all(), "every dot is on some list"
 
 
 def test_a_dot_out_of_its_own_reach_is_named():

@@ -24,18 +24,22 @@ def pixel_positions(cells) -> torch.Tensor:
     return cells.corner[:, None] + cells.offsets[None] * cells.unit[:, None, None]
 
 
+@pytest.mark.parametrize("own_lengths", [False, True])
 @settings(max_examples=40, deadline=None)
 @given(*pb.SEARCHES)
-def test_the_bound_covers_every_pair_left_out(seed, rows, columns, m, name, epsilon, cutoff):
+def test_the_bound_covers_every_pair_left_out(own_lengths, seed, rows, columns, m, name, epsilon, cutoff):
     g = torch.Generator().manual_seed(seed)
     unit = 1.0 / max(rows, columns)
     cells = make_cells([torch.rand(rows, columns, generator=g, dtype=torch.float64)], [unit])
     dots = torch.rand(1, m, 2, generator=g, dtype=torch.float64) * 1.2 - 0.1
     beta = 0.1 * torch.randn(1, m, generator=g, dtype=torch.float64)
     cost = Cost(name, 0.3 if name == "wfr" else None)
-    found = find_neighbours(cells, dots, [m], beta, cost, epsilon, cutoff * epsilon)
+    shrink = torch.rand(1, m, generator=g, dtype=torch.float64) ** 2 if own_lengths else None
+    found = find_neighbours(cells, dots, [m], beta, cost, epsilon, cutoff * epsilon, shrink)
     kept = kept_matrix(cells, found, m)
     d = pixel_positions(cells)[:, :, None] - dots[0]
+    if shrink is not None:
+        d = d * shrink[0, :, None]
     score = (beta[0] - cost.of_difference(d[..., 0], d[..., 1])) / epsilon
     dropped = torch.logsumexp(score.masked_fill(kept[:, None], -math.inf), -1)
     inside = torch.zeros_like(cells.mass, dtype=torch.bool)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.spatial import KDTree
 from torch import Tensor
+
+from dotcount.points import nearest_distances
 
 
 def neighbour_distances(points: Tensor, neighbours: int) -> Tensor:
@@ -18,9 +18,4 @@ def neighbour_distances(points: Tensor, neighbours: int) -> Tensor:
     >>> neighbour_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0], [3.0, 10.0]]), 1).tolist()
     [5.0, 5.0, 6.0]
     """
-    if len(points) < 2:
-        return points.new_full((len(points),), float("inf"))
-    xy = points.detach().cpu().numpy().astype(np.float64)
-    k = min(neighbours, len(xy) - 1)
-    distances = KDTree(xy).query(xy, k=k + 1)[0][:, 1:]  # the first is the dot itself
-    return points.new_tensor(distances.mean(axis=1))
+    return points.new_tensor(nearest_distances(points.detach().cpu().numpy(), neighbours))

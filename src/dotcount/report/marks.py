@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy.spatial import KDTree
 
-from dotcount.points import FloatArray
+from dotcount.points import FloatArray, nearest_distances
 from dotcount.report.view import View
 
 Colour = tuple[int, int, int]
@@ -39,9 +39,7 @@ def mark_radii(places: FloatArray, longest: int, largest: float = _LARGEST) -> F
     """
     most = max(largest * longest, _LEAST)
     apart, index = np.unique(places, axis=0, return_inverse=True)
-    if len(apart) < 2:
-        return np.full(len(places), most)
-    near = KDTree(apart).query(apart, k=min(_NEIGHBOURS + 1, len(apart)))[0][:, 1:].mean(axis=1)
+    near = nearest_distances(apart, _NEIGHBOURS)
     return np.asarray(np.clip(_SPACING * near, _LEAST, most)[index.ravel()])
 
 
